@@ -1,0 +1,31 @@
+"""The shapes of curves: how much each control point counts at r."""
+
+import math
+
+from keras import ops
+
+
+def bezier(degree: int, r) -> list:
+    """Bernstein polynomials: share of point k is C(n, k) (1 - r)^(n - k) r^k."""
+    return [
+        math.comb(degree, k) * (1 - r) ** (degree - k) * r**k for k in range(degree + 1)
+    ]
+
+
+def chain(degree: int, r) -> list:
+    """The polygonal chain through `degree + 1` points at r = k / degree (Garipov et al., eq. 3)."""
+    return [ops.maximum(0.0, 1 - ops.abs(degree * r - k)) for k in range(degree + 1)]
+
+
+KINDS = {"bezier": bezier, "chain": chain}
+
+
+def coefficients(kind: str, degree: int, r) -> list:
+    """Share of each of `degree + 1` control points at `r`; they sum to 1.
+
+    Args:
+        kind: a key of `KINDS`.
+        degree: at least 1.
+        r: scalar in [0, 1], a number or a tensor.
+    """
+    return KINDS[kind](degree, r)

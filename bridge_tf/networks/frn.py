@@ -1,0 +1,45 @@
+"""Filter response normalization with its thresholded linear unit."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="bridge_tf")
+class FilterResponseNormalization(keras.layers.Layer):
+    """Filter response normalization (Singh and Krishnan, CVPR 2020, equations 1-3).
+
+    Every channel of every image is divided by the root mean square of its own pixels, so no
+    statistics are shared between images and there is nothing to re-estimate on a curve::
+
+        y = max(gamma * x / sqrt(mean(x²) + epsilon) + beta, tau)
+
+    with the mean over height and width and learned gamma, beta, tau per channel.
+
+    Args:
+        epsilon: added to the mean square, > 0.
+
+    Input and output: N×H×W×C, floating point.
+    """
+
+    def __init__(self, epsilon: float = 1e-6, **kwargs):
+        super().__init__(**kwargs)
+        if epsilon <= 0:
+            raise ValueError(f"epsilon must be positive. Received: epsilon={epsilon}")
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        self.tau = self.add_weight(shape=shape, initializer="zeros", name="tau")
+
+    def call(self, inputs):
+        mean_square = ops.mean(ops.square(inputs), axis=(1, 2), keepdims=True)
+        normalized = inputs * ops.rsqrt(mean_square + self.epsilon)
+        return ops.maximum(normalized * self.gamma + self.beta, self.tau)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
