@@ -1,0 +1,105 @@
+"""The deployable model: a base and its bridges as one Functional graph."""
+
+import keras
+from keras import ops
+
+from bridge_tf.bridge import bridge_taps
+from bridge_tf.graph import check_taps, extractor, logits_copy
+from bridge_tf.layers import clone
+
+
+@keras.saving.register_keras_serializable(package="bridge_tf")
+class BridgeEnsemble(keras.Model):
+    """Average of the base's probabilities and of those of its bridges.
+
+    The base runs once; the bridges read its taps. With bridges of Type II the modes they read
+    run in full as well and are members too. What is passed in is copied.
+
+    Args:
+        base: a Functional classifier that ends in logits or in a softmax.
+        bridges: from `build_bridge` for this base; may be empty.
+        other_modes: for bridges of Type II, the further modes.
+        ends: for bridges of Type II, a pair (i, j) a bridge: the modes at the ends of its curve,
+            numbered in [base, *other_modes]. Default: (0, k + 1) for bridge k.
+
+    Input: images, N×H×W×C, raw pixels 0…255 where the base takes these.
+
+    Output: a dict of
+        probabilities: N×classes, the mean over the members.
+        entropy: N, of that mean, in nats, 0 … log(classes).
+        disagreement: N, mutual information in nats: `entropy` less the mean of the members'
+            entropies, ≥ 0.
+        log_probabilities: N×members×classes, of each member: the modes first, then the bridges.
+    """
+
+    def __init__(self, base, bridges, other_modes=(), ends=None, name="bridge_ensemble"):
+        # Copies with names of their own, since bridges from different files may share theirs.
+        bridges = [clone(bridge, f"bridge{k}") for k, bridge in enumerate(bridges)]
+        other_modes = list(other_modes)
+        types = [bridge_taps(bridge)[0] for bridge in bridges]
+        ends = ends or [(0, k + 1) if kind == 2 else (0, 0) for k, kind in enumerate(types)]
+        modes = [logits_copy(mode) for mode in (base, *other_modes)]
+        _check_ends(bridges, ends, len(modes))
+
+        taps = list(dict.fromkeys(tap for bridge in bridges for tap in bridge_taps(bridge)[1]))
+        for mode in modes if taps else []:
+            check_taps(mode, taps)
+        image = keras.Input(base.input_shape[1:], name="image")
+        features, logits = [], []
+        for k, mode in enumerate(modes):
+            outputs = extractor(mode, taps, logits=True, name=f"mode{k}")(image)
+            *tapped, output = outputs if isinstance(outputs, list) else [outputs]
+            features.append(dict(zip(taps, tapped, strict=True)))
+            logits.append(output)
+        for k, (bridge, kind, pair) in enumerate(zip(bridges, types, ends, strict=True)):
+            reads = [features[i][tap] for i in pair[:kind] for tap in bridge_taps(bridge)[1]]
+            logits.append(bridge(reads if len(reads) > 1 else reads[0]))
+        super().__init__(inputs=image, outputs=_statistics(logits), name=name)
+        self.base, self.bridges, self.other_modes = modes[0], bridges, modes[1:]
+        self.ends = [tuple(pair) for pair in ends]
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "base": serialize(self.base),
+            "bridges": [serialize(bridge) for bridge in self.bridges],
+            "other_modes": [serialize(mode) for mode in self.other_modes],
+            "ends": [list(pair) for pair in self.ends],
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        load = keras.saving.deserialize_keras_object
+        config = dict(config)
+        for key in ("bridges", "other_modes"):
+            config[key] = [load(item, custom_objects) for item in config[key]]
+        return cls(load(config.pop("base"), custom_objects), **config)
+
+
+def _check_ends(bridges, ends, num_modes: int) -> None:
+    if len(ends) != len(bridges):
+        raise ValueError(
+            f"ends takes one pair for each of {len(bridges)} bridges. Received: ends={ends}"
+        )
+    for pair in ends:
+        if not all(0 <= i < num_modes for i in pair):
+            raise ValueError(
+                f"ends must number the {num_modes} modes from 0; give the further modes of "
+                f"bridges of Type II as other_modes. Received: ends={ends}"
+            )
+
+
+def _statistics(logits: list) -> dict:
+    log_probs = ops.stack([ops.log_softmax(ops.cast(x, "float32")) for x in logits], axis=1)
+    probabilities = ops.mean(ops.exp(log_probs), axis=1)
+    # The floor keeps 0 · log 0 at 0; it is the smallest normal float32.
+    entropy = -ops.sum(probabilities * ops.log(ops.maximum(probabilities, 1.2e-38)), axis=-1)
+    member_entropies = -ops.sum(ops.exp(log_probs) * log_probs, axis=-1)
+    disagreement = ops.maximum(entropy - ops.mean(member_entropies, axis=-1), 0.0)
+    return {
+        "probabilities": probabilities,
+        "entropy": entropy,
+        "disagreement": disagreement,
+        "log_probabilities": log_probs,
+    }

@@ -1,0 +1,136 @@
+"""Writing the artifacts, checking them against the Keras model, and making them visible."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+
+from bridge_tf.errors import InputError
+from bridge_tf.export.predictor import load_predictor
+
+TOLERANCE = 1e-4
+_PARITY_IMAGES = 256
+
+
+class ParityError(RuntimeError):
+    """An exported file doesn't answer as the Keras model does."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifacts:
+    """Where an export landed, and how far it is from the Keras model.
+
+    Attributes:
+        saved_model: EXPORT_DIR/NAME/VERSION, as TensorFlow Serving lays models out.
+        tflite: EXPORT_DIR/NAME.tflite.
+        max_difference: the largest difference of a probability, over all signatures.
+    """
+
+    saved_model: pathlib.Path
+    tflite: pathlib.Path
+    max_difference: float
+
+
+def export(
+    ensemble,
+    export_dir: str | os.PathLike,
+    name: str,
+    images: np.ndarray,
+    class_names: Sequence[str] = (),
+) -> Artifacts:
+    """Exports a `BridgeEnsemble` as a SavedModel and a float32 TFLite file.
+
+    Everything is written in a hidden folder beside its final place, compared with the Keras
+    model, and then renamed; where anything fails, nothing stays. An earlier export of the same
+    name keeps its version folder, and this one gets the next number.
+
+    Args:
+        ensemble: a `BridgeEnsemble` that takes raw pixels.
+        export_dir: made if it isn't there.
+        name: of the model.
+        images: N×H×W×C, raw pixels 0…255, real images for the comparison (256 of them count).
+        class_names: written as labels.txt, one a line, beside both artifacts.
+
+    Raises:
+        InputError: the folder can't be written.
+        ParityError: a probability differs by more than 1e-4 from the Keras model's.
+    """
+    export_dir = pathlib.Path(export_dir)
+    try:
+        export_dir.mkdir(parents=True, exist_ok=True)
+        staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=export_dir))
+    except OSError as error:
+        raise InputError(
+            f"--export_dir: can't write in {export_dir} ({error.strerror}); name a folder that "
+            "can be written"
+        ) from error
+    try:
+        saved_model, tflite = staging / "saved_model", staging / "model.tflite"
+        _write(ensemble, saved_model, tflite)
+        difference = max(
+            check_parity(ensemble, path, images[:_PARITY_IMAGES]) for path in (saved_model, tflite)
+        )
+        _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
+        _write_labels(staging / "labels.txt", class_names)
+        return _publish(staging, export_dir, name, difference)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
+    """The largest difference of a probability between an artifact and the Keras model.
+
+    Raises:
+        ParityError: it is over 1e-4; the message names the file and the signature.
+    """
+    images = np.asarray(images, "float32")
+    expected = ensemble.predict(images, verbose=0)
+    base = ensemble.base.predict(images, verbose=0).astype("float64")
+    base = np.exp(base - base.max(axis=1, keepdims=True))
+    wanted = {
+        "serving_default": expected["probabilities"],
+        "base": base / base.sum(axis=1, keepdims=True),
+    }
+    worst = 0.0
+    for signature, probabilities in wanted.items():
+        found = load_predictor(path, signature)(images)["probabilities"]
+        difference = float(np.max(np.abs(found - probabilities)))
+        if not difference <= TOLERANCE:
+            raise ParityError(
+                f"{path.name}: probabilities of signature {signature} differ by {difference:.2g} "
+                f"from the Keras model's, more than {TOLERANCE}"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _write(ensemble, saved_model: pathlib.Path, tflite: pathlib.Path) -> None:
+    from bridge_tf.export.signatures import write_saved_model, write_tflite
+
+    write_saved_model(ensemble, saved_model)
+    write_tflite(saved_model, tflite)
+
+
+def _write_labels(path: pathlib.Path, class_names: Sequence[str]) -> None:
+    if class_names:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f"{label}\n" for label in class_names), encoding="utf-8")
+
+
+def _publish(
+    staging: pathlib.Path, export_dir: pathlib.Path, name: str, difference: float
+) -> Artifacts:
+    model_dir = export_dir / name
+    model_dir.mkdir(exist_ok=True)
+    versions = [int(path.name) for path in model_dir.iterdir() if path.name.isdigit()]
+    target = model_dir / str(max(versions, default=0) + 1)
+    os.replace(staging / "saved_model", target)
+    if (staging / "labels.txt").exists():
+        os.replace(staging / "labels.txt", export_dir / f"{name}.labels.txt")
+    tflite = export_dir / f"{name}.tflite"
+    os.replace(staging / "model.tflite", tflite)
+    return Artifacts(target, tflite, difference)

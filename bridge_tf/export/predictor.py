@@ -1,0 +1,127 @@
+"""Running a model file, whatever its kind."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from bridge_tf.errors import InputError
+
+_WANTED = "a SavedModel directory, a .tflite or a .keras file"
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A loaded model: call it with images N×H×W×C, raw pixels 0…255, float32.
+
+    It gives a dict with "probabilities" (N×classes) and, where the model has them, "entropy"
+    and "disagreement" (N, nats).
+
+    Attributes:
+        run: the function behind the call.
+        image_shape: (height, width, channels).
+        labels: names of the classes, empty where the file has none.
+    """
+
+    run: Callable[[np.ndarray], dict[str, np.ndarray]]
+    image_shape: tuple[int, int, int]
+    labels: tuple[str, ...] = ()
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return self.run(np.asarray(images, "float32"))
+
+
+def load_predictor(path, signature: str = "serving_default") -> Predictor:
+    """Loads a SavedModel directory (or the folder of its versions), .tflite or .keras file.
+
+    Args:
+        path: a file or directory. Of a folder of versions, the newest is taken.
+        signature: of a SavedModel or .tflite; a .keras file has no signatures.
+
+    Raises:
+        InputError: no such file, or none of these kinds.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise InputError(f"--model: {path} doesn't exist; name {_WANTED}")
+    if path.is_dir():
+        return _saved_model(_newest_version(path), signature)
+    loaders = {".tflite": _tflite, ".keras": _keras}
+    if path.suffix not in loaders:
+        raise InputError(f"--model: {path} is of no known kind; name {_WANTED}")
+    try:
+        return loaders[path.suffix](path, signature)
+    except (ValueError, OSError, RuntimeError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"--model: {path} can't be loaded ({reason}); name {_WANTED}") from error
+
+
+def _newest_version(path: pathlib.Path) -> pathlib.Path:
+    if (path / "saved_model.pb").exists():
+        return path
+    versions = [p for p in path.iterdir() if p.name.isdigit() and (p / "saved_model.pb").exists()]
+    if not versions:
+        raise InputError(f"--model: {path} holds no saved_model.pb; name {_WANTED}")
+    return max(versions, key=lambda p: int(p.name))
+
+
+def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    if signature not in loaded.signatures:
+        raise InputError(f"--model: {path} has no signature {signature}")
+    function = loaded.signatures[signature]
+    shape = function.structured_input_signature[1]["image"].shape[1:]
+
+    def run(images):
+        # `loaded` is named here to keep its variables alive.
+        assert loaded is not None
+        return {key: value.numpy() for key, value in function(image=tf.constant(images)).items()}
+
+    return Predictor(run, tuple(shape), _labels(path / "assets.extra" / "labels.txt"))
+
+
+def _tflite(path: pathlib.Path, signature: str) -> Predictor:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path))
+    if signature not in interpreter.get_signature_list():
+        raise InputError(f"--model: {path} has no signature {signature}")
+    runner = interpreter.get_signature_runner(signature)
+    shape = tuple(int(n) for n in runner.get_input_details()["image"]["shape_signature"][1:])
+    return Predictor(lambda images: runner(image=images), shape, _labels(_beside(path)))
+
+
+def _keras(path: pathlib.Path, signature: str) -> Predictor:
+    del signature
+    import keras
+
+    import bridge_tf.ensemble
+    from bridge_tf.graph import ends_in_softmax
+
+    model = keras.models.load_model(path)
+    is_ensemble = isinstance(model, bridge_tf.ensemble.BridgeEnsemble)
+
+    def run(images):
+        outputs = model.predict(images, verbose=0)
+        if is_ensemble:
+            return {key: outputs[key] for key in ("probabilities", "entropy", "disagreement")}
+        if not ends_in_softmax(model):
+            outputs = keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
+        return {"probabilities": outputs}
+
+    return Predictor(run, tuple(model.input_shape[1:]), _labels(_beside(path)))
+
+
+def _beside(path: pathlib.Path) -> pathlib.Path:
+    return path.with_suffix(".labels.txt")
+
+
+def _labels(path: pathlib.Path) -> tuple[str, ...]:
+    if not path.exists():
+        return ()
+    return tuple(path.read_text(encoding="utf-8").splitlines())

@@ -1,0 +1,192 @@
+"""One recipe, by which modes, curves and bridges are all trained."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+
+import keras
+
+from bridge_tf.bridge_training import BridgeTraining
+from bridge_tf.curve import Curve
+from bridge_tf.graph import ends_in_softmax
+
+
+class TrainingError(RuntimeError):
+    """A training that can't go on, for example because its loss is not finite."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """SGD with momentum, linear warm-up, then cosine decay to 0 (the paper's, METHOD's table).
+
+    Attributes:
+        epochs: passes over the training images.
+        learning_rate: the peak, after the warm-up.
+        momentum: of SGD, in [0, 1).
+        nesterov: whether the momentum is Nesterov's.
+        weight_decay: L2 in the gradient, on every trained weight.
+        warmup_epochs: epochs of linear rise from 1 % of the peak; at most `epochs` count.
+        seed: of the draws that training makes (initial weights in `fit_modes`, dropout).
+        jit_compile: compile the step with XLA.
+    """
+
+    epochs: int = 200
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-3
+    warmup_epochs: float = 5
+    seed: int = 0
+    jit_compile: bool = True
+
+    def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+        """The optimizer for a training of `epochs` × `steps_per_epoch` steps."""
+        total = max(1, self.epochs * steps_per_epoch)
+        warmup = min(round(self.warmup_epochs * steps_per_epoch), total - 1)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            self.learning_rate * (0.01 if warmup else 1.0),
+            decay_steps=total - warmup,
+            warmup_target=self.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+        return L2SGD(
+            schedule, momentum=self.momentum, nesterov=self.nesterov, l2=self.weight_decay
+        )
+
+
+@keras.saving.register_keras_serializable(package="bridge_tf")
+class L2SGD(keras.optimizers.SGD):
+    """SGD with `l2` × weight added to the gradient, before the momentum.
+
+    Keras's own `weight_decay` is the decoupled one, which the momentum doesn't see. Here rather
+    than as a regularizer of the layers, so that it acts on whatever is trained: the weights of a
+    mode, the control points of a curve, a bridge.
+    """
+
+    def __init__(self, learning_rate=0.01, l2: float = 0.0, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.l2 = float(l2)
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.l2:
+            gradient = gradient + keras.ops.cast(self.l2, gradient.dtype) * variable
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
+
+
+def fit_modes(build, data, num_modes: int, recipe: Recipe, **options) -> list:
+    """Trains `num_modes` networks, mode k from seed `recipe.seed` + k.
+
+    Args:
+        build: called without arguments, gives a fresh classifier.
+        data, **options: as in `fit_mode`.
+
+    Returns:
+        The trained networks.
+    """
+    modes = []
+    for k in range(num_modes):
+        keras.utils.set_random_seed(recipe.seed + k)
+        modes.append(build())
+        fit_mode(modes[-1], data, recipe, **options)
+    return modes
+
+
+def fit_mode(model, data, recipe: Recipe, **options) -> keras.callbacks.History:
+    """Trains one classifier on its cross-entropy, in place.
+
+    Args:
+        model: a classifier with logits or a softmax as output.
+        data: batches of (images, integer labels), or a tuple of two arrays.
+        recipe: how to train.
+        **options: as in `fit`.
+    """
+    return fit(model, data, recipe, loss=_cross_entropy(model), metrics=["accuracy"], **options)
+
+
+def fit_curve(curve: Curve, data, recipe: Recipe, **options) -> keras.callbacks.History:
+    """Trains a curve's inner control points on the cross-entropy at r ~ U(0, 1), in place.
+
+    Arguments as in `fit_mode`.
+    """
+    loss = _cross_entropy(curve.network)
+    return fit(curve, data, recipe, loss=loss, metrics=["accuracy"], **options)
+
+
+def fit_bridge(
+    bridge, base, member, data, recipe: Recipe, *, end=None, repulsion: float = 0.0, **options
+) -> keras.callbacks.History:
+    """Trains a bridge to answer as `member` does, in place; see `BridgeTraining`.
+
+    Args:
+        data: batches of images (labels, if there are any, are not read); the paper mixes them.
+        recipe, **options: as in `fit_mode`.
+    """
+    model = BridgeTraining(bridge, base, member, end=end, repulsion=repulsion)
+    return fit(model, data, recipe, **options)
+
+
+def fit(
+    model,
+    data,
+    recipe: Recipe,
+    *,
+    loss=None,
+    metrics=None,
+    batch_size: int = 128,
+    steps_per_epoch: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    backup_dir: str | os.PathLike | None = None,
+) -> keras.callbacks.History:
+    """Compiles and fits `model` by the recipe.
+
+    Args:
+        data: batches, or arrays: a tuple (inputs, targets) or the inputs alone.
+        batch_size: for arrays.
+        steps_per_epoch: needed where `data` is endless or spans all epochs.
+        callbacks: further Keras callbacks.
+        backup_dir: where to keep a checkpoint of the last epoch (removed at the end), from
+            which an interrupted training goes on.
+
+    Raises:
+        TrainingError: the loss became infinite or not a number.
+    """
+    arrays = isinstance(data, tuple) or hasattr(data, "shape")
+    if steps_per_epoch is None:
+        size = len(data[0] if isinstance(data, tuple) else data)
+        steps_per_epoch = math.ceil(size / batch_size) if arrays else size
+    model.compile(
+        optimizer=recipe.optimizer(steps_per_epoch),
+        loss=loss,
+        metrics=metrics,
+        jit_compile=recipe.jit_compile,
+    )
+    callbacks = [*callbacks, _StopOnBadLoss()]
+    if backup_dir is not None:
+        callbacks.insert(0, keras.callbacks.BackupAndRestore(backup_dir))
+    inputs, targets = data if isinstance(data, tuple) else (data, None)
+    return model.fit(
+        inputs,
+        targets,
+        batch_size=batch_size if arrays else None,
+        epochs=recipe.epochs,
+        steps_per_epoch=None if arrays else steps_per_epoch,
+        callbacks=callbacks,
+        verbose=0,
+    )
+
+
+class _StopOnBadLoss(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss of epoch {epoch + 1} is {loss}; try a lower --learning_rate"
+            )
+
+
+def _cross_entropy(model) -> keras.losses.Loss:
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
