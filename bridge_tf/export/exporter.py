@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bridge_tf.errors import InputError
 from bridge_tf.export.predictor import load_predictor
+from bridge_tf.files import check_writable
 
 TOLERANCE = 1e-4
 _PARITY_IMAGES = 256
@@ -59,15 +59,9 @@ def export(
         InputError: the folder can't be written.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
     """
-    export_dir = pathlib.Path(export_dir)
-    try:
-        export_dir.mkdir(parents=True, exist_ok=True)
-        staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=export_dir))
-    except OSError as error:
-        raise InputError(
-            f"--export_dir: can't write in {export_dir} ({error.strerror}); name a folder that "
-            "can be written"
-        ) from error
+    export_dir = check_writable("--export_dir", export_dir)
+    export_dir.mkdir(parents=True, exist_ok=True)
+    staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=export_dir))
     try:
         saved_model, tflite = staging / "saved_model", staging / "model.tflite"
         _write(ensemble, saved_model, tflite)

@@ -1,0 +1,151 @@
+"""The settings of a run, checked before anything is imported or written."""
+
+import dataclasses
+import hashlib
+import json
+
+from bridge_tf.errors import InputError
+
+STAGES = ("modes", "curves", "bridges", "evaluate", "export")
+DATASET_KINDS = ("digits", "tfds:NAME[:VERSION]", "folder:PATH", "npz:PATH")
+AUGMENTATIONS = ("none", "crop", "crop_flip")
+NORMS = ("frn", "batch")
+CURVE_KINDS = ("bezier", "chain")
+
+# Where things are, not what is computed: a run may be moved.
+_LOCATIONS = ("data_dir", "export_dir", "export_name")
+
+
+def _setting(default, help_text: str, **checks):
+    return dataclasses.field(default=default, metadata={"help": help_text, **checks})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every flag of a run, as resolved. Fields are flags of the same name."""
+
+    seed: int = _setting(0, "Seed of everything random.", low=0)
+    dataset: str = _setting("digits", f"What to learn: one of {', '.join(DATASET_KINDS)}.")
+    data_dir: str = _setting("", "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
+    validation_fraction: float = _setting(
+        0.1, "Share of the training images kept for validation.", above=0, below=1
+    )
+    image_size: int = _setting(
+        0, "Height and width to resize folder images to; 0 takes the first image's size.", low=0
+    )
+    augment: str = _setting("none", "Augmentation of training images.", choices=AUGMENTATIONS)
+    pixel_mean: list[float] = _setting(
+        (0.5,), "Mean of the pixels as a fraction of 255: one number or one a channel."
+    )
+    pixel_std: list[float] = _setting(
+        (0.25,), "Standard deviation of the pixels, as --pixel_mean.", above=0
+    )
+    model: str = _setting("resnet8", "Network: resnet8, resnet14, … resnet56 (6n + 2 layers).")
+    norm: str = _setting("frn", "Normalization of the network.", choices=NORMS)
+    width: float = _setting(1.0, "Multiplies the network's channels.", above=0)
+    num_modes: int = _setting(4, "Number of networks trained from seeds of their own.", low=2)
+    curve_degree: int = _setting(2, "Control points of a curve, less one.", low=1)
+    curve_kind: str = _setting("bezier", "Shape of a curve.", choices=CURVE_KINDS)
+    r: float = _setting(0.5, "Position on the curve that a bridge predicts.", low=0, high=1)
+    bridge_type: int = _setting(
+        1, "1: a bridge sees the base's taps. 2: those of both end points.", choices=(1, 2)
+    )
+    taps: list[str] = _setting(
+        (), "Layers of the base that feed the bridges; default: the last block of stage 2."
+    )
+    bridge_width: float = _setting(
+        0.5, "Channels of a bridge's body relative to the base's.", above=0
+    )
+    mixup_alpha: float = _setting(
+        0.4, "Mix the bridges' training images by Beta(alpha, alpha); 0 doesn't.", low=0
+    )
+    repulsion: float = _setting(
+        0.0, "Weight of the term that keeps a bridge away from the base's output.", low=0
+    )
+    mode_epochs: int = _setting(200, "Epochs of each mode.", low=1)
+    curve_epochs: int = _setting(200, "Epochs of each curve.", low=1)
+    bridge_epochs: int = _setting(200, "Epochs of each bridge.", low=1)
+    batch_size: int = _setting(128, "Images a training step.", low=1)
+    learning_rate: float = _setting(0.1, "Peak learning rate.", above=0)
+    bridge_learning_rate: float = _setting(
+        0.0, "Peak learning rate of the bridges; 0 takes --learning_rate.", low=0
+    )
+    momentum: float = _setting(0.9, "Momentum of SGD.", low=0, below=1)
+    nesterov: bool = _setting(False, "Whether the momentum is Nesterov's.")
+    weight_decay: float = _setting(1e-3, "L2 in the gradient, for modes and curves.", low=0)
+    bridge_weight_decay: float = _setting(1e-5, "L2 in the gradient, for bridges.", low=0)
+    warmup_epochs: float = _setting(
+        5.0, "Epochs of linear warm-up from 1 % of the peak, then cosine decay.", low=0
+    )
+    jit_compile: bool = _setting(True, "Compile training steps with XLA.")
+    curve_points: int = _setting(
+        5, "Positions along each curve that the report measures, ends included.", low=2
+    )
+    export_dir: str = _setting("saved_models", "Folder for the exported model.")
+    export_name: str = _setting("", "Name of the exported model; default: DATASET_MODEL.")
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if field.type == list[float] or field.type == list[str]:
+                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+            _check(field, getattr(self, field.name))
+
+    def to_json(self) -> dict:
+        """The settings as plain data; `Config(**data)` reads them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the settings that decide what is computed."""
+        text = json.dumps(_decisive(self.to_json()), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def differences(self, other: "Config") -> list[str]:
+        """A text for each decisive flag that differs, as `--seed=1 (there: 0)`."""
+        ours, theirs = _decisive(self.to_json()), _decisive(other.to_json())
+        return [f"--{k}={_text(v)} (there: {_text(theirs[k])})" for k, v in ours.items()
+                if v != theirs[k]]
+
+    @property
+    def name(self) -> str:
+        """Name of the exported model."""
+        if self.export_name:
+            return self.export_name
+        source = self.dataset.partition(":")[2] or self.dataset
+        source = source.rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
+        return f"{source}_{self.model}"
+
+    def curves(self) -> list[tuple[int, int]]:
+        """The curves of the run, as pairs of modes, in the order bridges join the ensemble.
+
+        Type I: from the base (mode 0) to each other mode. Type II: all pairs, so that the first
+        m(m-1)/2 of them are those between the first m modes.
+        """
+        if self.bridge_type == 1:
+            return [(0, j) for j in range(1, self.num_modes)]
+        return [(i, j) for j in range(1, self.num_modes) for i in range(j)]
+
+
+def _decisive(settings: dict) -> dict:
+    return {key: value for key, value in settings.items() if key not in _LOCATIONS}
+
+
+def _text(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _check(field, value) -> None:
+    for number in value if isinstance(value, tuple) else [value]:
+        for rule, text, holds in (
+            ("low", "at least", lambda a, b: a >= b),
+            ("above", "above", lambda a, b: a > b),
+            ("high", "at most", lambda a, b: a <= b),
+            ("below", "below", lambda a, b: a < b),
+        ):
+            bound = field.metadata.get(rule)
+            if bound is not None and not holds(number, bound):
+                raise InputError(f"--{field.name}={_text(value)}: must be {text} {bound}")
+    choices = field.metadata.get("choices")
+    if choices is not None and value not in choices:
+        known = ", ".join(map(str, choices))
+        raise InputError(f"--{field.name}={value}: must be one of {known}")

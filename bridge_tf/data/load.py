@@ -1,0 +1,84 @@
+"""From `--dataset` to the three splits."""
+
+import difflib
+
+import numpy as np
+
+from bridge_tf.data.digits import read_digits
+from bridge_tf.data.folder import read_folder
+from bridge_tf.data.npz import read_npz
+from bridge_tf.data.tfds import read_tfds
+from bridge_tf.data.types import Dataset, Source, Split
+from bridge_tf.errors import InputError
+
+_HELD_OUT = 0.2
+_KINDS = "digits, tfds:NAME[:VERSION], folder:PATH, npz:PATH"
+
+
+def load_dataset(
+    spec: str,
+    data_dir: str | None = None,
+    *,
+    seed: int = 0,
+    validation_fraction: float = 0.1,
+    image_size: int = 0,
+) -> Dataset:
+    """Reads, decodes and splits a data set.
+
+    The validation split is a stratified share of the training images, fixed by `seed`. The test
+    split is the same for every seed; where the source has none, a stratified fifth is held out.
+
+    Args:
+        spec: `digits`, `tfds:NAME[:VERSION]`, `folder:PATH` or `npz:PATH`.
+        data_dir: of prepared TensorFlow Datasets.
+        seed: of the validation split.
+        validation_fraction: share of the training images, in (0, 1).
+        image_size: height and width that folder images are resized to; 0 for the first's.
+
+    Raises:
+        InputError: the data can't be used; one line says why and what would be right.
+    """
+    source = _read(spec, data_dir, image_size)
+    if len(source.class_names) < 2:
+        raise InputError(f"--dataset={spec}: has one class only; two or more are needed")
+    train, test = source.train, source.test
+    if test is None:
+        train, test = _split(spec, train, _HELD_OUT, seed=0)
+    train, validation = _split(spec, train, validation_fraction, seed)
+    return Dataset(source.name, source.class_names, train, validation, test)
+
+
+def _read(spec: str, data_dir: str | None, image_size: int) -> Source:
+    kind, _, rest = spec.partition(":")
+    if spec == "digits":
+        return read_digits()
+    if kind in ("tfds", "folder", "npz") and not rest:
+        raise InputError(f"--dataset={spec}: nothing after the colon; known are {_KINDS}")
+    if kind == "tfds":
+        return read_tfds(rest, data_dir)
+    if kind == "folder":
+        return read_folder(rest, image_size)
+    if kind == "npz":
+        return read_npz(rest)
+    close = difflib.get_close_matches(kind, ("digits", "tfds", "folder", "npz"), n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise InputError(f"--dataset={spec}: no such kind of data set; known are {_KINDS}{hint}")
+
+
+def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """The split without, and the, stratified `fraction` of it."""
+    from sklearn.model_selection import train_test_split
+
+    try:
+        rest, held_out = train_test_split(
+            np.arange(len(split)),
+            test_size=fraction,
+            random_state=seed,
+            stratify=split.labels,
+        )
+    except ValueError as error:
+        raise InputError(
+            f"--dataset={spec}: too few images to hold out {fraction:.0%} of {len(split)} with "
+            f"every class on both sides ({str(error).rstrip('.')})"
+        ) from error
+    return split.take(np.sort(rest)), split.take(np.sort(held_out))

@@ -1,0 +1,111 @@
+"""Arrays in one .npz file."""
+
+import pathlib
+import zipfile
+
+import numpy as np
+
+from bridge_tf.data.types import Source, Split
+from bridge_tf.errors import InputError
+
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def read_npz(path: str) -> Source:
+    """Reads x_train, y_train, x_test and y_test.
+
+    Images are uint8 or float, N×H×W×C or N×H×W (grey). Float images whose largest value is at
+    most 1 are taken to lie in 0…1 and multiplied by 255; others to lie in 0…255. Labels are
+    whole numbers 0…classes-1, and the training images show how many classes there are.
+
+    Raises:
+        InputError: the file or an array in it is not as said.
+    """
+    file = pathlib.Path(path)
+    if not file.is_file():
+        raise InputError(f"--dataset=npz:{path}: no such file; name a .npz file")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            missing = [name for name in _ARRAYS if name not in archive]
+            if missing:
+                raise InputError(
+                    f"{path}: has no {', '.join(missing)}; it must hold {', '.join(_ARRAYS)}"
+                )
+            arrays = {name: archive[name] for name in _ARRAYS}
+    except InputError:
+        raise
+    except (OSError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: can't be read as .npz ({reason}); save it with numpy.savez"
+        ) from error
+    splits = {
+        part: Split(
+            _images(path, f"x_{part}", arrays[f"x_{part}"]),
+            _labels(path, f"y_{part}", arrays[f"y_{part}"]),
+        )
+        for part in ("train", "test")
+    }
+    return Source(file.stem, _class_names(path, splits), splits["train"], splits["test"])
+
+
+def _images(path: str, name: str, images: np.ndarray) -> np.ndarray:
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    is_float = np.issubdtype(images.dtype, np.floating)
+    if images.ndim != 4 or not len(images) or not (is_float or images.dtype == np.uint8):
+        raise InputError(
+            f"{path}: {name} must be uint8 or float images N×H×W×C, not "
+            f"{images.dtype}{list(images.shape)}"
+        )
+    if not is_float:
+        return images
+    if not np.isfinite(images).all():
+        raise InputError(f"{path}: {name} holds values that are not finite; use 0…255 or 0…1")
+    if images.min() < 0 or images.max() > 255:
+        raise InputError(
+            f"{path}: {name} must lie in 0…255 or 0…1, not {images.min():g}…{images.max():g}"
+        )
+    return (images * (255 if images.max() <= 1 else 1)).astype("float32")
+
+
+def _labels(path: str, name: str, labels: np.ndarray) -> np.ndarray:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"{path}: {name} must be whole numbers, one an image, not "
+            f"{labels.dtype}{list(labels.shape)}"
+        )
+    return labels.astype("int32")
+
+
+def _class_names(path: str, splits: dict[str, Split]) -> tuple[str, ...]:
+    for part, split in splits.items():
+        if len(split.images) != len(split.labels):
+            raise InputError(
+                f"{path}: x_{part} has {len(split.images)} images but y_{part} "
+                f"{len(split.labels)} labels; there must be one an image"
+            )
+    train, test = splits["train"], splits["test"]
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise InputError(
+            f"{path}: images of x_train are {list(train.images.shape[1:])} and of x_test "
+            f"{list(test.images.shape[1:])}; they must be alike"
+        )
+    classes = int(train.labels.max()) + 1
+    for part, split in splits.items():
+        low, high = int(split.labels.min()), int(split.labels.max())
+        if low < 0 or high >= classes:
+            bad = low if low < 0 else high
+            raise InputError(
+                f"{path}: y_{part} holds the label {bad}; labels must lie in 0…{classes - 1}, "
+                "the classes of y_train"
+            )
+    absent = sorted(set(range(classes)) - set(train.labels.tolist()))
+    if absent:
+        raise InputError(
+            f"{path}: y_train has no image of class {absent[0]}; labels must be 0…{classes - 1} "
+            "without gaps"
+        )
+    return tuple(str(k) for k in range(classes))

@@ -1,0 +1,88 @@
+"""Batches for training and evaluation."""
+
+from bridge_tf.data.types import Split
+from bridge_tf.errors import InputError
+
+
+def steps_per_epoch(split: Split, batch_size: int) -> int:
+    """Number of full batches in one pass.
+
+    Raises:
+        InputError: there is none.
+    """
+    steps = len(split) // batch_size
+    if not steps:
+        raise InputError(
+            f"--batch_size={batch_size}: more than the {len(split)} training images; "
+            "use a smaller batch"
+        )
+    return steps
+
+
+def training_batches(
+    split: Split,
+    batch_size: int,
+    *,
+    epochs: int,
+    seed: int,
+    first_epoch: int = 0,
+    augment: str = "none",
+    mixup_alpha: float = 0.0,
+):
+    """A `tf.data.Dataset` of (images, labels) for epochs `first_epoch` … `epochs` - 1.
+
+    Images are float32, B×H×W×C, raw pixels; labels int32, B. The order of an epoch and every
+    random draw are functions of (seed, epoch, step) alone, so that training may be interrupted
+    and go on. An epoch has `steps_per_epoch` full batches; what is left over differs between
+    epochs.
+
+    Args:
+        split: images in memory; they are decoded already.
+        batch_size: images a batch.
+        epochs: of the whole training.
+        seed: of order and draws.
+        first_epoch: where to go on.
+        augment: "none", "crop" (pad by an eighth of the height and crop) or "crop_flip".
+        mixup_alpha: > 0 mixes the images of a batch; labels stay those of the first.
+    """
+    import tensorflow as tf
+
+    from bridge_tf.data import augment as augmentation
+
+    steps = steps_per_epoch(split, batch_size)
+    images, labels = tf.constant(split.images), tf.constant(split.labels)
+    padding = max(1, images.shape[1] // 8)
+
+    def epoch_order(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(split)), tf.stack([seed, tf.cast(epoch, tf.int32)])
+        )
+        batches = tf.reshape(order[: steps * batch_size], [steps, batch_size])
+        first = tf.cast(epoch, tf.int32) * steps
+        return tf.data.Dataset.from_tensor_slices((batches, first + tf.range(steps)))
+
+    def batch(indices, step):
+        x = tf.gather(images, indices)
+        seeds = tf.random.split(tf.stack([seed, step]), 3)
+        if augment in ("crop", "crop_flip"):
+            x = augmentation.random_crop(x, padding, seeds[0])
+        if augment == "crop_flip":
+            x = augmentation.random_flip(x, seeds[1])
+        x = tf.cast(x, tf.float32)
+        if mixup_alpha > 0:
+            x = augmentation.mixup(x, mixup_alpha, seeds[2])
+        return x, tf.gather(labels, indices)
+
+    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_order)
+    batches = batches.map(batch).apply(
+        tf.data.experimental.assert_cardinality((epochs - first_epoch) * steps)
+    )
+    return batches.prefetch(2)
+
+
+def evaluation_batches(split: Split, batch_size: int):
+    """A `tf.data.Dataset` of (images float32, labels int32) in order, the last batch smaller."""
+    import tensorflow as tf
+
+    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
+    return batches.map(lambda x, y: (tf.cast(x, tf.float32), y)).prefetch(2)

@@ -1,0 +1,79 @@
+"""Prepared TensorFlow Datasets."""
+
+import logging
+import pathlib
+
+import numpy as np
+
+from bridge_tf.data.types import Source, Split
+from bridge_tf.errors import InputError
+
+_BATCH = 1000
+
+
+def read_tfds(name: str, data_dir: str | None) -> Source:
+    """Reads NAME or NAME:VERSION as it lies prepared in `data_dir`; nothing is downloaded.
+
+    The splits are train and test, or train and validation where there is no test.
+
+    Raises:
+        InputError: it isn't prepared there, or isn't a classification of images of one size.
+    """
+    import tensorflow_datasets as tfds
+
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    name, _, version = name.partition(":")
+    folder = pathlib.Path(data_dir).expanduser() if data_dir else None
+    try:
+        builder = tfds.builder(
+            f"{name}:{version}" if version else name, data_dir=folder and str(folder), try_gcs=False
+        )
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
+        raise _not_prepared(name, version, folder) from error
+    if not builder.info.splits:
+        raise _not_prepared(name, version, folder)
+    splits, features = builder.info.splits, builder.info.features
+    test = next((split for split in ("test", "validation") if split in splits), None)
+    if "train" not in splits or not {"image", "label"} <= set(features):
+        raise InputError(
+            f"--dataset=tfds:{name}: needs a split train and the features image and label; it has "
+            f"the splits {', '.join(splits)} and the features {', '.join(features)}"
+        )
+    shape = features["image"].shape
+    if None in shape:
+        raise InputError(
+            f"--dataset=tfds:{name}: its images are of shape {shape}; all must be of one size"
+        )
+    return Source(
+        name,
+        tuple(features["label"].names),
+        _read_split(builder, "train"),
+        _read_split(builder, test) if test else None,
+    )
+
+
+def _read_split(builder, split: str) -> Split:
+    import tensorflow as tf
+
+    examples = builder.as_dataset(split=split, shuffle_files=False)
+    pairs = examples.map(lambda e: (e["image"], e["label"]), num_parallel_calls=tf.data.AUTOTUNE)
+    batches = list(pairs.batch(_BATCH).as_numpy_iterator())
+    images = np.concatenate([images for images, _ in batches])
+    labels = np.concatenate([labels for _, labels in batches])
+    return Split(images, labels.astype("int32"))
+
+
+def _not_prepared(name: str, version: str, folder: pathlib.Path | None) -> InputError:
+    wanted = f"{name}:{version}" if version else name
+    if folder is None:
+        return InputError(
+            f"--dataset=tfds:{wanted}: not prepared in the default folder; name the folder of "
+            "prepared data sets by --data_dir"
+        )
+    if not folder.is_dir():
+        return InputError(f"--data_dir={folder}: no such folder")
+    there = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return InputError(
+        f"--dataset=tfds:{wanted}: not prepared in --data_dir={folder}, which holds "
+        f"{', '.join(there) or 'nothing'}; prepare it there with tensorflow-datasets"
+    )

@@ -1,0 +1,64 @@
+"""What a source of images gives."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images and their labels, decoded and held in memory.
+
+    Attributes:
+        images: N×H×W×C, uint8 or float32, raw pixels 0…255.
+        labels: N, int32, 0…classes-1.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray) -> "Split":
+        """The images of these indices, in this order."""
+        return Split(self.images[indices], self.labels[indices])
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A data set in its three splits.
+
+    Attributes:
+        name: for the report.
+        class_names: one a class; its number where the source has no names.
+        train, validation, test: the splits, disjoint.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.train.images.shape[1:]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a reader found: training and test images, before the validation split.
+
+    `test` is None where the source has no test images of its own.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    test: Split | None

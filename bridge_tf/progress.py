@@ -1,0 +1,66 @@
+"""Progress of long stages, on standard error."""
+
+import sys
+import time
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """A bar for a training on a terminal; elsewhere one line when it is done.
+
+    Used as a context, so that the bar goes whatever happens.
+
+    Args:
+        title: what is trained, for example "mode 1 of 4".
+        images_per_step: batch size, for the throughput.
+    """
+
+    def __init__(self, title: str, images_per_step: int):
+        super().__init__()
+        self.title, self.images_per_step = title, images_per_step
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("epoch {task.fields[epoch]}  loss {task.fields[loss]:.4f}"),
+            TextColumn("{task.fields[speed]:.0f} images/s"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._bar.stop()
+
+    def on_train_begin(self, logs=None):
+        self._start = time.perf_counter()
+        self._steps = 0
+        total = self.params["epochs"] * (self.params["steps"] or 1)
+        self._task = self._bar.add_task(self.title, total=total, epoch=0, loss=0.0, speed=0.0)
+        self._bar.start()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        speed = self._steps * self.images_per_step / (time.perf_counter() - self._start)
+        done = (epoch + 1) * (self.params["steps"] or 1)
+        loss = (logs or {}).get("loss", 0.0)
+        self._bar.update(self._task, completed=done, epoch=epoch + 1, loss=loss, speed=speed)
+
+    def on_train_end(self, logs=None):
+        seconds = time.perf_counter() - self._start
+        figures = ", ".join(f"{key} {value:.4f}" for key, value in (logs or {}).items())
+        say(f"{self.title}: {self.params['epochs']} epochs in {seconds:.0f} s, {figures}")
