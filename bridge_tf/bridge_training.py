@@ -49,6 +49,7 @@ class BridgeTraining(keras.Model):
         self.member.trainable = False
         self.repulsion = float(repulsion)
         self.agreement = keras.metrics.Mean(name="agreement")
+        self.built = True  # as all its parts are
 
     def call(self, images, training=None):
         outputs = {"member": ops.log_softmax(self.member(images, training=False))}

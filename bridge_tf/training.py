@@ -174,6 +174,7 @@ def fit(
         batch_size=batch_size if arrays else None,
         epochs=recipe.epochs,
         steps_per_epoch=None if arrays else steps_per_epoch,
+        shuffle=arrays,
         callbacks=callbacks,
         verbose=0,
     )

@@ -1,0 +1,131 @@
+"""What every command shares: flags, help and exit status."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+
+from bridge_tf.config import Config
+from bridge_tf.errors import InputError
+
+_DEFINE = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    bool: flags.DEFINE_bool,
+    list[str]: flags.DEFINE_list,
+    list[float]: flags.DEFINE_list,
+}
+
+
+def define_config_flags() -> None:
+    """Defines a flag for each field of `Config`."""
+    for field in dataclasses.fields(Config):
+        default = field.default
+        if isinstance(default, tuple):
+            default = [str(item) for item in default]
+        _DEFINE[field.type](field.name, default, field.metadata["help"], module_name=sys.argv[0])
+
+
+def config_from_flags() -> Config:
+    """The configuration that the flags give.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+    values = {}
+    for field in dataclasses.fields(Config):
+        value = flags.FLAGS[field.name].value
+        if field.type == list[float]:
+            try:
+                value = [float(item) for item in value]
+            except ValueError as error:
+                raise InputError(
+                    f"--{field.name}={','.join(value)}: must be numbers between commas"
+                ) from error
+        values[field.name] = value
+    return Config(**values)
+
+
+def define_workdir_flags() -> None:
+    """Defines the flags of commands that work on a finished run."""
+    module = sys.argv[0]
+    flags.DEFINE_string("workdir", "", "Folder of a finished run.", module_name=module)
+    flags.DEFINE_string(
+        "data_dir", "", "Folder of prepared TensorFlow Datasets; default: as trained.",
+        module_name=module,
+    )
+
+
+def existing_run(**changes):
+    """The pipeline of the run in --workdir, with its own configuration.
+
+    Args:
+        **changes: settings to replace.
+    """
+    workdir = required("workdir")
+    if flags.FLAGS.data_dir:
+        changes["data_dir"] = flags.FLAGS.data_dir
+    from bridge_tf.pipeline import Pipeline
+    from bridge_tf.workdir import WorkDir
+
+    return Pipeline(dataclasses.replace(WorkDir(workdir).read_config(), **changes), workdir)
+
+
+def required(name: str) -> str:
+    """The value of a flag that must be given."""
+    value = flags.FLAGS[name].value
+    if not value:
+        raise InputError(f"--{name}: missing; name a folder, as in --{name}=DIR")
+    return value
+
+
+def no_arguments(arguments: list[str]) -> None:
+    """Refuses arguments that are no flags."""
+    if arguments:
+        raise InputError(f"'{arguments[0]}' is no flag; every setting is given as --NAME=VALUE")
+
+
+def run(main: Callable[[list[str]], None], usage: str) -> None:
+    """Runs a command and leaves with its exit status.
+
+    0: done. 2: bad usage or bad input, with one line on standard error. 1: any other failure.
+
+    Args:
+        main: takes the arguments that are no flags.
+        usage: what --help prints above the flags.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    flags.FLAGS.set_default("verbosity", logging.WARNING)
+
+    def parsed(argv):
+        if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv[1:]):
+            own = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
+            print(f"{usage.strip()}\n\nFlags:\n")
+            print("\n".join(_help(flag) for flag in own))
+            sys.exit(0)
+        try:
+            return flags.FLAGS(argv)
+        except (flags.Error, OSError) as error:
+            _leave(str(error))
+
+    def guarded(argv):
+        try:
+            main(argv[1:])
+        except InputError as error:
+            _leave(str(error))
+
+    app.run(guarded, flags_parser=parsed)
+
+
+def _help(flag) -> str:
+    default = "" if flag.default in (None, "", []) else f" (default: {flag.default_as_str})"
+    return f"  --{flag.name}: {flag.help}{default}"
+
+
+def _leave(message: str) -> None:
+    command = os.path.basename(sys.argv[0])
+    print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

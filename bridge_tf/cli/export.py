@@ -1,0 +1,26 @@
+"""bin/export: the deployable files of a finished run."""
+
+import sys
+
+from absl import flags
+
+from bridge_tf.cli import app
+
+USAGE = """
+Exports a finished run's ensemble as a SavedModel and a TFLite file.
+
+    bin/export --workdir=DIR --export_dir=DIR
+"""
+
+
+def main() -> None:
+    app.define_workdir_flags()
+    flags.DEFINE_string(
+        "export_dir", "", "Folder for the exported model.", module_name=sys.argv[0]
+    )
+    app.run(_export, USAGE)
+
+
+def _export(arguments: list[str]) -> None:
+    app.no_arguments(arguments)
+    app.existing_run(export_dir=app.required("export_dir")).run(["export"])

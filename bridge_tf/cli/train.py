@@ -1,0 +1,34 @@
+"""bin/train: all stages of a run."""
+
+import sys
+
+from absl import flags
+
+from bridge_tf.cli import app
+from bridge_tf.config import STAGES
+
+USAGE = """
+Trains modes, the curves between them and the bridges, compares them, and exports the ensemble.
+
+    bin/train --flagfile=configs/digits.flags [--workdir=DIR] [--export_dir=DIR]
+
+Run again with the same flags it goes on where it was, or does nothing.
+"""
+
+
+def main() -> None:
+    flags.DEFINE_string("workdir", "", "Folder of the run's files.", module_name=sys.argv[0])
+    flags.DEFINE_list(
+        "stages", list(STAGES), "Stages to run, between commas.", module_name=sys.argv[0]
+    )
+    app.define_config_flags()
+    app.run(_train, USAGE)
+
+
+def _train(arguments: list[str]) -> None:
+    app.no_arguments(arguments)
+    config = app.config_from_flags()
+    workdir = app.required("workdir")
+    from bridge_tf.pipeline import Pipeline
+
+    Pipeline(config, workdir).run(flags.FLAGS.stages)

@@ -1,0 +1,166 @@
+"""The comparison that a run reports: every way of ensembling, at its cost."""
+
+import numpy as np
+
+from bridge_tf import data
+from bridge_tf.config import Config
+from bridge_tf.ensemble import BridgeEnsemble
+from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.cost import count_flops, count_params
+from bridge_tf.evaluation.dee import deep_ensemble_equivalent
+from bridge_tf.evaluation.scores import predict_log_probs, score
+from bridge_tf.progress import say
+
+
+def compare(run) -> dict:
+    """Measures a finished run on its test split.
+
+    Args:
+        run: a `bridge_tf.pipeline.Pipeline` whose training stages are done.
+
+    Returns:
+        The content of report.json.
+    """
+    say("evaluate: predictions of modes, curves and bridges")
+    predictions = _Predictions(run)
+    rows = _rows(run, predictions)
+    base = predictions.models[0]
+    flops, params = count_flops(base), count_params(base)
+    yardstick = []
+    ensembles = []
+    for method, name, graph, members in rows:
+        figures = predictions.score(members)
+        if method in ("single", "deep_ensemble"):
+            yardstick.append(figures["calibrated_nll"])
+        ensembles.append(
+            {
+                "name": name,
+                "method": method,
+                "size": len(members),
+                "relative_flops": 1.0 if graph is base else count_flops(graph) / flops,
+                "relative_params": count_params(graph) / params,
+                **figures,
+            }
+        )
+    for row in ensembles:
+        row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
+            row["calibrated_nll"], yardstick
+        )
+    return {
+        "schema": 1,
+        "dataset": {
+            "name": run.data.name,
+            "num_train": len(run.data.train),
+            "num_validation": len(run.data.validation),
+            "num_test": len(run.data.test),
+            "num_classes": run.data.num_classes,
+        },
+        "base": {"params": params, "flops": flops},
+        "ensembles": ensembles,
+        "curves": [
+            {"curve": list(pair), "points": predictions.points[pair]} for pair in predictions.pairs
+        ],
+        "bridges": [
+            _bridge_row(run.config, predictions, pair, run.taps, flops, params)
+            for pair in predictions.pairs
+        ],
+    }
+
+
+class _Predictions:
+    """Log-probabilities on test and validation split of all that a run trained.
+
+    Members are named ("mode", k), ("member", pair) for the curve member at the run's r, and
+    ("bridge", pair).
+    """
+
+    def __init__(self, run):
+        self.splits: list[data.Split] = [run.data.test, run.data.validation]
+        self.pairs = run.config.curves()
+        self.log_probs: dict[tuple, list[np.ndarray]] = {}
+        self.models = [run.load(run.files.mode(k)) for k in range(run.config.num_modes)]
+        for k, model in enumerate(self.models):
+            self.log_probs["mode", k] = self._predict(model)
+        self.points = {pair: self._walk(run, pair) for pair in self.pairs}
+        self._predict_bridges(run)
+
+    def _predict(self, model) -> list[np.ndarray]:
+        return [predict_log_probs(model, split.images) for split in self.splits]
+
+    def _walk(self, run, pair) -> list[dict]:
+        """Predicts the member at the run's r; measures points along the curve."""
+        config: Config = run.config
+        self.log_probs["member", pair] = self._predict(run.member(pair, config.r))
+        points, test = [], self.splits[0]
+        for r in np.linspace(0, 1, config.curve_points):
+            if r in (0, 1):
+                log_probs = self.log_probs["mode", pair[int(r)]][0]
+            elif r == config.r:
+                log_probs = self.log_probs["member", pair][0]
+            else:
+                log_probs = predict_log_probs(run.member(pair, float(r)), test.images)
+            points.append(
+                {
+                    "r": float(r),
+                    "accuracy": metrics.accuracy(log_probs, test.labels),
+                    "nll": metrics.nll(log_probs, test.labels),
+                }
+            )
+        return points
+
+    def _predict_bridges(self, run) -> None:
+        self.ensemble = run.load(run.files.ensemble)
+        predicted = self._predict(self.ensemble)
+        for k, pair in enumerate(reversed(self.pairs)):
+            self.log_probs["bridge", pair] = [members[-1 - k] for members in predicted]
+
+    def score(self, members: list[tuple]) -> dict:
+        """A row's figures for the mean of these members."""
+        test, validation = (
+            metrics.ensemble_log_probs([self.log_probs[name][k] for name in members])
+            for k in range(2)
+        )
+        return score(test, self.splits[0].labels, validation, self.splits[1].labels)
+
+
+def _rows(run, predictions: _Predictions) -> list[tuple]:
+    """(method, name, the graph that is executed, its members) of each row of the table."""
+    modes, pairs = predictions.models, predictions.pairs
+    rows = [("single", "single", modes[0], [("mode", 0)])]
+    for size in range(2, len(modes) + 1):
+        members = [("mode", k) for k in range(size)]
+        graph = BridgeEnsemble(modes[0], [], modes[1:size])
+        rows.append(("deep_ensemble", f"deep_ensemble_{size}", graph, members))
+    # Bridges of Type II need both ends of their curves, which are then members as well.
+    type_2 = run.config.bridge_type == 2
+    executed = [max(j for _, j in pairs[:k]) + 1 if type_2 else 1 for k in range(1, len(pairs) + 1)]
+    for k, num_modes in enumerate(executed, start=1):
+        members = [("mode", i) for i in range(num_modes)]
+        members += [("member", pair) for pair in pairs[:k]]
+        # A curve member costs what a mode costs: any network of its architecture stands for it.
+        graph = BridgeEnsemble(modes[0], [], [modes[0]] * (len(members) - 1))
+        rows.append(("curve", f"curve_{k}", graph, members))
+    for k, num_modes in enumerate(executed, start=1):
+        members = [("mode", i) for i in range(num_modes)]
+        members += [("bridge", pair) for pair in pairs[:k]]
+        rows.append(("bridge", f"bridge_{k}", run.build_ensemble(k), members))
+    return rows
+
+
+def _bridge_row(config, predictions, pair, taps, flops, params) -> dict:
+    index = predictions.pairs.index(pair)
+    bridge = predictions.ensemble.bridges[index]
+    member, answer = (predictions.log_probs[kind, pair][0] for kind in ("member", "bridge"))
+    base = predictions.log_probs["mode", 0][0]
+    return {
+        "curve": list(pair),
+        "r": config.r,
+        "type": config.bridge_type,
+        "taps": list(taps),
+        "width": config.bridge_width,
+        "relative_flops": count_flops(bridge) / flops,
+        "relative_params": count_params(bridge) / params,
+        "kl": metrics.kl_divergence(member, answer),
+        "kl_base": metrics.kl_divergence(member, base),
+        "agreement": metrics.agreement(member, answer),
+    }

@@ -1,0 +1,88 @@
+"""Metrics of predicted probabilities, from their logarithms and in double precision.
+
+`log_probs` is N×classes, natural logarithms of probabilities that sum to 1; `labels` is N, whole
+numbers 0…classes-1. Figures are fractions (not per cent) or nats.
+"""
+
+import numpy as np
+from scipy.special import logsumexp, xlogy
+from sklearn.metrics import accuracy_score
+
+
+def ensemble_log_probs(member_log_probs) -> np.ndarray:
+    """Log of the mean of the members' probabilities.
+
+    Args:
+        member_log_probs: members×N×classes.
+
+    Returns:
+        N×classes.
+    """
+    members = np.asarray(member_log_probs, "float64")
+    if members.ndim != 3 or not len(members):
+        raise ValueError(f"needs members×N×classes. Received: shape={members.shape}")
+    return logsumexp(members, axis=0) - np.log(len(members))
+
+
+def accuracy(log_probs, labels) -> float:
+    """Share of images whose top class is the label, in [0, 1]."""
+    log_probs, labels = _checked(log_probs, labels)
+    return float(accuracy_score(labels, log_probs.argmax(axis=1)))
+
+
+def nll(log_probs, labels) -> float:
+    """Mean negative log-likelihood of the labels, nats, ≥ 0."""
+    log_probs, labels = _checked(log_probs, labels)
+    return float(-log_probs[np.arange(len(labels)), labels].mean())
+
+
+def brier(log_probs, labels) -> float:
+    """Mean over images of the squared error, summed over classes, in [0, 2] (Brier, 1950)."""
+    log_probs, labels = _checked(log_probs, labels)
+    truth = np.eye(log_probs.shape[1])[labels]
+    return float(np.square(np.exp(log_probs) - truth).sum(axis=1).mean())
+
+
+def expected_calibration_error(log_probs, labels, bins: int = 15) -> float:
+    """Expected calibration error of the top class (Guo et al., ICML 2017, equation 3), in [0, 1].
+
+    Equal-width bins (k/bins, (k+1)/bins] of the top probability; the mean over bins, weighted by
+    their images, of |accuracy - mean probability|.
+    """
+    log_probs, labels = _checked(log_probs, labels)
+    confidence = np.exp(log_probs.max(axis=1))
+    correct = log_probs.argmax(axis=1) == labels
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(index, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def kl_divergence(log_p, log_q) -> float:
+    """Mean over images of KL(p || q) = Σ p (log p - log q), nats, ≥ 0."""
+    log_p, log_q = (np.asarray(x, "float64") for x in (log_p, log_q))
+    if log_p.shape != log_q.shape or log_p.ndim != 2:
+        raise ValueError(f"needs two N×classes. Received: shapes={log_p.shape}, {log_q.shape}")
+    p = np.exp(log_p)
+    # xlogy makes 0 · log 0 zero where a probability underflows.
+    cross = np.where(p > 0, p * log_q, 0.0)
+    return float((xlogy(p, p) - cross).sum(axis=1).mean())
+
+
+def agreement(log_p, log_q) -> float:
+    """Share of images with equal top classes, in [0, 1]."""
+    return float(np.mean(np.argmax(log_p, axis=1) == np.argmax(log_q, axis=1)))
+
+
+def _checked(log_probs, labels) -> tuple[np.ndarray, np.ndarray]:
+    log_probs, labels = np.asarray(log_probs, "float64"), np.asarray(labels)
+    if log_probs.ndim != 2 or labels.shape != log_probs.shape[:1] or not len(labels):
+        raise ValueError(
+            "needs log_probs N×classes and labels N, N ≥ 1. "
+            f"Received: shapes={log_probs.shape}, {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= log_probs.shape[1]:
+        raise ValueError(
+            f"labels must lie in 0…{log_probs.shape[1] - 1}. "
+            f"Received: {labels.min()}…{labels.max()}"
+        )
+    return log_probs, labels

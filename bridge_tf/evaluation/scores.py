@@ -1,0 +1,71 @@
+"""All figures of one predictor."""
+
+import numpy as np
+
+from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.temperature import apply_temperature, fit_temperature
+
+
+def score(test_log_probs, test_labels, validation_log_probs, validation_labels) -> dict:
+    """A row of report.json: metrics of the test split before and after temperature scaling.
+
+    The temperature is fitted on the validation split's probabilities.
+
+    Args:
+        test_log_probs, validation_log_probs: N×classes.
+        test_labels, validation_labels: N.
+    """
+    temperature = fit_temperature(validation_log_probs, validation_labels)
+    calibrated = apply_temperature(test_log_probs, temperature)
+    return {
+        "accuracy": metrics.accuracy(test_log_probs, test_labels),
+        "nll": metrics.nll(test_log_probs, test_labels),
+        "brier": metrics.brier(test_log_probs, test_labels),
+        "ece": metrics.expected_calibration_error(test_log_probs, test_labels),
+        "temperature": temperature,
+        "calibrated_nll": metrics.nll(calibrated, test_labels),
+        "calibrated_brier": metrics.brier(calibrated, test_labels),
+        "calibrated_ece": metrics.expected_calibration_error(calibrated, test_labels),
+    }
+
+
+def predict_log_probs(model, images, batch_size: int = 500) -> np.ndarray:
+    """Log-probabilities of a classifier, N×classes, or of a bridge ensemble's members.
+
+    Args:
+        model: a classifier that ends in logits or a softmax, or a `BridgeEnsemble`.
+        images: N×H×W×C, raw pixels.
+        batch_size: images at a time; the last batch may be smaller.
+
+    Returns:
+        N×classes; members×N×classes for a `BridgeEnsemble`. float64.
+    """
+    from scipy.special import log_softmax
+
+    from bridge_tf.ensemble import BridgeEnsemble
+    from bridge_tf.graph import logits_copy
+
+    if isinstance(model, BridgeEnsemble):
+        outputs = model.predict(images, batch_size=batch_size, verbose=0)
+        return np.moveaxis(outputs["log_probabilities"], 1, 0).astype("float64")
+    logits = logits_copy(model).predict(images, batch_size=batch_size, verbose=0)
+    return log_softmax(logits.astype("float64"), axis=1)
+
+
+def evaluate(model, test, validation) -> dict:
+    """Metrics of any classifier or bridge ensemble, as in a row of report.json.
+
+    Args:
+        model: a classifier that ends in logits or a softmax, or a `BridgeEnsemble`.
+        test, validation: (images N×H×W×C, labels N); the temperature is fitted on the second.
+
+    Returns:
+        accuracy, nll, brier, ece, temperature, calibrated_nll, calibrated_brier, calibrated_ece.
+    """
+    log_probs = []
+    for images, _ in (test, validation):
+        predicted = predict_log_probs(model, images)
+        log_probs.append(
+            metrics.ensemble_log_probs(predicted) if predicted.ndim == 3 else predicted
+        )
+    return score(log_probs[0], test[1], log_probs[1], validation[1])
