@@ -11,6 +11,7 @@ DATASET_KINDS = ("digits", "tfds:NAME[:VERSION]", "folder:PATH", "npz:PATH")
 AUGMENTATIONS = ("none", "crop", "crop_flip")
 NORMS = ("frn", "batch")
 CURVE_KINDS = ("bezier", "chain")
+SMOKE_IMAGES = 256
 
 # Where things are, not what is computed: a run may be moved.
 _LOCATIONS = ("data_dir", "export_dir", "export_name")
@@ -32,6 +33,9 @@ class Config:
     )
     image_size: int = _setting(
         0, "Height and width to resize folder images to; 0 takes the first image's size.", low=0
+    )
+    max_images: int = _setting(
+        0, "Use at most so many images of each split; 0 uses all.", low=0
     )
     augment: str = _setting("none", "Augmentation of training images.", choices=AUGMENTATIONS)
     pixel_mean: list[float] = _setting(
@@ -93,6 +97,12 @@ class Config:
     def to_json(self) -> dict:
         """The settings as plain data; `Config(**data)` reads them back."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def smoke(self) -> "Config":
+        """The same run made so short that it only shows that it runs."""
+        return dataclasses.replace(
+            self, mode_epochs=1, curve_epochs=1, bridge_epochs=1, max_images=SMOKE_IMAGES
+        )
 
     @property
     def fingerprint(self) -> str:

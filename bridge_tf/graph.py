@@ -98,7 +98,7 @@ def extractor(base, taps: list[str], logits: bool, name: str = "extractor") -> k
         A Functional model with a list of outputs, in the order of `taps`, the logits last.
     """
     outputs = [base.get_layer(tap).output for tap in taps]
-    return keras.Model(base.inputs, [*outputs, base.output] if logits else outputs, name=name)
+    return keras.Model(base.input, [*outputs, base.output] if logits else outputs, name=name)
 
 
 def ends_in_softmax(model) -> bool:

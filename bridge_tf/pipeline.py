@@ -58,13 +58,14 @@ class Pipeline:
     @functools.cached_property
     def data(self) -> data.Dataset:
         config = self.config
-        return data.load_dataset(
+        loaded = data.load_dataset(
             config.dataset,
             config.data_dir or None,
             seed=config.seed,
             validation_fraction=config.validation_fraction,
             image_size=config.image_size,
         )
+        return loaded.limited(config.max_images) if config.max_images else loaded
 
     @property
     def taps(self) -> list[str]:

@@ -21,6 +21,10 @@ def main() -> None:
     flags.DEFINE_list(
         "stages", list(STAGES), "Stages to run, between commas.", module_name=sys.argv[0]
     )
+    flags.DEFINE_bool(
+        "smoke", False, "Only show that the recipe runs: one epoch each, few images.",
+        module_name=sys.argv[0],
+    )
     app.define_config_flags()
     app.run(_train, USAGE)
 
@@ -28,6 +32,8 @@ def main() -> None:
 def _train(arguments: list[str]) -> None:
     app.no_arguments(arguments)
     config = app.config_from_flags()
+    if flags.FLAGS.smoke:
+        config = config.smoke()
     workdir = app.required("workdir")
     from bridge_tf.pipeline import Pipeline
 

@@ -1,5 +1,6 @@
 """Images in folders, one a class."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -43,7 +44,7 @@ def read_folder(path: str, image_size: int) -> Source:
         size = read_image(paths[0], channels=channels).shape[:2]
     names = tuple(train)
     return Source(
-        root.name,
+        os.path.basename(os.path.abspath(root)),
         names,
         _decode(train, names, size, channels),
         _decode(test, names, size, channels) if test else None,

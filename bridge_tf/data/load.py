@@ -38,6 +38,10 @@ def load_dataset(
     Raises:
         InputError: the data can't be used; one line says why and what would be right.
     """
+    if not 0 < validation_fraction < 1:
+        raise InputError(f"--validation_fraction={validation_fraction}: must lie in (0, 1)")
+    if image_size < 0:
+        raise InputError(f"--image_size={image_size}: must be at least 0")
     source = _read(spec, data_dir, image_size)
     if len(source.class_names) < 2:
         raise InputError(f"--dataset={spec}: has one class only; two or more are needed")
@@ -78,7 +82,20 @@ def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, 
         )
     except ValueError as error:
         raise InputError(
-            f"--dataset={spec}: too few images to hold out {fraction:.0%} of {len(split)} with "
+            f"--dataset={spec}: too few images to hold out {fraction:g} of {len(split)} with "
             f"every class on both sides ({str(error).rstrip('.')})"
         ) from error
+    # Shares are rounded, which may leave a rare class on one side only.
+    rest, held_out = _lend(split.labels, rest, held_out)
+    held_out, rest = _lend(split.labels, held_out, rest)
     return split.take(np.sort(rest)), split.take(np.sort(held_out))
+
+
+def _lend(
+    labels: np.ndarray, giver: np.ndarray, taker: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both sets of indices, after an image of each class that `taker` lacks has moved there."""
+    for k in np.setdiff1d(labels, labels[taker]):
+        moved = giver[labels[giver] == k][0]
+        giver, taker = giver[giver != moved], np.append(taker, moved)
+    return giver, taker

@@ -1,5 +1,8 @@
 """Batches for training and evaluation."""
 
+import math
+
+from bridge_tf.config import AUGMENTATIONS
 from bridge_tf.data.types import Split
 from bridge_tf.errors import InputError
 
@@ -10,6 +13,8 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     Raises:
         InputError: there is none.
     """
+    if batch_size < 1:
+        raise InputError(f"--batch_size={batch_size}: must be at least 1")
     steps = len(split) // batch_size
     if not steps:
         raise InputError(
@@ -44,13 +49,22 @@ def training_batches(
         first_epoch: where to go on.
         augment: "none", "crop" (pad by an eighth of the height and crop) or "crop_flip".
         mixup_alpha: > 0 mixes the images of a batch; labels stay those of the first.
+
+    Raises:
+        InputError: the batch is larger than the split, or an argument is none of these.
     """
+    if augment not in AUGMENTATIONS:
+        raise InputError(f"--augment={augment}: must be one of {', '.join(AUGMENTATIONS)}")
+    if not 0 <= mixup_alpha < math.inf:
+        raise InputError(f"--mixup_alpha={mixup_alpha}: must be 0 or a positive number")
     import tensorflow as tf
 
     from bridge_tf.data import augment as augmentation
 
     steps = steps_per_epoch(split, batch_size)
-    images, labels = tf.constant(split.images), tf.constant(split.labels)
+    # Captured as they are, these are held once; on an accelerator they would take its memory.
+    with tf.device("CPU"):
+        images, labels = tf.constant(split.images), tf.constant(split.labels)
     padding = max(1, images.shape[1] // 8)
 
     def epoch_order(epoch):
@@ -75,7 +89,7 @@ def training_batches(
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_order)
     batches = batches.map(batch).apply(
-        tf.data.experimental.assert_cardinality((epochs - first_epoch) * steps)
+        tf.data.experimental.assert_cardinality(max(0, epochs - first_epoch) * steps)
     )
     return batches.prefetch(2)
 

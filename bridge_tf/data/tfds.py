@@ -39,6 +39,8 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
             f"--dataset=tfds:{name}: needs a split train and the features image and label; it has "
             f"the splits {', '.join(splits)} and the features {', '.join(features)}"
         )
+    if not isinstance(features["label"], tfds.features.ClassLabel):
+        raise InputError(f"--dataset=tfds:{name}: its labels are no classes: {features['label']}")
     shape = features["image"].shape
     if None in shape:
         raise InputError(
@@ -60,6 +62,11 @@ def _read_split(builder, split: str) -> Split:
     batches = list(pairs.batch(_BATCH).as_numpy_iterator())
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])
+    if labels.min() < 0:
+        raise InputError(
+            f"--dataset=tfds:{builder.info.name}: images of its split {split} carry no label "
+            f"({labels.min()}); every image needs one"
+        )
     return Split(images, labels.astype("int32"))
 
 
@@ -72,7 +79,9 @@ def _not_prepared(name: str, version: str, folder: pathlib.Path | None) -> Input
         )
     if not folder.is_dir():
         return InputError(f"--data_dir={folder}: no such folder")
-    there = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    infos = [*folder.glob("*/*/dataset_info.json"), *folder.glob("*/*/*/dataset_info.json")]
+    versions = [info.parent.relative_to(folder) for info in infos]
+    there = sorted(f"{version.parent.as_posix()}:{version.name}" for version in versions)
     return InputError(
         f"--dataset=tfds:{wanted}: not prepared in --data_dir={folder}, which holds "
         f"{', '.join(there) or 'nothing'}; prepare it there with tensorflow-datasets"

@@ -50,6 +50,15 @@ class Dataset:
         """(height, width, channels)."""
         return self.train.images.shape[1:]
 
+    def limited(self, max_images: int) -> "Dataset":
+        """The data set with at most the first `max_images` of each split."""
+        first = np.arange(max_images)
+        splits = {
+            name: getattr(self, name).take(first[: len(getattr(self, name))])
+            for name in ("train", "validation", "test")
+        }
+        return dataclasses.replace(self, **splits)
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:

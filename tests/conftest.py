@@ -1,0 +1,46 @@
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _seeds():
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).uniform(0, 255, (24, 8, 8, 1)).astype("float32")
+
+
+@pytest.fixture
+def labels():
+    return np.random.default_rng(1).integers(0, 5, 24)
+
+
+@pytest.fixture
+def build():
+    """Builds a small network with weights that differ from call to call."""
+    from bridge_tf import build_network
+
+    def build(norm="frn", model="resnet8", width=0.25):
+        network = build_network(model, (8, 8, 1), 5, norm=norm, width=width)
+        generator = np.random.default_rng(build.calls)
+        build.calls += 1
+        for variable in network.variables:
+            noise = generator.normal(0, 0.05, variable.shape)
+            # Away from initial zeros and ones, and positive where it is a variance.
+            variable.assign(np.abs(variable.numpy() + noise) + 0.01
+                            if "variance" in variable.path else variable.numpy() + noise)
+        return network
+
+    build.calls = 0
+    return build

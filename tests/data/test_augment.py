@@ -1,0 +1,89 @@
+"""Augmentation of whole batches."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bridge_tf.data import augment
+
+
+def test_crop_equals_a_plain_loop_over_windows():
+    padding, height, width = 2, 7, 6
+    # Values from 1 and all different, so that one window alone can match.
+    images = np.arange(1, 300 * height * width + 1, dtype="int32").reshape(300, height, width, 1)
+    cropped = augment.random_crop(tf.constant(images), padding, tf.constant([3, 4])).numpy()
+    assert cropped.shape == images.shape
+    offsets = []
+    for image, result in zip(images, cropped, strict=True):
+        padded = np.zeros((height + 2 * padding, width + 2 * padding, 1), "int32")
+        padded[padding:-padding, padding:-padding] = image
+        matches = [
+            (top, left)
+            for top in range(2 * padding + 1)
+            for left in range(2 * padding + 1)
+            if (padded[top : top + height, left : left + width] == result).all()
+        ]
+        assert len(matches) == 1
+        offsets += matches
+    # 300 draws of 25 offsets: one is missed with probability 25 · 0.96^300 = 1e-4.
+    assert len(set(offsets)) == 25
+
+
+def test_flip_mirrors_about_half_of_the_images_left_to_right():
+    images = np.arange(2000 * 2 * 3 * 2).reshape(2000, 2, 3, 2)
+    flipped = augment.random_flip(tf.constant(images), tf.constant([1, 2])).numpy()
+    mirrored = (flipped != images).any(axis=(1, 2, 3))
+    expected = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+    np.testing.assert_array_equal(flipped, expected)
+    # Four standard deviations of Binomial(2000, ½).
+    assert abs(mirrored.mean() - 0.5) < 4 * np.sqrt(0.25 / 2000)
+
+
+def _shares(batch, alpha, seed):
+    """Each image's coefficient and its partner's distance in the batch."""
+    one_hot = np.eye(batch, dtype="float32").reshape(batch, 1, batch, 1)
+    mixed = augment.mixup(tf.constant(one_hot), alpha, tf.constant(seed)).numpy()
+    mixed = mixed.reshape(batch, batch)
+    partners = [set(np.flatnonzero(row)) - {k} for k, row in enumerate(mixed)]
+    distances = {(k - p) % batch for k, others in enumerate(partners) for p in others}
+    assert all(len(others) <= 1 for others in partners)
+    # One addition of two single-precision numbers.
+    np.testing.assert_allclose(mixed.sum(axis=1), 1, rtol=2e-7)
+    assert len(distances) == 1
+    return np.diagonal(mixed), distances.pop()
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.4, 2.0])
+def test_mixup_is_a_convex_combination_with_a_beta_coefficient_an_image(alpha):
+    draws = [_shares(400, alpha, [5, k]) for k in range(10)]
+    shares = np.concatenate([share for share, _ in draws]).astype("float64")
+    assert shares.min() >= 0
+    assert shares.max() <= 1
+    assert all(1 <= distance < 400 for _, distance in draws)
+    assert len({distance for _, distance in draws}) > 5
+    assert len(np.unique(shares)) > 1000
+    # Beta(α, α): mean ½, variance 1 / (4 (2α + 1)); five standard errors of 4,000 draws, the
+    # variance's bounded by that of (λ - ½)² in [0, ¼].
+    variance = 1 / (4 * (2 * alpha + 1))
+    assert abs(shares.mean() - 0.5) < 5 * np.sqrt(variance / 4000)
+    assert abs(shares.var() - variance) < 5 * 0.125 / np.sqrt(4000)
+
+
+def test_one_coefficient_serves_all_pixels_of_an_image():
+    images = np.random.default_rng(0).uniform(0, 255, (16, 5, 4, 3)).astype("float32")
+    seed = [8, 9]
+    shares, distance = _shares(16, 0.4, seed)
+    mixed = augment.mixup(tf.constant(images), 0.4, tf.constant(seed)).numpy()
+    for k in range(16):
+        expected = shares[k] * images[k] + (1 - shares[k]) * images[(k - distance) % 16]
+        # Two products and a sum of numbers up to 255 in single precision.
+        np.testing.assert_allclose(mixed[k], expected, atol=1e-4)
+
+
+def test_mixup_stays_finite_for_a_tiny_alpha_and_a_batch_of_one():
+    images = tf.fill([64, 2, 2, 1], 100.0)
+    mixed = augment.mixup(images, 1e-4, tf.constant([0, 0])).numpy()
+    # A share and its complement add up to 1 within single precision.
+    np.testing.assert_allclose(mixed, 100.0, rtol=2e-7)
+    alone = augment.mixup(images[:1], 0.4, tf.constant([0, 0])).numpy()
+    np.testing.assert_allclose(alone, 100.0, rtol=2e-7)
