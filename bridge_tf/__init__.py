@@ -29,7 +29,7 @@ _HOMES = {
     "fit_modes": "training",
     "load_dataset": "data",
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str):

@@ -92,7 +92,9 @@ def _pooled(feature, shape):
         return keras.layers.GlobalAveragePooling2D()(feature)
     if len(feature.shape) != 4 or feature.shape[1:3] == shape[1:3]:
         return feature
-    size = tuple(-(-have // want) for have, want in zip(feature.shape[1:3], shape[1:3], strict=True))
+    size = tuple(
+        -(-have // want) for have, want in zip(feature.shape[1:3], shape[1:3], strict=True)
+    )
     return keras.layers.AveragePooling2D(size, padding="same")(feature)
 
 

@@ -34,9 +34,7 @@ class Config:
     image_size: int = _setting(
         0, "Height and width to resize folder images to; 0 takes the first image's size.", low=0
     )
-    max_images: int = _setting(
-        0, "Use at most so many images of each split; 0 uses all.", low=0
-    )
+    max_images: int = _setting(0, "Use at most so many images of each split; 0 uses all.", low=0)
     augment: str = _setting("none", "Augmentation of training images.", choices=AUGMENTATIONS)
     pixel_mean: list[float] = _setting(
         (0.5,), "Mean of the pixels as a fraction of 255: one number or one a channel."
@@ -113,8 +111,11 @@ class Config:
     def differences(self, other: "Config") -> list[str]:
         """A text for each decisive flag that differs, as `--seed=1 (there: 0)`."""
         ours, theirs = _decisive(self.to_json()), _decisive(other.to_json())
-        return [f"--{k}={_text(v)} (there: {_text(theirs[k])})" for k, v in ours.items()
-                if v != theirs[k]]
+        return [
+            f"--{k}={_text(v)} (there: {_text(theirs[k])})"
+            for k, v in ours.items()
+            if v != theirs[k]
+        ]
 
     @property
     def name(self) -> str:

@@ -210,4 +210,3 @@ def _check_same_architecture(start, end) -> None:
                 f"start and end must share one architecture, but they have {len(ours)} and "
                 f"{len(theirs)} {kind}. Received: start={start.name}, end={end.name}"
             )
-

@@ -7,9 +7,7 @@ from keras import ops
 
 def bezier(degree: int, r) -> list:
     """Bernstein polynomials: share of point k is C(n, k) (1 - r)^(n - k) r^k."""
-    return [
-        math.comb(degree, k) * (1 - r) ** (degree - k) * r**k for k in range(degree + 1)
-    ]
+    return [math.comb(degree, k) * (1 - r) ** (degree - k) * r**k for k in range(degree + 1)]
 
 
 def chain(degree: int, r) -> list:

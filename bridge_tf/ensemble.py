@@ -51,7 +51,7 @@ class BridgeEnsemble(keras.Model):
             *tapped, output = outputs if isinstance(outputs, list) else [outputs]
             features.append(dict(zip(taps, tapped, strict=True)))
             logits.append(output)
-        for k, (bridge, kind, pair) in enumerate(zip(bridges, types, ends, strict=True)):
+        for bridge, kind, pair in zip(bridges, types, ends, strict=True):
             reads = [features[i][tap] for i in pair[:kind] for tap in bridge_taps(bridge)[1]]
             logits.append(bridge(reads if len(reads) > 1 else reads[0]))
         super().__init__(inputs=image, outputs=_statistics(logits), name=name)

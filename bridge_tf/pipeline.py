@@ -195,7 +195,9 @@ class Pipeline:
             self.data.test.images,
             self.data.class_names,
         )
-        files = {kind: str(getattr(artifacts, kind).resolve()) for kind in ("saved_model", "tflite")}
+        files = {
+            kind: str(getattr(artifacts, kind).resolve()) for kind in ("saved_model", "tflite")
+        }
         write_json(self.files.exports, files)
         say(
             f"export: {artifacts.saved_model} and {artifacts.tflite}, within "
@@ -259,8 +261,14 @@ class Pipeline:
         config = self.config
         values = {
             name: getattr(config, name)
-            for name in ("learning_rate", "momentum", "nesterov", "weight_decay", "warmup_epochs",
-                         "jit_compile")
+            for name in (
+                "learning_rate",
+                "momentum",
+                "nesterov",
+                "weight_decay",
+                "warmup_epochs",
+                "jit_compile",
+            )
         }
         return Recipe(epochs=epochs, seed=seed, **(values | changes))
 

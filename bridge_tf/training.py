@@ -50,9 +50,7 @@ class Recipe:
             warmup_target=self.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
-        return L2SGD(
-            schedule, momentum=self.momentum, nesterov=self.nesterov, l2=self.weight_decay
-        )
+        return L2SGD(schedule, momentum=self.momentum, nesterov=self.nesterov, l2=self.weight_decay)
 
 
 @keras.saving.register_keras_serializable(package="bridge_tf")

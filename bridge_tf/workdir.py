@@ -84,7 +84,9 @@ class WorkDir:
         packages = ("bridge_tf", "keras", "tensorflow")
         versions = {name: importlib.metadata.version(name) for name in packages}
         content = {
-            "flags": config.to_json(), "versions": versions, "fingerprint": config.fingerprint
+            "flags": config.to_json(),
+            "versions": versions,
+            "fingerprint": config.fingerprint,
         }
         write_json(self.config, content)
 

@@ -38,8 +38,11 @@ def build():
         for variable in network.variables:
             noise = generator.normal(0, 0.05, variable.shape)
             # Away from initial zeros and ones, and positive where it is a variance.
-            variable.assign(np.abs(variable.numpy() + noise) + 0.01
-                            if "variance" in variable.path else variable.numpy() + noise)
+            variable.assign(
+                np.abs(variable.numpy() + noise) + 0.01
+                if "variance" in variable.path
+                else variable.numpy() + noise
+            )
         return network
 
     build.calls = 0

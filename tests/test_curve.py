@@ -66,9 +66,7 @@ def test_training_changes_the_control_points_and_nothing_else(build, images, lab
     state = arrays(curve.start_state + curve.end_state)
     fit_curve(curve, (images, labels), QUICK, batch_size=8)
     for k, points in enumerate(curve.control_points):
-        changed = [
-            not np.array_equal(a, b) for a, b in zip(before[k], arrays(points), strict=True)
-        ]
+        changed = [not np.array_equal(a, b) for a, b in zip(before[k], arrays(points), strict=True)]
         assert all(changed) if k == 1 else not any(changed)
     for a, b in zip(state, arrays(curve.start_state + curve.end_state), strict=True):
         np.testing.assert_array_equal(a, b)

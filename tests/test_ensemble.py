@@ -23,12 +23,8 @@ def members_by_hand(modes, bridges, ends, images):
 def test_outputs_against_a_plain_loop(build, images, bridge_type):
     modes = [build("batch") for _ in range(3 if bridge_type == 2 else 1)]
     ends = [(0, 1), (1, 2)] if bridge_type == 2 else [(0,), (0,)]
-    bridges = [
-        build_bridge(modes[0], "stage2_block1", 0.5, bridge_type=bridge_type) for _ in ends
-    ]
-    ensemble = BridgeEnsemble(
-        modes[0], bridges, modes[1:], ends=ends if bridge_type == 2 else None
-    )
+    bridges = [build_bridge(modes[0], "stage2_block1", 0.5, bridge_type=bridge_type) for _ in ends]
+    ensemble = BridgeEnsemble(modes[0], bridges, modes[1:], ends=ends if bridge_type == 2 else None)
     outputs = ensemble.predict(images, verbose=0)
     expected = members_by_hand(modes, bridges, ends, images)
     probabilities = np.exp(expected).mean(axis=1)

@@ -20,9 +20,11 @@ _DEFINE = {
 }
 
 
-def define_config_flags() -> None:
-    """Defines a flag for each field of `Config`."""
+def define_config_flags(names: tuple[str, ...] = ()) -> None:
+    """Defines a flag for each field of `Config`, or for the named ones."""
     for field in dataclasses.fields(Config):
+        if names and field.name not in names:
+            continue
         default = field.default
         if isinstance(default, tuple):
             default = [str(item) for item in default]
@@ -54,7 +56,9 @@ def define_workdir_flags() -> None:
     module = sys.argv[0]
     flags.DEFINE_string("workdir", "", "Folder of a finished run.", module_name=module)
     flags.DEFINE_string(
-        "data_dir", "", "Folder of prepared TensorFlow Datasets; default: as trained.",
+        "data_dir",
+        "",
+        "Folder of prepared TensorFlow Datasets; default: as trained.",
         module_name=module,
     )
 

@@ -22,7 +22,9 @@ def main() -> None:
         "stages", list(STAGES), "Stages to run, between commas.", module_name=sys.argv[0]
     )
     flags.DEFINE_bool(
-        "smoke", False, "Only show that the recipe runs: one epoch each, few images.",
+        "smoke",
+        False,
+        "Only show that the recipe runs: one epoch each, few images.",
         module_name=sys.argv[0],
     )
     app.define_config_flags()

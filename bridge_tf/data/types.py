@@ -51,12 +51,13 @@ class Dataset:
         return self.train.images.shape[1:]
 
     def limited(self, max_images: int) -> "Dataset":
-        """The data set with at most the first `max_images` of each split."""
-        first = np.arange(max_images)
-        splits = {
-            name: getattr(self, name).take(first[: len(getattr(self, name))])
-            for name in ("train", "validation", "test")
-        }
+        """The data set with at most `max_images` of each split, the same at each call."""
+        splits = {}
+        for name in ("train", "validation", "test"):
+            split = getattr(self, name)
+            # Sources may be in the order of their classes.
+            order = np.random.default_rng(0).permutation(len(split))
+            splits[name] = split.take(np.sort(order[:max_images]))
         return dataclasses.replace(self, **splits)
 
 

@@ -1,9 +1,10 @@
 """What inference costs: floating-point operations and parameters.
 
 TensorFlow's own profiler knows no FLOPs for many operations (Sigmoid, AddV2, LogSoftmax, …) and
-passes over them in silence, so the operations of the frozen graph are counted here. A
-multiply-add counts two; element-wise arithmetic one an element of the output, whatever the
-function; reductions and pooling one an element that is read; moving data nothing.
+passes over them in silence, so the operations of the traced graph are counted here, those of
+the functions it calls included. A multiply-add counts two; element-wise arithmetic one an element
+of the output, whatever the function; reductions and pooling one an element that is read; moving
+data nothing.
 """
 
 import logging
@@ -11,42 +12,53 @@ import math
 
 _MOVES_DATA = frozenset(
     "BroadcastTo Cast ConcatV2 Const ExpandDims Fill Gather GatherV2 Identity IdentityN NoOp Pack "
-    "Pad PadV2 Placeholder Range Reshape ResizeBilinear ResizeNearestNeighbor ReverseV2 Shape "
+    "Pad PadV2 Placeholder Range ReadVariableOp Reshape ResizeNearestNeighbor ReverseV2 Shape "
     "Slice Split SplitV Squeeze StopGradient StridedSlice Tile Transpose Unpack "
     "SpaceToBatchND BatchToSpaceND PreventGradient Prod ShapeN BroadcastArgs Assert".split()
 )
 _ELEMENTWISE = frozenset(
     "Abs Add AddN AddV2 BiasAdd Div DivNoNan Elu Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod "
     "Greater GreaterEqual IsFinite LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot "
-    "LogicalOr LogSoftmax Maximum Minimum Mul Neg NotEqual Pow RealDiv Reciprocal Relu Relu6 Round "
-    "Rsqrt Select SelectV2 Selu Sigmoid Sign Sin Cos Softmax Softplus Softsign Sqrt Square "
-    "SquaredDifference Sub Tanh Xdivy Xlogy FusedBatchNormV3".split()
+    "LogicalOr LogSoftmax Maximum Minimum Mul Neg NotEqual Pow RealDiv Reciprocal Relu Relu6 "
+    "ResizeBilinear Round Rsqrt Select SelectV2 Selu Sigmoid Sign Sin Cos Softmax Softplus "
+    "Softsign Sqrt Square SquaredDifference Sub Tanh Xdivy Xlogy FusedBatchNormV3".split()
 )
 _REDUCTIONS = frozenset(
     "All Any ArgMax ArgMin AvgPool Max MaxPool MaxPoolV2 Mean Min Sum Cumsum".split()
 )
 _CONVOLUTIONS = frozenset("Conv2D Conv3D DepthwiseConv2dNative".split())
 _PRODUCTS = frozenset("MatMul BatchMatMulV2 BatchMatMulV3 BatchMatMul".split())
+# The attributes of an operation that name the functions of which it runs one.
+_CALLS = {
+    "PartitionedCall": ("f",),
+    "StatefulPartitionedCall": ("f",),
+    "If": ("then_branch", "else_branch"),
+    "StatelessIf": ("then_branch", "else_branch"),
+    "While": ("body",),
+    "StatelessWhile": ("body",),
+}
 
 
 def count_flops(model) -> int:
     """Floating-point operations of one image's inference, counted in the executed graph.
 
     Args:
-        model: a built Keras model (TensorFlow backend).
+        model: a built Functional or Sequential model (TensorFlow backend) with one input, or a
+            list or dict of inputs.
 
     Returns:
-        The sum over all operations of the frozen graph at batch size 1. A type of operation that
-        isn't known is logged as a warning and counts nothing.
+        The sum over the operations that the outputs depend on, at batch size 1. Of a condition
+        the larger branch counts, of a loop one pass. What can't be counted (a type of operation
+        that isn't known, a loop's further passes, a shape that is known only at run time) is
+        logged as a warning.
+
+    Raises:
+        ValueError: an input has an unknown dimension besides the batch.
     """
-    graph = _frozen_graph(model)
-    total, unknown = 0, set()
-    for operation in graph.get_operations():
-        flops = _operation_flops(operation)
-        if flops is None:
-            unknown.add(operation.type)
-        else:
-            total += flops
+    import keras
+
+    unknown: set[str] = set()
+    total = _graph_flops(keras.tree.flatten(_trace(model).structured_outputs), unknown)
     if unknown:
         logging.getLogger(__name__).warning("FLOPs not counted for %s", ", ".join(sorted(unknown)))
     return total
@@ -60,27 +72,59 @@ def count_params(model) -> int:
     return sum(math.prod(weight.shape) for weight in weights.values())
 
 
-def _frozen_graph(model):
+def _trace(model):
+    import keras
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
 
-    specs = [
-        tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=f"input_{k}")
-        for k, tensor in enumerate(model.inputs)
-    ]
-    function = tf.function(
-        lambda *inputs: model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+    specs = keras.tree.map_structure(
+        lambda tensor: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype), model.input
     )
-    # Freezing also puts called functions in their callers' place.
-    return convert_variables_to_constants_v2(function.get_concrete_function(*specs)).graph
+    if not all(spec.shape.is_fully_defined() for spec in keras.tree.flatten(specs)):
+        raise ValueError(f"FLOPs need inputs of a known size. Received: model.input={model.input}")
+    # Not frozen: freezing drops the static shapes behind calls that XLA compiles, which is how
+    # Keras runs grouped convolutions on a CPU.
+    return tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(specs)
+
+
+def _graph_flops(outputs, unknown: set[str]) -> int:
+    """FLOPs of all that `outputs` depend on; adds to `unknown` what couldn't be counted."""
+    total = 0
+    pending, seen = [tensor.op for tensor in outputs], set()
+    while pending:
+        operation = pending.pop()
+        if operation in seen:
+            continue
+        seen.add(operation)
+        pending.extend(tensor.op for tensor in operation.inputs)
+        if operation.type in _CALLS:
+            total += _call_flops(operation, unknown)
+            continue
+        flops = _operation_flops(operation)
+        if flops is None:
+            unknown.add(operation.type)
+        else:
+            total += flops
+    return total
+
+
+def _call_flops(operation, unknown: set[str]) -> int:
+    if operation.type in ("While", "StatelessWhile"):
+        unknown.add(f"{operation.type} (passes after the first)")
+    # TensorFlow has no public way from an operation to the function that it calls.
+    graphs = [
+        operation.graph._get_function(operation.get_attr(name).name).graph
+        for name in _CALLS[operation.type]
+    ]
+    return max(_graph_flops(graph.outputs, unknown) for graph in graphs)
 
 
 def _operation_flops(operation) -> int | None:
     kind = operation.type
     if kind in _MOVES_DATA:
         return 0
+    tensors = (*operation.inputs, *operation.outputs)
+    if not all(tensor.shape.is_fully_defined() for tensor in tensors):
+        return None
     if kind in _ELEMENTWISE:
         return _size(operation.outputs[0])
     if kind in _REDUCTIONS:

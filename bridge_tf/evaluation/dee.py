@@ -1,5 +1,6 @@
 """Deep-ensemble equivalents (Ashukha et al., ICLR 2020, section 5)."""
 
+import itertools
 from collections.abc import Sequence
 
 
@@ -30,7 +31,7 @@ def deep_ensemble_equivalent(
     if len(points) < 2:
         return None, False
     extrapolated = not points[-1][1] <= calibrated_nll <= points[0][1]
-    segments = list(zip(points, points[1:], strict=False))
+    segments = list(itertools.pairwise(points))
     for (a, at_a), (b, at_b) in segments:
         if calibrated_nll >= at_b or (b, at_b) == points[-1]:
             return a + (b - a) * (at_a - calibrated_nll) / (at_a - at_b), extrapolated

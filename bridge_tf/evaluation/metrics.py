@@ -5,8 +5,6 @@ numbers 0…classes-1. Figures are fractions (not per cent) or nats.
 """
 
 import numpy as np
-from scipy.special import logsumexp, xlogy
-from sklearn.metrics import accuracy_score
 
 
 def ensemble_log_probs(member_log_probs) -> np.ndarray:
@@ -18,6 +16,8 @@ def ensemble_log_probs(member_log_probs) -> np.ndarray:
     Returns:
         N×classes.
     """
+    from scipy.special import logsumexp
+
     members = np.asarray(member_log_probs, "float64")
     if members.ndim != 3 or not len(members):
         raise ValueError(f"needs members×N×classes. Received: shape={members.shape}")
@@ -27,7 +27,7 @@ def ensemble_log_probs(member_log_probs) -> np.ndarray:
 def accuracy(log_probs, labels) -> float:
     """Share of images whose top class is the label, in [0, 1]."""
     log_probs, labels = _checked(log_probs, labels)
-    return float(accuracy_score(labels, log_probs.argmax(axis=1)))
+    return float(np.mean(log_probs.argmax(axis=1) == labels))
 
 
 def nll(log_probs, labels) -> float:
@@ -59,18 +59,26 @@ def expected_calibration_error(log_probs, labels, bins: int = 15) -> float:
 
 def kl_divergence(log_p, log_q) -> float:
     """Mean over images of KL(p || q) = Σ p (log p - log q), nats, ≥ 0."""
-    log_p, log_q = (np.asarray(x, "float64") for x in (log_p, log_q))
-    if log_p.shape != log_q.shape or log_p.ndim != 2:
-        raise ValueError(f"needs two N×classes. Received: shapes={log_p.shape}, {log_q.shape}")
+    log_p, log_q = _checked_pair(log_p, log_q)
     p = np.exp(log_p)
-    # xlogy makes 0 · log 0 zero where a probability underflows.
-    cross = np.where(p > 0, p * log_q, 0.0)
-    return float((xlogy(p, p) - cross).sum(axis=1).mean())
+    # 0 · log 0 is zero where a probability underflows, whatever q says there.
+    difference = np.subtract(log_p, log_q, out=np.zeros_like(p), where=p > 0)
+    return float((p * difference).sum(axis=1).mean())
 
 
 def agreement(log_p, log_q) -> float:
     """Share of images with equal top classes, in [0, 1]."""
-    return float(np.mean(np.argmax(log_p, axis=1) == np.argmax(log_q, axis=1)))
+    log_p, log_q = _checked_pair(log_p, log_q)
+    return float(np.mean(log_p.argmax(axis=1) == log_q.argmax(axis=1)))
+
+
+def _checked_pair(log_p, log_q) -> tuple[np.ndarray, np.ndarray]:
+    log_p, log_q = (np.asarray(x, "float64") for x in (log_p, log_q))
+    if log_p.shape != log_q.shape or log_p.ndim != 2 or not len(log_p):
+        raise ValueError(
+            f"needs two N×classes, N ≥ 1. Received: shapes={log_p.shape}, {log_q.shape}"
+        )
+    return log_p, log_q
 
 
 def _checked(log_probs, labels) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,8 @@
 """Temperature scaling (Guo et al., ICML 2017) of ensemble probabilities."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
-from bridge_tf.evaluation.metrics import nll
+from bridge_tf.evaluation.metrics import accuracy, nll
 
 _BOUNDS = (0.01, 100.0)
 
@@ -16,6 +14,8 @@ def apply_temperature(log_probs, temperature: float) -> np.ndarray:
         log_probs: N×classes.
         temperature: T > 0; above 1 makes predictions less sure.
     """
+    from scipy.special import log_softmax
+
     if not temperature > 0:
         raise ValueError(f"temperature must be positive. Received: temperature={temperature}")
     return log_softmax(np.asarray(log_probs, "float64") / temperature, axis=1)
@@ -31,8 +31,9 @@ def fit_temperature(log_probs, labels) -> float:
         log_probs: N×classes.
         labels: N.
     """
-    log_probs = np.asarray(log_probs, "float64")
-    if np.all(log_probs.argmax(axis=1) == np.asarray(labels)):
+    from scipy.optimize import minimize_scalar
+
+    if accuracy(log_probs, labels) == 1:
         return 1.0
     result = minimize_scalar(
         lambda log_t: nll(apply_temperature(log_probs, np.exp(log_t)), labels),

@@ -25,7 +25,7 @@ _LEGEND = """\
 - **NLL** (nats), **Brier** (summed over classes) and **ECE** (15 bins): lower is better. **cal.**:
   after temperature scaling, with one temperature fitted on the validation split.
 - **DEE**, deep-ensemble equivalent: the size of the plain deep ensemble of this run with the same
-  calibrated NLL. `*`: past the sizes measured, on the nearest segment's slope.
+  calibrated NLL. `*`: outside the sizes measured, on the nearest segment's slope.
 - **KL** (nats) from the curve member's prediction to the bridge's, and to the base's; the smaller
   their ratio, the more of the member the bridge has learned. **agreement**: equal top classes.
 """
@@ -120,16 +120,16 @@ def _bridges(rows: list[dict]) -> str:
         [
             [
                 _pair(row["curve"]),
-                f"{row['r']:g}",
+                _figure(row["r"], "r", "{:g}"),
                 str(row["type"]),
                 ", ".join(row["taps"]),
-                f"{row['width']:g}",
-                f"{row['relative_flops']:.3f}",
-                f"{row['relative_params']:.3f}",
-                f"{row['kl']:.4f}",
-                f"{row['kl_base']:.4f}",
-                f"{row['kl'] / row['kl_base']:.2f}" if row["kl_base"] else _NONE,
-                f"{100 * row['agreement']:.2f}",
+                _figure(row["width"], "width", "{:g}"),
+                _figure(row["relative_flops"], "relative_flops", "{:.3f}"),
+                _figure(row["relative_params"], "relative_params", "{:.3f}"),
+                _figure(row["kl"], "kl", "{:.4f}"),
+                _figure(row["kl_base"], "kl_base", "{:.4f}"),
+                _figure(_ratio(row["kl"], row["kl_base"]), "ratio", "{:.2f}"),
+                _figure(row["agreement"], "agreement", "{:.2f}"),
             ]
             for row in rows
         ],
@@ -143,8 +143,8 @@ def _curves(curves: list[dict]) -> str:
             [
                 _pair(curve["curve"]),
                 f"{point['r']:.2f}",
-                f"{100 * point['accuracy']:.2f}",
-                f"{point['nll']:.4f}",
+                _figure(point["accuracy"], "accuracy", "{:.2f}"),
+                _figure(point["nll"], "nll", "{:.4f}"),
             ]
             for curve in curves
             for point in curve["points"]
@@ -154,6 +154,10 @@ def _curves(curves: list[dict]) -> str:
 
 def _pair(curve: list[int]) -> str:
     return f"{curve[0]}–{curve[1]}"
+
+
+def _ratio(kl: float | None, kl_base: float | None) -> float | None:
+    return None if kl is None or not kl_base else kl / kl_base
 
 
 def _figure(value, key: str, form: str) -> str:

@@ -62,8 +62,8 @@ def test_mixup_is_a_convex_combination_with_a_beta_coefficient_an_image(alpha):
     assert all(1 <= distance < 400 for _, distance in draws)
     assert len({distance for _, distance in draws}) > 5
     assert len(np.unique(shares)) > 1000
-    # Beta(α, α): mean ½, variance 1 / (4 (2α + 1)); five standard errors of 4,000 draws, the
-    # variance's bounded by that of (λ - ½)² in [0, ¼].
+    # Beta(a, a) has the mean ½ and the variance 1 / (4 (2a + 1)). Five standard errors of 4,000
+    # draws; the variance's is bounded by that of (λ - ½)² in [0, ¼].
     variance = 1 / (4 * (2 * alpha + 1))
     assert abs(shares.mean() - 0.5) < 5 * np.sqrt(variance / 4000)
     assert abs(shares.var() - variance) < 5 * 0.125 / np.sqrt(4000)

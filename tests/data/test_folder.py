@@ -104,7 +104,7 @@ def _truncate(path):
 @pytest.mark.parametrize(
     ("spoil", "parts"),
     [
-        (lambda root: (root / "train").rename(root / "training"), ["--dataset=", "no folder train"]),
+        (lambda root: (root / "train").rename(root / "other"), ["--dataset=", "no folder train"]),
         (lambda root: _empty(root / "train" / "bee"), ["train/bee: holds no images", "*.png"]),
         (lambda root: _empty(root / "test"), ["test: holds no class folders"]),
         (lambda root: _save(root / "test" / "bee" / "0.png", _image(0)),

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from bridge_tf.evaluation import deep_ensemble_equivalent
+
+# Sizes 1 to 7 on CIFAR-10 (Yun et al., ICML 2023).
+CIFAR10 = (0.2868, 0.2330, 0.2156, 0.2052, 0.1988, 0.1936, 0.1904)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_deep_ensembles_equal_their_own_size(size):
+    assert deep_ensemble_equivalent(CIFAR10[size - 1], CIFAR10) == (float(size), False)
+
+
+@pytest.mark.parametrize(
+    ("calibrated_nll", "expected", "extrapolated"),
+    [
+        ((0.2868 + 0.2330) / 2, 1.5, False),
+        (0.2330 - 0.25 * (0.2330 - 0.2156), 2.25, False),
+        (0.1904 - 2 * (0.1936 - 0.1904), 9.0, True),
+        (0.2868 + 0.5 * (0.2868 - 0.2330), 0.5, True),
+    ],
+)
+def test_linear_between_sizes_and_beyond_them(calibrated_nll, expected, extrapolated):
+    result = deep_ensemble_equivalent(calibrated_nll, CIFAR10)
+    # Differences of 0.003 between figures of 0.2 lose two of float64's sixteen digits.
+    assert result == (pytest.approx(expected, rel=1e-12), extrapolated)
+
+
+def test_sizes_that_are_no_better_than_a_smaller_one_are_left_out():
+    yardstick = [0.5, 0.4, 0.45, 0.4, 0.2]
+    # Sizes 3 and 4 are left out: from (2, 0.4) straight to (5, 0.2).
+    assert deep_ensemble_equivalent(0.3, yardstick) == (pytest.approx(3.5, rel=1e-12), False)
+    assert deep_ensemble_equivalent(0.45, yardstick) == (pytest.approx(1.5, rel=1e-12), False)
+    assert deep_ensemble_equivalent(0.4, yardstick) == (2.0, False)
+
+
+def test_worse_sizes_at_the_end_leave_the_best_as_the_last():
+    assert deep_ensemble_equivalent(0.35, [0.5, 0.4, 0.42]) == (
+        pytest.approx(2.5, rel=1e-12),
+        True,
+    )
+
+
+@pytest.mark.parametrize("yardstick", [[0.3], [0.3, 0.3], [0.3, 0.4, 0.5]])
+def test_fewer_than_two_usable_sizes(yardstick):
+    assert deep_ensemble_equivalent(0.3, yardstick) == (1.0, False)
+    assert deep_ensemble_equivalent(0.2, yardstick) == (None, False)
+    assert deep_ensemble_equivalent(0.4, yardstick) == (None, False)
+
+
+def test_no_yardstick():
+    assert deep_ensemble_equivalent(0.3, []) == (None, False)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_falls_strictly_as_the_calibrated_nll_rises(seed):
+    generator = np.random.default_rng(seed)
+    yardstick = [0.9, *generator.uniform(0.1, 0.8, 6)]
+    rising = np.sort(generator.uniform(0, 1.2, 50))
+    sizes = [deep_ensemble_equivalent(value, yardstick)[0] for value in rising]
+    assert np.all(np.diff(sizes) < 0)
+    flags = [deep_ensemble_equivalent(value, yardstick)[1] for value in rising]
+    assert flags == [not min(yardstick) <= value <= 0.9 for value in rising]

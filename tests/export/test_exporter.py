@@ -1,0 +1,155 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bridge_tf import BridgeEnsemble, InputError, build_bridge, export
+from bridge_tf.export import ParityError, exporter, load_predictor
+
+# Loads both artifacts where bridge_tf can't be imported, and prints what they answer.
+STRANGER = """
+import json, sys
+sys.modules["bridge_tf"] = None
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+saved_model, tflite, images = sys.argv[1:]
+images = np.load(images)
+loaded = tf.saved_model.load(saved_model)
+interpreter = Interpreter(tflite)
+answers = {}
+for name in ("serving_default", "base"):
+    answers["saved_model/" + name] = loaded.signatures[name](image=tf.constant(images))
+    answers["tflite/" + name] = interpreter.get_signature_runner(name)(image=images)
+uint8 = loaded.signatures["serving_uint8"](image=tf.constant(images.astype("uint8")))
+answers["saved_model/serving_uint8"] = uint8
+assert sys.modules["bridge_tf"] is None
+printed = {k: {n: np.asarray(t).tolist() for n, t in v.items()} for k, v in answers.items()}
+print(json.dumps(printed))
+"""
+
+
+@pytest.fixture
+def ensemble(build):
+    base = build("batch")
+    return BridgeEnsemble(base, [build_bridge(base, "stage2_block1", 0.5) for _ in range(2)])
+
+
+@pytest.mark.parametrize("norm", ["frn", "batch"])
+def test_artifacts_answer_as_keras_does_in_a_process_without_the_package(
+    build, images, tmp_path, norm
+):
+    base = build(norm)
+    bridges = [build_bridge(base, "stage2_block1", 0.5, bridge_type=t) for t in (1, 2)]
+    ensemble = BridgeEnsemble(base, bridges, [build(norm)], ends=[(0, 0), (0, 1)])
+    images = np.round(images)
+    artifacts = export(ensemble, tmp_path, "model", images, class_names=list("abcde"))
+    assert artifacts.saved_model == tmp_path / "model" / "1"
+    assert artifacts.tflite == tmp_path / "model.tflite"
+    assert artifacts.max_difference < 1e-4
+
+    np.save(tmp_path / "images.npy", images)
+    program = [sys.executable, "-c", STRANGER, artifacts.saved_model, artifacts.tflite]
+    printed = subprocess.run(
+        [*map(str, program), str(tmp_path / "images.npy")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    ).stdout
+    answers = json.loads(printed)
+    expected = ensemble.predict(images, verbose=0)
+    for name in (
+        "saved_model/serving_default",
+        "tflite/serving_default",
+        "saved_model/serving_uint8",
+    ):
+        assert set(answers[name]) == {"probabilities", "entropy", "disagreement"}
+        np.testing.assert_allclose(
+            answers[name]["probabilities"], expected["probabilities"], atol=1e-4
+        )
+        for key in ("entropy", "disagreement"):
+            np.testing.assert_allclose(answers[name][key], expected[key], atol=1e-4)
+    base_probabilities = np.exp(expected["log_probabilities"][:, 0])
+    for name in ("saved_model/base", "tflite/base"):
+        assert set(answers[name]) == {"probabilities"}
+        np.testing.assert_allclose(answers[name]["probabilities"], base_probabilities, atol=1e-4)
+
+
+def test_tflite_uses_builtin_ops_only_and_any_batch(ensemble, images, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    artifacts = export(ensemble, tmp_path, "model", images)
+    interpreter = Interpreter(str(artifacts.tflite))
+    assert set(interpreter.get_signature_list()) == {"serving_default", "base"}
+    interpreter.allocate_tensors()
+    operations = {details["op_name"] for details in interpreter._get_ops_details()}
+    assert operations and not any(
+        name.startswith("Flex") or name == "CUSTOM" for name in operations
+    )
+    predictor = load_predictor(artifacts.tflite)
+    whole = predictor(images)["probabilities"]
+    for size in (1, 7):
+        parts = [predictor(images[k : k + size])["probabilities"] for k in range(0, 24, size)]
+        np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
+
+
+def test_a_new_export_gets_the_next_version(ensemble, images, tmp_path):
+    first, second = (export(ensemble, tmp_path, "model", images, ["x"] * 5) for _ in range(2))
+    assert [first.saved_model.name, second.saved_model.name] == ["1", "2"]
+    assert (first.saved_model / "saved_model.pb").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model",
+        "model.labels.txt",
+        "model.tflite",
+    ]
+    assert load_predictor(tmp_path / "model").labels == ("x",) * 5
+
+
+def test_a_failed_parity_check_leaves_nothing(ensemble, images, tmp_path, monkeypatch):
+    write = exporter._write
+
+    def write_another(model, *paths):
+        kernel = model.base.get_layer("logits").kernel
+        kernel.assign(kernel * 1.5)
+        write(model, *paths)
+        kernel.assign(kernel / 1.5)
+
+    monkeypatch.setattr(exporter, "_write", write_another)
+    with pytest.raises(ParityError, match="serving_default differ by"):
+        export(ensemble, tmp_path / "out", "model", images)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(ensemble, images, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--export_dir: can't write in .*file/below"):
+        export(ensemble, tmp_path / "file" / "below", "model", images)
+
+
+def test_predictor_names_what_it_cannot_load(tmp_path):
+    (tmp_path / "model.onnx").write_text("")
+    (tmp_path / "broken.tflite").write_bytes(b"no model")
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    (tmp_path / "empty").mkdir()
+    for name, message in (
+        ("absent.keras", "doesn't exist"),
+        ("model.onnx", "no known kind"),
+        ("broken.tflite", "can't be loaded"),
+        ("broken.keras", "can't be loaded"),
+        ("empty", "no saved_model.pb"),
+    ):
+        with pytest.raises(InputError, match=f"--model: .*{name}.*{message}"):
+            load_predictor(tmp_path / name)
+
+
+def test_a_keras_classifier_predicts_probabilities(build, images, tmp_path):
+    network = build()
+    network.save(tmp_path / "mode.keras")
+    outputs = load_predictor(tmp_path / "mode.keras")(images)
+    np.testing.assert_allclose(outputs["probabilities"].sum(axis=1), 1, rtol=1e-5)
+    logits = network.predict(images, verbose=0)
+    assert (outputs["probabilities"].argmax(1) == logits.argmax(1)).all()
