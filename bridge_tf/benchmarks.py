@@ -74,7 +74,7 @@ class Benchmarks:
         step = self._training(
             BridgeTraining(bridge, self.base, member), self._fed(self.batch[0]), loss=None
         )
-        features = extractor(clone(self.base), self.taps, logits=False)(self.batch[0])[0]
+        features = extractor(clone(self.base), self.taps, logits=False)(self.batch[0])
         targets = keras.ops.softmax(member(self.batch[0]))
         parts = [
             self._forward(self.base),

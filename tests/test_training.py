@@ -25,7 +25,7 @@ def test_without_warmup_training_starts_at_the_peak():
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_l2_is_in_the_gradient_before_the_momentum(nesterov):
     optimizer = L2SGD(0.1, momentum=0.9, nesterov=nesterov, l2=0.5)
-    weight = keras.Variable(np.array([1.0, -2.0]))
+    weight = keras.Variable(np.array([1.0, -2.0]), dtype="float32")
     expected, velocity = np.array([1.0, -2.0]), np.zeros(2)
     for gradient in (np.array([0.3, 0.1]), np.array([-0.2, 0.4])):
         optimizer.apply([keras.ops.convert_to_tensor(gradient, "float32")], [weight])
