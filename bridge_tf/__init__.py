@@ -17,8 +17,10 @@ _HOMES = {
     "Curve": "curve",
     "FilterResponseNormalization": "networks",
     "InputError": "errors",
+    "ParityError": "errors",
     "Recipe": "training",
-    "TrainingError": "training",
+    "TrainingError": "errors",
+    "Split": "data",
     "build_bridge": "bridge",
     "build_network": "networks",
     "evaluate": "evaluation",
@@ -28,6 +30,7 @@ _HOMES = {
     "fit_mode": "training",
     "fit_modes": "training",
     "load_dataset": "data",
+    "training_batches": "data",
 }
 __all__ = sorted(_HOMES)
 

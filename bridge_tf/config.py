@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import math
+import re
 
 from bridge_tf.errors import InputError
 
@@ -12,6 +14,7 @@ AUGMENTATIONS = ("none", "crop", "crop_flip")
 NORMS = ("frn", "batch")
 CURVE_KINDS = ("bezier", "chain")
 SMOKE_IMAGES = 256
+_NAME = r"\w[\w.-]*"
 
 # Where things are, not what is computed: a run may be moved.
 _LOCATIONS = ("data_dir", "export_dir", "export_name")
@@ -25,7 +28,7 @@ def _setting(default, help_text: str, **checks):
 class Config:
     """Every flag of a run, as resolved. Fields are flags of the same name."""
 
-    seed: int = _setting(0, "Seed of everything random.", low=0)
+    seed: int = _setting(0, "Seed of everything random.", low=0, high=2**31 - 1)
     dataset: str = _setting("digits", f"What to learn: one of {', '.join(DATASET_KINDS)}.")
     data_dir: str = _setting("", "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
     validation_fraction: float = _setting(
@@ -91,6 +94,11 @@ class Config:
             if field.type == list[float] or field.type == list[str]:
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
             _check(field, getattr(self, field.name))
+        if not re.fullmatch(_NAME, self.name):
+            raise InputError(
+                f"--export_name={self.export_name}: must be letters, digits, '_', '-' and '.', "
+                "and begin with none of the last two"
+            )
 
     def to_json(self) -> dict:
         """The settings as plain data; `Config(**data)` reads them back."""
@@ -99,7 +107,13 @@ class Config:
     def smoke(self) -> "Config":
         """The same run made so short that it only shows that it runs."""
         return dataclasses.replace(
-            self, mode_epochs=1, curve_epochs=1, bridge_epochs=1, max_images=SMOKE_IMAGES
+            self,
+            num_modes=2,
+            mode_epochs=1,
+            curve_epochs=1,
+            bridge_epochs=1,
+            curve_points=3,
+            max_images=SMOKE_IMAGES,
         )
 
     @property
@@ -124,7 +138,7 @@ class Config:
             return self.export_name
         source = self.dataset.partition(":")[2] or self.dataset
         source = source.rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
-        return f"{source}_{self.model}"
+        return re.sub(r"[^\w-]+", "_", f"{source}_{self.model}").lstrip("-")
 
     def curves(self) -> list[tuple[int, int]]:
         """The curves of the run, as pairs of modes, in the order bridges join the ensemble.
@@ -142,11 +156,13 @@ def _decisive(settings: dict) -> dict:
 
 
 def _text(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _check(field, value) -> None:
     for number in value if isinstance(value, tuple) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise InputError(f"--{field.name}={_text(value)}: must be a finite number")
         for rule, text, holds in (
             ("low", "at least", lambda a, b: a >= b),
             ("above", "above", lambda a, b: a > b),

@@ -7,3 +7,11 @@ class InputError(ValueError):
     The message is one line that names the flag, file or argument, says what is wrong and
     what would be right. Commands print it and leave with status 2.
     """
+
+
+class TrainingError(RuntimeError):
+    """A training that can't go on, for example because its loss is not finite."""
+
+
+class ParityError(RuntimeError):
+    """An exported file doesn't answer as the Keras model does."""

@@ -8,7 +8,6 @@ trained, so that stages may run alone, in any process.
 import functools
 import json
 import pathlib
-import zlib
 
 import keras
 
@@ -16,25 +15,19 @@ from bridge_tf import data
 from bridge_tf.bridge import build_bridge
 from bridge_tf.config import STAGES, Config
 from bridge_tf.curve import Curve
-from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError
 from bridge_tf.files import check_writable, replacing, write_json
 from bridge_tf.graph import check_taps
-from bridge_tf.networks import build_network, default_taps
 from bridge_tf.progress import TrainingProgress, say
-from bridge_tf.training import Recipe, fit_bridge, fit_curve, fit_mode
-from bridge_tf.workdir import WorkDir
-
-# Enough images to estimate means and variances of channels; more change the third digit.
-_REESTIMATION_BATCHES = 100
+from bridge_tf.run import Run
+from bridge_tf.training import fit_bridge, fit_curve, fit_mode
 
 
-class Pipeline:
-    """A run of `config` in the work directory `workdir`."""
+class Pipeline(Run):
+    """A run and its stages, each a method; `run` calls them in order."""
 
     def __init__(self, config: Config, workdir):
-        self.config = config
-        self.files = WorkDir(workdir)
+        super().__init__(config, workdir)
         self._changed = False
 
     def run(self, stages=STAGES) -> None:
@@ -55,35 +48,6 @@ class Pipeline:
         for stage in [stage for stage in STAGES if stage in stages]:
             getattr(self, stage)()
 
-    @functools.cached_property
-    def data(self) -> data.Dataset:
-        config = self.config
-        loaded = data.load_dataset(
-            config.dataset,
-            config.data_dir or None,
-            seed=config.seed,
-            validation_fraction=config.validation_fraction,
-            image_size=config.image_size,
-        )
-        return loaded.limited(config.max_images) if config.max_images else loaded
-
-    @property
-    def taps(self) -> list[str]:
-        return list(self.config.taps) or default_taps(self.config.model)
-
-    def build(self) -> keras.Model:
-        """The network of the run with fresh weights."""
-        config = self.config
-        return build_network(
-            config.model,
-            self.data.image_shape,
-            self.data.num_classes,
-            width=config.width,
-            norm=config.norm,
-            pixel_mean=config.pixel_mean,
-            pixel_std=config.pixel_std,
-        )
-
     def modes(self) -> None:
         targets = [self.files.mode(k) for k in range(self.config.num_modes)]
         missing = [k for k, target in enumerate(targets) if not target.exists()]
@@ -100,7 +64,7 @@ class Pipeline:
                 model,
                 targets[k],
                 f"mode {k + 1} of {len(targets)}",
-                self._recipe(self.config.mode_epochs, seed),
+                self.recipe(self.config.mode_epochs, seed),
                 functools.partial(fit_mode, model),
             )
 
@@ -123,7 +87,7 @@ class Pipeline:
                 curve,
                 target,
                 f"curve {pair[0]}-{pair[1]} ({n + 1} of {len(pairs)})",
-                self._recipe(self.config.curve_epochs, seed),
+                self.recipe(self.config.curve_epochs, seed),
                 functools.partial(fit_curve, curve),
             )
 
@@ -148,7 +112,7 @@ class Pipeline:
                 end=end if config.bridge_type == 2 else None,
                 repulsion=config.repulsion,
             )
-            recipe = self._recipe(
+            recipe = self.recipe(
                 config.bridge_epochs,
                 seed,
                 learning_rate=config.bridge_learning_rate or config.learning_rate,
@@ -204,89 +168,30 @@ class Pipeline:
             f"{artifacts.max_difference:.1e} of the Keras model"
         )
 
-    def _exported(self) -> bool:
-        if self._changed or not self.files.exports.exists():
-            return False
+    def exported_files(self) -> list[pathlib.Path]:
+        """The SavedModel and the TFLite file of the last export; none before the first."""
+        if not self.files.exports.exists():
+            return []
         exports = json.loads(self.files.exports.read_text(encoding="utf-8"))
+        return [pathlib.Path(path) for path in exports.values()]
+
+    def _exported(self) -> bool:
+        files = self.exported_files()
         wanted = pathlib.Path(self.config.export_dir).resolve() / f"{self.config.name}.tflite"
-        return exports["tflite"] == str(wanted) and all(
-            pathlib.Path(path).exists() for path in exports.values()
-        )
-
-    def load(self, path: pathlib.Path):
-        """Reads a .keras file of the run.
-
-        Raises:
-            InputError: it can't be read; the message says how to make it again.
-        """
-        try:
-            return keras.models.load_model(path)
-        except (ValueError, OSError, KeyError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(
-                f"{path} can't be read ({reason}); remove it and run bin/train again"
-            ) from error
-
-    def member(self, pair: tuple[int, int], r: float) -> keras.Model:
-        """The curve member at r, its batch-norm statistics re-estimated."""
-        batches = self._training_batches(1, self._seed("statistics"))
-        return self.load(self.files.curve(pair)).model_at(
-            r, batches.map(lambda images, labels: images).take(_REESTIMATION_BATCHES)
-        )
-
-    def build_ensemble(self, num_bridges: int) -> BridgeEnsemble:
-        """The base with the first `num_bridges` bridges and the modes that they read."""
-        pairs = self.config.curves()[:num_bridges]
-        bridges = [self.load(self.files.bridge(pair)) for pair in pairs]
-        base = self.load(self.files.mode(0))
-        if self.config.bridge_type == 1:
-            return BridgeEnsemble(base, bridges)
-        others = range(1, max(j for _, j in pairs) + 1)
-        modes = [self.load(self.files.mode(k)) for k in others]
-        return BridgeEnsemble(base, bridges, modes, ends=pairs)
-
-    def _seed(self, task: str) -> int:
-        # Not hash(), which differs between processes.
-        return zlib.crc32(f"{self.config.seed}:{task}".encode()) & 0x7FFFFFFF
+        return not self._changed and wanted in files and all(path.exists() for path in files)
 
     def _start(self, task: str) -> int:
         """Claims the work directory and seeds Keras for one training; returns its seed."""
         self.files.claim(self.config)
         self._changed = True
-        seed = self._seed(task)
+        seed = self.seed(task)
         keras.utils.set_random_seed(seed)
         return seed
-
-    def _recipe(self, epochs: int, seed: int, **changes) -> Recipe:
-        config = self.config
-        values = {
-            name: getattr(config, name)
-            for name in (
-                "learning_rate",
-                "momentum",
-                "nesterov",
-                "weight_decay",
-                "warmup_epochs",
-                "jit_compile",
-            )
-        }
-        return Recipe(epochs=epochs, seed=seed, **(values | changes))
-
-    def _training_batches(self, epochs: int, seed: int, first_epoch=0, mixup_alpha=0.0):
-        return data.training_batches(
-            self.data.train,
-            self.config.batch_size,
-            epochs=epochs,
-            seed=seed,
-            first_epoch=first_epoch,
-            augment=self.config.augment,
-            mixup_alpha=mixup_alpha,
-        )
 
     def _train(self, model, target, title, recipe, fit, mixup_alpha=0.0) -> None:
         """Trains `model` by `fit`, from its checkpoint if there is one, and saves it."""
         backup = self.files.backup(target)
-        batches = self._training_batches(
+        batches = self.training_batches(
             recipe.epochs, recipe.seed, _epochs_done(backup), mixup_alpha
         )
         with TrainingProgress(title, self.config.batch_size) as progress:

@@ -9,11 +9,8 @@ import keras
 
 from bridge_tf.bridge_training import BridgeTraining
 from bridge_tf.curve import Curve
+from bridge_tf.errors import TrainingError
 from bridge_tf.graph import ends_in_softmax
-
-
-class TrainingError(RuntimeError):
-    """A training that can't go on, for example because its loss is not finite."""
 
 
 @dataclasses.dataclass(frozen=True)

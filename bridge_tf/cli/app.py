@@ -1,14 +1,17 @@
 """What every command shares: flags, help and exit status."""
 
 import dataclasses
+import importlib
+import logging as std_logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 
 from absl import app, flags, logging
 
 from bridge_tf.config import Config
-from bridge_tf.errors import InputError
+from bridge_tf.errors import InputError, ParityError, TrainingError
 
 _DEFINE = {
     int: flags.DEFINE_integer,
@@ -18,6 +21,12 @@ _DEFINE = {
     list[str]: flags.DEFINE_list,
     list[float]: flags.DEFINE_list,
 }
+
+
+_COMMON = """\
+  --flagfile: File with one flag a line; flags that follow it on the command line win.
+  --verbosity: Messages to show: -1 warnings, 0 information, 1 debugging. (default: '-1')
+  --help: Show this."""
 
 
 def define_config_flags(names: tuple[str, ...] = ()) -> None:
@@ -72,10 +81,18 @@ def existing_run(**changes):
     workdir = required("workdir")
     if flags.FLAGS.data_dir:
         changes["data_dir"] = flags.FLAGS.data_dir
-    from bridge_tf.pipeline import Pipeline
     from bridge_tf.workdir import WorkDir
 
-    return Pipeline(dataclasses.replace(WorkDir(workdir).read_config(), **changes), workdir)
+    config = dataclasses.replace(WorkDir(workdir).read_config(), **changes)
+    return pipeline(config, workdir)
+
+
+def pipeline(config: Config, workdir: str):
+    """The `Pipeline` of `config` in `workdir`, once TensorFlow is imported."""
+    import_quietly("keras")
+    from bridge_tf.pipeline import Pipeline
+
+    return Pipeline(config, workdir)
 
 
 def required(name: str) -> str:
@@ -92,6 +109,32 @@ def no_arguments(arguments: list[str]) -> None:
         raise InputError(f"'{arguments[0]}' is no flag; every setting is given as --NAME=VALUE")
 
 
+def import_quietly(*names: str) -> None:
+    """Imports modules that write to standard error while they start.
+
+    TensorFlow logs which accelerators it doesn't find before it reads TF_CPP_MIN_LOG_LEVEL
+    (tensorflow issue 100442). Should the import fail, all that was written is shown.
+    """
+    if logging.get_verbosity() > logging.WARNING:
+        for name in names:
+            importlib.import_module(name)
+        return
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            for name in names:
+                importlib.import_module(name)
+        except BaseException:
+            written.seek(0)
+            os.write(standard_error, written.read())
+            raise
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+
+
 def run(main: Callable[[list[str]], None], usage: str) -> None:
     """Runs a command and leaves with its exit status.
 
@@ -101,25 +144,37 @@ def run(main: Callable[[list[str]], None], usage: str) -> None:
         main: takes the arguments that are no flags.
         usage: what --help prints above the flags.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
+    # TensorFlow's start-up messages, about accelerators that it doesn't find, are errors to it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     def parsed(argv):
         if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv[1:]):
             own = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
             print(f"{usage.strip()}\n\nFlags:\n")
             print("\n".join(_help(flag) for flag in own))
+            print(f"\n{_COMMON}")
             sys.exit(0)
+        # Assigned, not set as the default, which absl's app.run replaces.
+        flags.FLAGS.verbosity = logging.WARNING
         try:
             return flags.FLAGS(argv)
-        except (flags.Error, OSError) as error:
+        except flags.UnrecognizedFlagError as error:
+            _leave(f"{error}; --help lists the flags")
+        except flags.CantOpenFlagFileError as error:
+            _leave(f"--flagfile: {str(error).rpartition('] ')[2]}; name a file of flags")
+        except flags.Error as error:
             _leave(str(error))
 
     def guarded(argv):
+        if logging.get_verbosity() <= logging.WARNING:
+            # Its warnings (of retracing, of names it changes) tell a user nothing.
+            std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
         try:
             main(argv[1:])
         except InputError as error:
             _leave(str(error))
+        except (ParityError, TrainingError) as error:
+            _leave(str(error), status=1)
 
     app.run(guarded, flags_parser=parsed)
 
@@ -129,7 +184,7 @@ def _help(flag) -> str:
     return f"  --{flag.name}: {flag.help}{default}"
 
 
-def _leave(message: str) -> None:
+def _leave(message: str, status: int = 2) -> None:
     command = os.path.basename(sys.argv[0])
     print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)

@@ -21,4 +21,7 @@ def main() -> None:
 
 def _export(arguments: list[str]) -> None:
     app.no_arguments(arguments)
-    app.existing_run(export_dir=app.required("export_dir")).run(["export"])
+    run = app.existing_run(export_dir=app.required("export_dir"))
+    run.run(["export"])
+    for path in run.exported_files():
+        print(path)

@@ -37,6 +37,8 @@ def _predict(paths: list[str]) -> None:
         # Found wrong before the model is loaded, which takes longer.
         read_image(path, channels=3)
 
+    if not model.endswith(".tflite"):
+        app.import_quietly("keras")
     from bridge_tf.export.predictor import load_predictor
 
     predictor = load_predictor(pathlib.Path(model))

@@ -24,7 +24,7 @@ def main() -> None:
     flags.DEFINE_bool(
         "smoke",
         False,
-        "Only show that the recipe runs: one epoch each, few images.",
+        "Only show that the recipe runs: two modes, one epoch each, few images.",
         module_name=sys.argv[0],
     )
     app.define_config_flags()
@@ -37,6 +37,4 @@ def _train(arguments: list[str]) -> None:
     if flags.FLAGS.smoke:
         config = config.smoke()
     workdir = app.required("workdir")
-    from bridge_tf.pipeline import Pipeline
-
-    Pipeline(config, workdir).run(flags.FLAGS.stages)
+    app.pipeline(config, workdir).run(flags.FLAGS.stages)

@@ -11,12 +11,16 @@ from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.scores import predict_log_probs, score
 from bridge_tf.progress import say
 
+# Over resamples of validation splits of digits, 90 % of the fitted temperatures spanned a factor of
+# 1.5 where the split held 10 errors, and of 2 to 5 where it held 5 or fewer.
+_FEW_ERRORS = 10
+
 
 def compare(run) -> dict:
     """Measures a finished run on its test split.
 
     Args:
-        run: a `bridge_tf.pipeline.Pipeline` whose training stages are done.
+        run: a `bridge_tf.run.Run` whose training stages are done.
 
     Returns:
         The content of report.json.
@@ -46,8 +50,12 @@ def compare(run) -> dict:
         row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
             row["calibrated_nll"], yardstick
         )
+    warnings = _warnings(predictions)
+    for warning in warnings:
+        say(f"evaluate: WARNING: {warning}")
     return {
         "schema": 1,
+        "warnings": warnings,
         "dataset": {
             "name": run.data.name,
             "num_train": len(run.data.train),
@@ -65,6 +73,20 @@ def compare(run) -> dict:
             for pair in predictions.pairs
         ],
     }
+
+
+def _warnings(predictions: "_Predictions") -> list[str]:
+    """What in the figures of a report can't be relied on."""
+    labels = predictions.splits[1].labels
+    single = predictions.log_probs["mode", 0][1]
+    errors = round((1 - metrics.accuracy(single, labels)) * len(labels))
+    if errors >= _FEW_ERRORS:
+        return []
+    return [
+        f"one network is wrong on {errors} of the {len(labels)} validation images; a temperature "
+        "fitted on so few errors is rough, and so are the calibrated figures: a larger "
+        "--validation_fraction would steady them"
+    ]
 
 
 class _Predictions:

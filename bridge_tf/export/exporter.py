@@ -9,15 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bridge_tf.errors import ParityError
 from bridge_tf.export.predictor import load_predictor
 from bridge_tf.files import check_writable
 
 TOLERANCE = 1e-4
 _PARITY_IMAGES = 256
-
-
-class ParityError(RuntimeError):
-    """An exported file doesn't answer as the Keras model does."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
+from bridge_tf.errors import InputError
 from bridge_tf.networks.frn import FilterResponseNormalization
 
 NORMS = ("frn", "batch")
@@ -81,9 +82,9 @@ def _pixel_scaling(channels: int, mean, std) -> keras.layers.Layer:
     for label, value in (("pixel_mean", mean), ("pixel_std", std)):
         values = list(value) if isinstance(value, Sequence) else [value]
         if len(values) not in (1, channels):
-            raise ValueError(
-                f"{label} takes one number or one for each of {channels} channels. "
-                f"Received: {label}={value}"
+            raise InputError(
+                f"--{label}={','.join(map(str, values))}: must be one number or one for each of "
+                f"the images' {channels} channels"
             )
         per_channel.append([255.0 * v for v in values * (channels // len(values))])
     variance = [v * v for v in per_channel[1]]

@@ -75,6 +75,7 @@ def render_markdown(report: dict) -> str:
             "",
             _summary(report["ensembles"]),
             "",
+            *(f"> **Warning:** {warning}.\n" for warning in report.get("warnings", ())),
             render_table(report, mark_best=True),
             "",
             "## Bridges",

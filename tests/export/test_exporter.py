@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from bridge_tf import BridgeEnsemble, InputError, build_bridge, export
-from bridge_tf.export import ParityError, exporter, load_predictor
+from bridge_tf import BridgeEnsemble, InputError, ParityError, build_bridge, export
+from bridge_tf.export import exporter, load_predictor
 
 # Loads both artifacts where bridge_tf can't be imported, and prints what they answer.
 STRANGER = """

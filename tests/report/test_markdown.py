@@ -173,3 +173,12 @@ def test_rendering_leaves_the_report_alone(report):
     render_markdown(report)
     render_table(report)
     assert report == before
+
+
+def test_warnings_stand_above_the_table(report):
+    report["warnings"] = ["the validation split is small"]
+    page = render_markdown(report)
+    warning = page.index("> **Warning:** the validation split is small.")
+    assert page.index("**bridge_2** has") < warning < page.index("| ensemble")
+    del report["warnings"]
+    assert "Warning" not in render_markdown(report)

@@ -1,0 +1,128 @@
+"""A run: its configuration, its files, its data, and the models that they make.
+
+The stages of `bridge_tf.pipeline` and the comparison read everything from here.
+"""
+
+import functools
+import pathlib
+import zlib
+
+import keras
+
+from bridge_tf import data
+from bridge_tf.config import Config
+from bridge_tf.ensemble import BridgeEnsemble
+from bridge_tf.errors import InputError
+from bridge_tf.networks import build_network, default_taps
+from bridge_tf.training import Recipe
+from bridge_tf.workdir import WorkDir
+
+# Enough images to estimate means and variances of channels; more change the third digit.
+_REESTIMATION_BATCHES = 100
+
+
+class Run:
+    """A run of `config` in the work directory `workdir`.
+
+    Attributes:
+        config: every setting.
+        files: the work directory.
+    """
+
+    def __init__(self, config: Config, workdir):
+        self.config = config
+        self.files = WorkDir(workdir)
+
+    @functools.cached_property
+    def data(self) -> data.Dataset:
+        config = self.config
+        loaded = data.load_dataset(
+            config.dataset,
+            config.data_dir or None,
+            seed=config.seed,
+            validation_fraction=config.validation_fraction,
+            image_size=config.image_size,
+        )
+        return loaded.limited(config.max_images) if config.max_images else loaded
+
+    @property
+    def taps(self) -> list[str]:
+        return list(self.config.taps) or default_taps(self.config.model)
+
+    def build(self) -> keras.Model:
+        """The network of the run with fresh weights."""
+        config = self.config
+        return build_network(
+            config.model,
+            self.data.image_shape,
+            self.data.num_classes,
+            width=config.width,
+            norm=config.norm,
+            pixel_mean=config.pixel_mean,
+            pixel_std=config.pixel_std,
+        )
+
+    def seed(self, task: str) -> int:
+        """The seed of one training of the run."""
+        # Not hash(), which differs between processes.
+        return zlib.crc32(f"{self.config.seed}:{task}".encode()) & 0x7FFFFFFF
+
+    def recipe(self, epochs: int, seed: int, **changes) -> Recipe:
+        """The run's recipe, with `changes`."""
+        config = self.config
+        values = {
+            name: getattr(config, name)
+            for name in (
+                "learning_rate",
+                "momentum",
+                "nesterov",
+                "weight_decay",
+                "warmup_epochs",
+                "jit_compile",
+            )
+        }
+        return Recipe(epochs=epochs, seed=seed, **(values | changes))
+
+    def training_batches(self, epochs: int, seed: int, first_epoch=0, mixup_alpha=0.0):
+        """Batches of the run's training images, augmented as its flags say."""
+        return data.training_batches(
+            self.data.train,
+            self.config.batch_size,
+            epochs=epochs,
+            seed=seed,
+            first_epoch=first_epoch,
+            augment=self.config.augment,
+            mixup_alpha=mixup_alpha,
+        )
+
+    def load(self, path: pathlib.Path):
+        """Reads a .keras file of the run.
+
+        Raises:
+            InputError: it can't be read; the message says how to make it again.
+        """
+        try:
+            return keras.models.load_model(path)
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"{path} can't be read ({reason}); remove it and run bin/train again"
+            ) from error
+
+    def member(self, pair: tuple[int, int], r: float) -> keras.Model:
+        """The curve member at r, its batch-norm statistics re-estimated."""
+        batches = self.training_batches(1, self.seed("statistics"))
+        return self.load(self.files.curve(pair)).model_at(
+            r, batches.map(lambda images, labels: images).take(_REESTIMATION_BATCHES)
+        )
+
+    def build_ensemble(self, num_bridges: int) -> BridgeEnsemble:
+        """The base with the first `num_bridges` bridges and the modes that they read."""
+        pairs = self.config.curves()[:num_bridges]
+        bridges = [self.load(self.files.bridge(pair)) for pair in pairs]
+        base = self.load(self.files.mode(0))
+        if self.config.bridge_type == 1:
+            return BridgeEnsemble(base, bridges)
+        others = range(1, max(j for _, j in pairs) + 1)
+        modes = [self.load(self.files.mode(k)) for k in others]
+        return BridgeEnsemble(base, bridges, modes, ends=pairs)

@@ -1,0 +1,211 @@
+"""One small run of the digits recipe, and every command on it."""
+
+import json
+import pathlib
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.commands import done, refused
+
+RECIPE = "--flagfile=configs/digits.flags"
+ENSEMBLE_KEYS = set(
+    "name method size relative_flops relative_params accuracy nll brier ece temperature "
+    "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated".split()
+)
+BRIDGE_KEYS = set(
+    "curve r type taps width relative_flops relative_params kl kl_base agreement".split()
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of three modes, in smoke mode otherwise."""
+    folder = tmp_path_factory.mktemp("run")
+    flags = [
+        RECIPE,
+        "--smoke",
+        f"--workdir={folder / 'work'}",
+        f"--export_dir={folder / 'exports'}",
+    ]
+    first = done("train", *flags)
+    return types.SimpleNamespace(
+        flags=flags, folder=folder, work=folder / "work", exports=folder / "exports", first=first
+    )
+
+
+def files_below(folder: pathlib.Path) -> dict:
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_work_directory_is_as_the_contract_says(finished):
+    names = {name for name in files_below(finished.work) if not name.startswith("logs/")}
+    assert names == {
+        "config.json",
+        "modes/0.keras",
+        "modes/1.keras",
+        "curves/0-1.keras",
+        "bridges/0-1.keras",
+        "ensemble.keras",
+        "report.json",
+        "report.md",
+        "export.json",
+    }
+    config = json.loads((finished.work / "config.json").read_text())
+    assert config["flags"]["dataset"] == "digits"
+    assert set(config["versions"]) == {"bridge_tf", "keras", "tensorflow"}
+    assert len(config["fingerprint"]) == 64
+    for stage in ("modes", "curves", "bridges"):
+        assert list((finished.work / "logs" / stage).rglob("events.out.tfevents.*"))
+
+
+def test_report_is_as_the_contract_says(finished):
+    report = json.loads((finished.work / "report.json").read_text())
+    assert report["schema"] == 1
+    assert report["dataset"] == {
+        "name": "digits",
+        "num_train": 256,
+        "num_validation": 256,
+        "num_test": 256,
+        "num_classes": 10,
+    }
+    assert set(report["base"]) == {"params", "flops"}
+    assert [(row["name"], row["method"], row["size"]) for row in report["ensembles"]] == [
+        ("single", "single", 1),
+        ("deep_ensemble_2", "deep_ensemble", 2),
+        ("curve_1", "curve", 2),
+        ("bridge_1", "bridge", 2),
+    ]
+    for row in report["ensembles"]:
+        assert set(row) == ENSEMBLE_KEYS
+        assert 0 <= row["accuracy"] <= 1
+    single, ensemble, curve, bridge = report["ensembles"]
+    assert single["relative_flops"] == single["dee"] == 1
+    # Members run in full cost one network each, besides taking the mean of a few numbers.
+    assert ensemble["relative_flops"] == pytest.approx(2, rel=1e-3)
+    assert curve["relative_flops"] == pytest.approx(2, rel=1e-3)
+    assert 1.05 < bridge["relative_flops"] < 1.15
+    assert [point["r"] for point in report["curves"][0]["points"]] == [0, 0.5, 1]
+    assert set(report["bridges"][0]) == BRIDGE_KEYS
+    assert report["bridges"][0]["curve"] == [0, 1]
+    assert report["bridges"][0]["relative_flops"] == pytest.approx(
+        bridge["relative_flops"] - 1, abs=2e-3
+    )
+
+
+def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
+    table = finished.first.stdout.splitlines()
+    assert [line.split("|")[1].strip() for line in table] == [
+        "ensemble",
+        "-" * len(table[1].split("|")[1].strip()),
+        "single",
+        "deep_ensemble_2",
+        "curve_1",
+        "bridge_1",
+    ]
+    progress = finished.first.stderr.splitlines()
+    assert [line.partition(":")[0] for line in progress] == [
+        "mode 1 of 2",
+        "mode 2 of 2",
+        "curve 0-1 (1 of 1)",
+        "bridge 0-1 (1 of 1)",
+        "evaluate",
+        "report",
+        "export",
+    ]
+
+
+def test_a_second_run_makes_nothing_anew(finished):
+    before = files_below(finished.folder)
+    again = done("train", *finished.flags)
+    assert files_below(finished.folder) == before
+    assert again.stdout == finished.first.stdout
+
+
+def test_other_flags_in_the_same_work_directory_are_refused(finished):
+    before = files_below(finished.folder)
+    line = refused("train", *finished.flags, "--seed=7", "--bridge_width=0.25")
+    assert "--seed=7 (there: 0), --bridge_width=0.25 (there: 0.5)" in line or (
+        "--bridge_width=0.25 (there: 0.5)" in line and "--seed=7 (there: 0)" in line
+    )
+    assert files_below(finished.folder) == before
+
+
+def test_evaluate_measures_the_same_anew(finished):
+    report = (finished.work / "report.json").read_text()
+    assert done("evaluate", f"--workdir={finished.work}").stdout == finished.first.stdout
+    assert (finished.work / "report.json").read_text() == report
+
+
+def test_predict_says_the_same_of_all_kinds_of_file(finished, tmp_path):
+    digits = np.random.default_rng(0).integers(0, 256, (2, 8, 8)).astype("uint8")
+    paths = [tmp_path / f"{k}.png" for k in range(2)]
+    for path, image in zip(paths, digits, strict=True):
+        Image.fromarray(image).save(path)
+    answers = [
+        [
+            json.loads(line)
+            for line in done("predict", f"--model={model}", *paths).stdout.splitlines()
+        ]
+        for model in (
+            finished.exports / "digits",
+            finished.exports / "digits.tflite",
+            finished.work / "ensemble.keras",
+        )
+    ]
+    for first, *others in zip(*answers, strict=True):
+        assert set(first) == {
+            "image",
+            "class",
+            "label",
+            "probabilities",
+            "entropy",
+            "disagreement",
+        }
+        assert first["label"] == str(first["class"])
+        assert sum(first["probabilities"]) == pytest.approx(1, abs=1e-5)
+        for other in others:
+            for key in ("probabilities", "entropy", "disagreement"):
+                assert other[key] == pytest.approx(first[key], abs=1e-4)
+
+
+def test_predict_names_what_is_wrong(finished, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    model = f"--model={finished.exports / 'digits.tflite'}"
+    assert "broken.png: can't be decoded" in refused("predict", model, tmp_path / "broken.png")
+    assert "absent.png: no such file" in refused("predict", model, tmp_path / "absent.png")
+    assert "no images" in refused("predict", model)
+    assert "--model" in refused("predict", tmp_path / "broken.png")
+
+
+def test_export_elsewhere_and_its_refusal(finished, tmp_path):
+    done("export", f"--workdir={finished.work}", f"--export_dir={tmp_path / 'there'}")
+    assert (tmp_path / "there" / "digits" / "1" / "saved_model.pb").exists()
+    assert (tmp_path / "there" / "digits.tflite").exists()
+    (tmp_path / "file").write_text("")
+    line = refused("export", f"--workdir={finished.work}", f"--export_dir={tmp_path / 'file'}")
+    assert "--export_dir: can't write in" in line
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_damaged_file_of_the_run_is_named(finished):
+    path = finished.work / "ensemble.keras"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    try:
+        line = refused("evaluate", f"--workdir={finished.work}")
+    finally:
+        path.write_bytes(whole)
+    assert "ensemble.keras can't be read" in line
+
+
+def test_a_work_directory_without_a_run_is_named(tmp_path):
+    line = refused("evaluate", f"--workdir={tmp_path}")
+    assert "holds no config.json" in line
+    assert "--workdir: missing" in refused("evaluate")

@@ -1,0 +1,84 @@
+"""Every command and program in the README runs."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    text = "".join(blocks("bash")).replace("\\\n", " ")
+    return [part.strip() for line in text.splitlines() for part in line.split("&&")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder like the repository, with the images that the README talks of."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("bin", "configs"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 40), ("test", 10)):
+        for name in ("cat", "dog"):
+            (folder / "my_images" / split / name).mkdir(parents=True)
+            for k in range(count):
+                image = generator.integers(0, 256, (32, 32, 3)).astype("uint8")
+                Image.fromarray(image).save(folder / "my_images" / split / name / f"{k}.png")
+    return folder
+
+
+def run(program: list[str], folder) -> str:
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        program, capture_output=True, text=True, cwd=folder, env={**os.environ, "PATH": path}
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_commands_run(folder):
+    """In their order, trainings made short; .ci/run installs and calls pytest."""
+    ran = []
+    for command in commands():
+        words = shlex.split(command)
+        if words[0] in ("pip", "pytest"):
+            continue
+        if words[0] == "bin/train":
+            words += ["--smoke", "--batch_size=32"]
+        printed = run([sys.executable, *words], folder)
+        assert printed.strip(), command
+        ran.append(words[0])
+    assert ran == ["bin/train", "bin/train", "bin/evaluate", "bin/export", "bin/predict"]
+    assert (folder / "runs" / "digits" / "report.md").exists()
+    assert (folder / "elsewhere" / "mine" / "1" / "saved_model.pb").exists()
+    # The second of the programs reads what the first command exported.
+    first, second = blocks("python")
+    printed = run([sys.executable, "-c", re.sub(r"epochs=\d+", "epochs=1", first)], folder)
+    assert "'calibrated_nll'" in printed
+    assert (folder / "saved_models" / "mine.tflite").exists()
+    assert "shape=(3, 10)" in run([sys.executable, "-c", second], folder)
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    wanted = [line for line in "".join(blocks("bash")).splitlines() if ".[test]" in line]
+    assert wanted == ["pip install -e '.[test]' && pytest"]
+    ci = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    assert "grep -m 1 -F '.[test]' README.md" in ci
+
+
+def test_files_that_the_readme_names_exist():
+    for name in re.findall(r"`((?:bridge_tf|bin|configs|docs)/[\w./-]*)`", README):
+        assert (REPOSITORY / name).exists(), name
