@@ -43,8 +43,13 @@ def __getattr__(name: str):
     return value
 
 
+def register() -> None:
+    """Makes the package's classes known to `keras.models.load_model`; importing it does so too."""
+    for name in ("BridgeEnsemble", "Curve", "FilterResponseNormalization", "Recipe"):
+        __getattr__(name)
+
+
 # The commands set this, since importing Keras takes longer than --help may. It is taken out of
 # the environment so that no other process inherits it.
 if os.environ.pop("BRIDGE_TF_LAZY", None) is None:
-    for _name in ("BridgeEnsemble", "Curve", "FilterResponseNormalization", "Recipe"):
-        __getattr__(_name)
+    register()

@@ -108,7 +108,7 @@ class Pipeline(Run):
                 fit_bridge,
                 bridge,
                 start,
-                self.member(pair, config.r),
+                self.member(self.load_curve(pair), config.r),
                 end=end if config.bridge_type == 2 else None,
                 repulsion=config.repulsion,
             )

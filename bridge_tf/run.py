@@ -109,10 +109,14 @@ class Run:
                 f"{path} can't be read ({reason}); remove it and run bin/train again"
             ) from error
 
-    def member(self, pair: tuple[int, int], r: float) -> keras.Model:
-        """The curve member at r, its batch-norm statistics re-estimated."""
+    def load_curve(self, pair: tuple[int, int]):
+        """The curve between two modes."""
+        return self.load(self.files.curve(pair))
+
+    def member(self, curve, r: float) -> keras.Model:
+        """A curve's member at r, its batch-norm statistics re-estimated."""
         batches = self.training_batches(1, self.seed("statistics"))
-        return self.load(self.files.curve(pair)).model_at(
+        return curve.model_at(
             r, batches.map(lambda images, labels: images).take(_REESTIMATION_BATCHES)
         )
 

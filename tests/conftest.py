@@ -1,5 +1,6 @@
 import os
 import pathlib
+import types
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -47,3 +48,25 @@ def build():
 
     build.calls = 0
     return build
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """Runs a recipe in smoke mode, once for all tests that ask for it."""
+    from tests.commands import done
+
+    runs = {}
+
+    def smoke_run(recipe: pathlib.Path) -> types.SimpleNamespace:
+        if recipe not in runs:
+            folder = tmp_path_factory.mktemp(recipe.stem)
+            work, exports = folder / "work", folder / "exports"
+            flags = [f"--flagfile={recipe.relative_to(REPOSITORY)}", "--smoke"]
+            flags += [f"--workdir={work}", f"--export_dir={exports}"]
+            first = done("train", *flags)
+            runs[recipe] = types.SimpleNamespace(
+                flags=flags, folder=folder, work=work, exports=exports, first=first
+            )
+        return runs[recipe]
+
+    return smoke_run

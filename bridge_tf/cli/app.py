@@ -5,13 +5,13 @@ import importlib
 import logging as std_logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 
 from absl import app, flags, logging
 
 from bridge_tf.config import Config
 from bridge_tf.errors import InputError, ParityError, TrainingError
+from bridge_tf.quiet import quiet_stderr
 
 _DEFINE = {
     int: flags.DEFINE_integer,
@@ -89,7 +89,7 @@ def existing_run(**changes):
 
 def pipeline(config: Config, workdir: str):
     """The `Pipeline` of `config` in `workdir`, once TensorFlow is imported."""
-    import_quietly("keras")
+    import_keras()
     from bridge_tf.pipeline import Pipeline
 
     return Pipeline(config, workdir)
@@ -109,30 +109,13 @@ def no_arguments(arguments: list[str]) -> None:
         raise InputError(f"'{arguments[0]}' is no flag; every setting is given as --NAME=VALUE")
 
 
-def import_quietly(*names: str) -> None:
-    """Imports modules that write to standard error while they start.
-
-    TensorFlow logs which accelerators it doesn't find before it reads TF_CPP_MIN_LOG_LEVEL
-    (tensorflow issue 100442). Should the import fail, all that was written is shown.
-    """
+def import_keras() -> None:
+    """Imports Keras and its backend, quietly unless --verbosity asks for information."""
     if logging.get_verbosity() > logging.WARNING:
-        for name in names:
-            importlib.import_module(name)
+        importlib.import_module("keras")
         return
-    sys.stderr.flush()
-    standard_error = os.dup(2)
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 2)
-        try:
-            for name in names:
-                importlib.import_module(name)
-        except BaseException:
-            written.seek(0)
-            os.write(standard_error, written.read())
-            raise
-        finally:
-            os.dup2(standard_error, 2)
-            os.close(standard_error)
+    with quiet_stderr():
+        importlib.import_module("keras")
 
 
 def run(main: Callable[[list[str]], None], usage: str) -> None:

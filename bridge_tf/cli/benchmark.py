@@ -34,7 +34,7 @@ def _benchmark(arguments: list[str]) -> None:
     unknown = [name for name in values.measure if name not in MEASURES]
     if unknown:
         raise InputError(f"--measure={unknown[0]}: must be one of {', '.join(MEASURES)}")
-    app.import_quietly("keras")
+    app.import_keras()
     from bridge_tf.benchmarks import Benchmarks
 
     benchmarks = Benchmarks(

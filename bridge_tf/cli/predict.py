@@ -38,7 +38,7 @@ def _predict(paths: list[str]) -> None:
         read_image(path, channels=3)
 
     if not model.endswith(".tflite"):
-        app.import_quietly("keras")
+        app.import_keras()
     from bridge_tf.export.predictor import load_predictor
 
     predictor = load_predictor(pathlib.Path(model))

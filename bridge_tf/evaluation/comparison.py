@@ -25,7 +25,6 @@ def compare(run) -> dict:
     Returns:
         The content of report.json.
     """
-    say("evaluate: predictions of modes, curves and bridges")
     predictions = _Predictions(run)
     rows = _rows(run, predictions)
     base = predictions.models[0]
@@ -100,19 +99,25 @@ class _Predictions:
         self.splits: list[data.Split] = [run.data.test, run.data.validation]
         self.pairs = run.config.curves()
         self.log_probs: dict[tuple, list[np.ndarray]] = {}
+        # All files are read first, so that a damaged one is found at once.
         self.models = [run.load(run.files.mode(k)) for k in range(run.config.num_modes)]
+        self.ensemble = run.load(run.files.ensemble)
+        curves = {pair: run.load_curve(pair) for pair in self.pairs}
+        say("evaluate: predictions of modes, curves and bridges")
         for k, model in enumerate(self.models):
             self.log_probs["mode", k] = self._predict(model)
-        self.points = {pair: self._walk(run, pair) for pair in self.pairs}
-        self._predict_bridges(run)
+        self.points = {pair: self._walk(run, pair, curve) for pair, curve in curves.items()}
+        predicted = self._predict(self.ensemble)
+        for k, pair in enumerate(reversed(self.pairs)):
+            self.log_probs["bridge", pair] = [members[-1 - k] for members in predicted]
 
     def _predict(self, model) -> list[np.ndarray]:
         return [predict_log_probs(model, split.images) for split in self.splits]
 
-    def _walk(self, run, pair) -> list[dict]:
+    def _walk(self, run, pair, curve) -> list[dict]:
         """Predicts the member at the run's r; measures points along the curve."""
         config: Config = run.config
-        self.log_probs["member", pair] = self._predict(run.member(pair, config.r))
+        self.log_probs["member", pair] = self._predict(run.member(curve, config.r))
         points, test = [], self.splits[0]
         for r in np.linspace(0, 1, config.curve_points):
             if r in (0, 1):
@@ -120,7 +125,7 @@ class _Predictions:
             elif r == config.r:
                 log_probs = self.log_probs["member", pair][0]
             else:
-                log_probs = predict_log_probs(run.member(pair, float(r)), test.images)
+                log_probs = predict_log_probs(run.member(curve, float(r)), test.images)
             points.append(
                 {
                     "r": float(r),
@@ -129,12 +134,6 @@ class _Predictions:
                 }
             )
         return points
-
-    def _predict_bridges(self, run) -> None:
-        self.ensemble = run.load(run.files.ensemble)
-        predicted = self._predict(self.ensemble)
-        for k, pair in enumerate(reversed(self.pairs)):
-            self.log_probs["bridge", pair] = [members[-1 - k] for members in predicted]
 
     def score(self, members: list[tuple]) -> dict:
         """A row's figures for the mean of these members."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bridge_tf.errors import InputError
+from bridge_tf.quiet import quiet_stderr
 
 _WANTED = "a SavedModel directory, a .tflite or a .keras file"
 
@@ -88,7 +89,9 @@ def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
 def _tflite(path: pathlib.Path, signature: str) -> Predictor:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path))
+    with quiet_stderr():
+        interpreter = Interpreter(model_path=str(path))
+        interpreter.allocate_tensors()
     if signature not in interpreter.get_signature_list():
         raise InputError(f"--model: {path} has no signature {signature}")
     runner = interpreter.get_signature_runner(signature)
@@ -100,11 +103,12 @@ def _keras(path: pathlib.Path, signature: str) -> Predictor:
     del signature
     import keras
 
-    import bridge_tf.ensemble
+    import bridge_tf
     from bridge_tf.graph import ends_in_softmax
 
+    bridge_tf.register()
     model = keras.models.load_model(path)
-    is_ensemble = isinstance(model, bridge_tf.ensemble.BridgeEnsemble)
+    is_ensemble = isinstance(model, bridge_tf.BridgeEnsemble)
 
     def run(images):
         outputs = model.predict(images, verbose=0)

@@ -1,16 +1,16 @@
-"""One small run of the digits recipe, and every command on it."""
+"""Every recipe in smoke mode, and every command on a small run of digits."""
 
 import json
 import pathlib
-import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.commands import done, refused
+from tests.conftest import REPOSITORY
 
-RECIPE = "--flagfile=configs/digits.flags"
+RECIPES = sorted((REPOSITORY / "configs").rglob("*.flags"))
 ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
     "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated".split()
@@ -20,20 +20,10 @@ BRIDGE_KEYS = set(
 )
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run of three modes, in smoke mode otherwise."""
-    folder = tmp_path_factory.mktemp("run")
-    flags = [
-        RECIPE,
-        "--smoke",
-        f"--workdir={folder / 'work'}",
-        f"--export_dir={folder / 'exports'}",
-    ]
-    first = done("train", *flags)
-    return types.SimpleNamespace(
-        flags=flags, folder=folder, work=folder / "work", exports=folder / "exports", first=first
-    )
+@pytest.fixture
+def finished(smoke_run):
+    """A finished run: its flags, folders, and what the command printed."""
+    return smoke_run(REPOSITORY / "configs" / "digits.flags")
 
 
 def files_below(folder: pathlib.Path) -> dict:
@@ -71,7 +61,7 @@ def test_report_is_as_the_contract_says(finished):
     assert report["dataset"] == {
         "name": "digits",
         "num_train": 256,
-        "num_validation": 256,
+        "num_validation": 200,
         "num_test": 256,
         "num_classes": 10,
     }
@@ -209,3 +199,34 @@ def test_a_work_directory_without_a_run_is_named(tmp_path):
     line = refused("evaluate", f"--workdir={tmp_path}")
     assert "holds no config.json" in line
     assert "--workdir: missing" in refused("evaluate")
+
+
+def data_dir(recipe) -> str | None:
+    flags = [line for line in recipe.read_text().splitlines() if line.startswith("--data_dir=")]
+    return flags[0].partition("=")[2] if flags else None
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_recipe_runs(recipe, smoke_run):
+    folder = data_dir(recipe)
+    if folder is not None and not (REPOSITORY / folder).is_dir():
+        pytest.skip(f"its data set isn't here: {folder}")
+    run = smoke_run(recipe)
+    report = json.loads((run.work / "report.json").read_text())
+    assert [row["name"] for row in report["ensembles"]] == [
+        "single",
+        "deep_ensemble_2",
+        "curve_1",
+        "bridge_1",
+    ]
+    assert (run.exports / recipe.stem / "1" / "saved_model.pb").exists()
+    assert (run.exports / f"{recipe.stem}.tflite").exists()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_recipe_states_its_command_time_and_result(recipe):
+    head = [line for line in recipe.read_text().splitlines() if line.startswith("#")]
+    text = "\n".join(head)
+    assert f"bin/train --flagfile={recipe.relative_to(REPOSITORY)}" in text
+    for word in ("Wall time:", "Result", "seed"):
+        assert word in text
