@@ -118,6 +118,8 @@ def logits_copy(model) -> keras.Model:
     if last["class_name"] == "Softmax":
         last["class_name"] = "Activation"
         last["config"] = {"name": last["config"]["name"]}
+        for node in last["inbound_nodes"]:
+            node["kwargs"].pop("mask", None)  # which only Softmax takes
     last["config"]["activation"] = "linear"
     copy = keras.saving.deserialize_keras_object(config)
     copy_values(model.trainable_variables, copy.trainable_variables)

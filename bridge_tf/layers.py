@@ -49,13 +49,6 @@ def clone(layer, name: str | None = None):
     return copy
 
 
-def frozen(layer, name: str | None = None):
-    """A copy of a model that no optimizer changes."""
-    copy = clone(layer, name)
-    copy.trainable = False
-    return copy
-
-
 def inner_layers(layer) -> list:
     """`layer` and all the layers inside it, at any depth."""
     # Keras has no public walk over layers held by other layers than models.

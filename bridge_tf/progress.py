@@ -2,8 +2,10 @@
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 
 import keras
+import rich.progress
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -11,6 +13,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 def say(text: str) -> None:
     """One line of progress."""
     print(text, file=sys.stderr, flush=True)
+
+
+def track(title: str, things: Sequence) -> Iterator:
+    """Goes through `things`, with a bar on a terminal; elsewhere one line when it begins."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        say(title)
+    yield from rich.progress.track(
+        things, title, console=console, disable=not console.is_terminal, transient=True
+    )
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -51,14 +63,18 @@ class TrainingProgress(keras.callbacks.Callback):
         self._task = self._bar.add_task(self.title, total=total, epoch=0, loss=0.0, speed=0.0)
         self._bar.start()
 
+    def on_epoch_begin(self, epoch, logs=None):
+        # Of an interrupted training the first epochs are done already.
+        done = epoch * (self.params["steps"] or 1)
+        self._bar.update(self._task, completed=done, epoch=epoch + 1)
+
     def on_train_batch_end(self, batch, logs=None):
         self._steps += 1
+        speed = self._steps * self.images_per_step / (time.perf_counter() - self._start)
+        self._bar.update(self._task, advance=1, speed=speed)
 
     def on_epoch_end(self, epoch, logs=None):
-        speed = self._steps * self.images_per_step / (time.perf_counter() - self._start)
-        done = (epoch + 1) * (self.params["steps"] or 1)
-        loss = (logs or {}).get("loss", 0.0)
-        self._bar.update(self._task, completed=done, epoch=epoch + 1, loss=loss, speed=speed)
+        self._bar.update(self._task, loss=(logs or {}).get("loss", 0.0))
 
     def on_train_end(self, logs=None):
         seconds = time.perf_counter() - self._start

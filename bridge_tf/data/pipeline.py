@@ -92,11 +92,3 @@ def training_batches(
         tf.data.experimental.assert_cardinality(max(0, epochs - first_epoch) * steps)
     )
     return batches.prefetch(2)
-
-
-def evaluation_batches(split: Split, batch_size: int):
-    """A `tf.data.Dataset` of (images float32, labels int32) in order, the last batch smaller."""
-    import tensorflow as tf
-
-    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
-    return batches.map(lambda x, y: (tf.cast(x, tf.float32), y)).prefetch(2)

@@ -1,5 +1,7 @@
 """The comparison that a run reports: every way of ensembling, at its cost."""
 
+import functools
+
 import numpy as np
 
 from bridge_tf import data
@@ -9,7 +11,7 @@ from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.scores import predict_log_probs, score
-from bridge_tf.progress import say
+from bridge_tf.progress import say, track
 
 # Over resamples of validation splits of digits, 90 % of the fitted temperatures spanned a factor of
 # 1.5 where the split held 10 errors, and of 2 to 5 where it held 5 or fewer.
@@ -103,10 +105,17 @@ class _Predictions:
         self.models = [run.load(run.files.mode(k)) for k in range(run.config.num_modes)]
         self.ensemble = run.load(run.files.ensemble)
         curves = {pair: run.load_curve(pair) for pair in self.pairs}
-        say("evaluate: predictions of modes, curves and bridges")
-        for k, model in enumerate(self.models):
-            self.log_probs["mode", k] = self._predict(model)
-        self.points = {pair: self._walk(run, pair, curve) for pair, curve in curves.items()}
+        jobs = [functools.partial(self._predict_mode, k) for k in range(len(self.models))]
+        jobs += [functools.partial(self._walk, run, *item) for item in curves.items()]
+        jobs += [self._predict_bridges]
+        self.points: dict[tuple, list[dict]] = {}
+        for job in track("evaluate: predictions of modes, curves and bridges", jobs):
+            job()
+
+    def _predict_mode(self, k: int) -> None:
+        self.log_probs["mode", k] = self._predict(self.models[k])
+
+    def _predict_bridges(self) -> None:
         predicted = self._predict(self.ensemble)
         for k, pair in enumerate(reversed(self.pairs)):
             self.log_probs["bridge", pair] = [members[-1 - k] for members in predicted]
@@ -114,7 +123,7 @@ class _Predictions:
     def _predict(self, model) -> list[np.ndarray]:
         return [predict_log_probs(model, split.images) for split in self.splits]
 
-    def _walk(self, run, pair, curve) -> list[dict]:
+    def _walk(self, run, pair, curve) -> None:
         """Predicts the member at the run's r; measures points along the curve."""
         config: Config = run.config
         self.log_probs["member", pair] = self._predict(run.member(curve, config.r))
@@ -133,7 +142,7 @@ class _Predictions:
                     "nll": metrics.nll(log_probs, test.labels),
                 }
             )
-        return points
+        self.points[pair] = points
 
     def score(self, members: list[tuple]) -> dict:
         """A row's figures for the mean of these members."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bridge_tf.data import Split, evaluation_batches, steps_per_epoch, training_batches
+from bridge_tf.data import Split, steps_per_epoch, training_batches
 from bridge_tf.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), "uint8")
@@ -103,14 +103,6 @@ def test_float_images_keep_their_fractions():
     split = Split(IMAGES.astype("float32") / 3, SPLIT.labels)
     ((images, labels),) = training_batches(split, 50, epochs=1, seed=0)
     np.testing.assert_array_equal(images.numpy(), split.images[labels.numpy()])
-
-
-def test_evaluation_goes_in_order_and_keeps_the_last_batch():
-    batches = list(evaluation_batches(SPLIT, 16).as_numpy_iterator())
-    assert [len(y) for _, y in batches] == [16, 16, 16, 2]
-    assert {(x.dtype.name, y.dtype.name) for x, y in batches} == {("float32", "int32")}
-    np.testing.assert_array_equal(np.concatenate([x for x, _ in batches]), IMAGES)
-    np.testing.assert_array_equal(np.concatenate([y for _, y in batches]), SPLIT.labels)
 
 
 @pytest.mark.parametrize(

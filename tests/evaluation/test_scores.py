@@ -1,0 +1,56 @@
+import keras
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+from sklearn.metrics import accuracy_score, log_loss
+
+from bridge_tf import BridgeEnsemble, build_bridge, evaluate
+from bridge_tf.evaluation.scores import predict_log_probs
+
+
+def test_every_image_counts_once_whatever_the_batch(build, images):
+    network = build("batch")
+    expected = log_softmax(network(images).numpy().astype("float64"), axis=1)
+    for batch_size in (1, 7, 24, 500):
+        found = predict_log_probs(network, images, batch_size=batch_size)
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_softmax_is_undone_before_the_logarithm(images):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(inputs)
+    # Logits this far apart leave probabilities that float32 rounds to 0.
+    logits = keras.layers.Dense(5, kernel_initializer="ones", name="logits")(x)
+    scale = np.array([0.0, -1.0, -2.0, -3.0, -4.0], "float32")
+    network = keras.Model(inputs, keras.layers.Softmax()(logits * scale))
+    found = predict_log_probs(network, images)
+    expected = log_softmax(images.reshape(24, 64).sum(1, keepdims=True) * scale, axis=1)
+    assert expected.min() < -1000
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_members_of_an_ensemble_come_one_by_one(build, images):
+    base = build()
+    bridge = build_bridge(base, "stage2_block1", 0.5)
+    found = predict_log_probs(BridgeEnsemble(base, [bridge]), images)
+    assert found.shape == (2, 24, 5)
+    np.testing.assert_allclose(found[0], predict_log_probs(base, images), atol=1e-5)
+
+
+def test_evaluate_against_scikit_learn(build, images, labels):
+    base = build()
+    ensemble = BridgeEnsemble(base, [build_bridge(base, "stage2_block1", 0.5)])
+    labels[:5] = np.arange(5)
+    figures = evaluate(ensemble, (images, labels), (images, labels))
+    probabilities = ensemble.predict(images, verbose=0)["probabilities"].astype("float64")
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    assert figures["accuracy"] == accuracy_score(labels, probabilities.argmax(1))
+    assert figures["nll"] == pytest.approx(log_loss(labels, probabilities), rel=1e-5)
+    # Scaled on the same images, no other temperature does better.
+    tempered = [
+        log_loss(labels, p / p.sum(axis=1, keepdims=True))
+        for p in (probabilities ** (1 / t) for t in np.geomspace(0.1, 50, 200))
+    ]
+    assert figures["calibrated_nll"] == pytest.approx(min(tempered), rel=1e-3)
+    assert figures["calibrated_nll"] <= figures["nll"]

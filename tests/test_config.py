@@ -1,0 +1,88 @@
+import dataclasses
+
+import pytest
+
+from bridge_tf.config import STAGES, Config
+from bridge_tf.errors import InputError
+
+
+def test_settings_survive_json():
+    config = Config(taps=["a", "b"], pixel_mean=[0.1, 0.2, 0.3], nesterov=True, r=0.25)
+    assert Config(**config.to_json()) == config
+
+
+def test_locations_decide_nothing():
+    here, there = Config(export_dir="a", data_dir="b"), Config(export_dir="c", export_name="d")
+    assert here.fingerprint == there.fingerprint
+    assert here.differences(there) == []
+
+
+def test_what_differs_is_named():
+    ours, theirs = Config(seed=1, taps=["a", "b"]), Config(taps=["a"])
+    assert ours.differences(theirs) == ["--seed=1 (there: 0)", "--taps=a,b (there: a)"]
+    assert ours.fingerprint != theirs.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"dataset": "digits"}, "digits_resnet8"),
+        ({"dataset": "tfds:cifar10:3.0.2", "model": "resnet20"}, "cifar10_resnet20"),
+        ({"dataset": "folder:/data/my birds/"}, "my_birds_resnet8"),
+        ({"dataset": "npz:data/cells.npz"}, "cells_resnet8"),
+        ({"dataset": "digits", "export_name": "v2.1"}, "v2.1"),
+    ],
+)
+def test_name_of_the_export(settings, name):
+    assert Config(**settings).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("r", 1.5),
+        ("r", -0.1),
+        ("r", float("nan")),
+        ("width", 0.0),
+        ("momentum", 1.0),
+        ("num_modes", 1),
+        ("seed", -1),
+        ("seed", 2**31),
+        ("pixel_std", [0.2, 0.0]),
+        ("mixup_alpha", float("inf")),
+        ("bridge_type", 3),
+        ("curve_kind", "spline"),
+        ("export_name", "../up"),
+        ("export_name", ".hidden"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(name, value):
+    with pytest.raises(InputError, match=f"--{name}="):
+        Config(**{name: value})
+
+
+def test_smoke_keeps_the_recipe_but_its_length():
+    config = Config(norm="batch", learning_rate=0.3, num_modes=5)
+    changed = {
+        field.name
+        for field in dataclasses.fields(Config)
+        if getattr(config, field.name) != getattr(config.smoke(), field.name)
+    }
+    assert changed == {
+        "num_modes",
+        "mode_epochs",
+        "curve_epochs",
+        "bridge_epochs",
+        "curve_points",
+        "max_images",
+    }
+
+
+def test_curves_of_both_types():
+    assert Config(num_modes=4).curves() == [(0, 1), (0, 2), (0, 3)]
+    pairs = Config(num_modes=4, bridge_type=2).curves()
+    assert pairs == [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+
+
+def test_stages_are_the_contracts():
+    assert STAGES == ("modes", "curves", "bridges", "evaluate", "export")
