@@ -42,8 +42,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("epoch {task.fields[epoch]}  loss {task.fields[loss]:.4f}"),
-            TextColumn("{task.fields[speed]:.0f} images/s"),
+            TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -59,22 +58,21 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._start = time.perf_counter()
         self._steps = 0
+        self._epoch = 0
         total = self.params["epochs"] * (self.params["steps"] or 1)
-        self._task = self._bar.add_task(self.title, total=total, epoch=0, loss=0.0, speed=0.0)
+        self._task = self._bar.add_task(self.title, total=total, state="compiling")
         self._bar.start()
 
     def on_epoch_begin(self, epoch, logs=None):
         # Of an interrupted training the first epochs are done already.
-        done = epoch * (self.params["steps"] or 1)
-        self._bar.update(self._task, completed=done, epoch=epoch + 1)
+        self._epoch = epoch + 1
+        self._bar.update(self._task, completed=epoch * (self.params["steps"] or 1))
 
     def on_train_batch_end(self, batch, logs=None):
         self._steps += 1
         speed = self._steps * self.images_per_step / (time.perf_counter() - self._start)
-        self._bar.update(self._task, advance=1, speed=speed)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._bar.update(self._task, loss=(logs or {}).get("loss", 0.0))
+        state = f"epoch {self._epoch}  loss {(logs or {}).get('loss', 0):.4f}  {speed:.0f} images/s"
+        self._bar.update(self._task, advance=1, state=state)
 
     def on_train_end(self, logs=None):
         seconds = time.perf_counter() - self._start

