@@ -11,10 +11,11 @@ import tensorflow as tf
 from bridge_tf import data
 from bridge_tf.bridge import build_bridge
 from bridge_tf.bridge_training import BridgeTraining
+from bridge_tf.config import Config
 from bridge_tf.curve import Curve
 from bridge_tf.graph import extractor
 from bridge_tf.layers import clone
-from bridge_tf.networks import build_network, default_taps
+from bridge_tf.networks import build_network
 from bridge_tf.progress import say
 from bridge_tf.training import Recipe
 
@@ -25,29 +26,20 @@ class Benchmarks:
     """Training steps on CIFAR-sized images, timed against the plain step.
 
     Args:
-        model, norm, width: the network, as in `build_network`.
-        batch_size: images a step.
+        config: model, norm, width, batch_size and jit_compile count.
         steps: steps a timing.
         rounds: timings of each thing; medians are reported.
-        jit_compile: compile steps with XLA.
     """
 
-    def __init__(
-        self,
-        model="resnet8",
-        norm="frn",
-        width=1.0,
-        batch_size=128,
-        steps=10,
-        rounds=7,
-        jit_compile=True,
-    ):
-        self.batch_size, self.steps, self.rounds = batch_size, steps, rounds
-        self.recipe = Recipe(epochs=1, learning_rate=1e-3, jit_compile=jit_compile)
+    def __init__(self, config: Config, steps: int = 10, rounds: int = 7):
+        self.batch_size, self.steps, self.rounds = config.batch_size, steps, rounds
+        self.recipe = Recipe(epochs=1, learning_rate=1e-3, jit_compile=config.jit_compile)
         self.base, self.end = (
-            build_network(model, _SHAPE, _CLASSES, norm=norm, width=width) for _ in range(2)
+            build_network(config.model, _SHAPE, _CLASSES, norm=config.norm, width=config.width)
+            for _ in range(2)
         )
-        self.taps = default_taps(model)
+        self.taps = list(config.taps)
+        batch_size = config.batch_size
         generator = np.random.default_rng(0)
         images = generator.integers(0, 256, (20 * batch_size, *_SHAPE)).astype("uint8")
         labels = generator.integers(0, _CLASSES, len(images)).astype("int32")

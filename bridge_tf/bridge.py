@@ -19,7 +19,6 @@ _MERGES = (
     keras.layers.Multiply,
     keras.layers.Subtract,
 )
-_ENDS = ("start", "end")
 
 
 def build_bridge(
@@ -62,7 +61,7 @@ def build_bridge(
     order = list(predecessors(base))
     last = base.get_layer(max(taps, key=order.index)).output
 
-    prefixes = [""] if bridge_type == 1 else [f"{end}." for end in _ENDS]
+    prefixes = [""] if bridge_type == 1 else ["start.", "end."]
     inputs = [
         keras.Input(base.get_layer(tap).output.shape[1:], name=f"{prefix}{tap}")
         for prefix in prefixes
@@ -81,7 +80,7 @@ def build_bridge(
 def bridge_taps(bridge) -> tuple[int, list[str]]:
     """(type, taps) of a bridge, read off the names of its inputs."""
     names = [tensor.name for tensor in bridge.inputs]
-    if all(name.partition(".")[0] in _ENDS for name in names):
+    if all(name.startswith(("start.", "end.")) for name in names):
         return 2, [name.partition(".")[2] for name in names[: len(names) // 2]]
     return 1, names
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import pathlib
 import re
 
 from bridge_tf.errors import InputError
@@ -14,7 +15,7 @@ AUGMENTATIONS = ("none", "crop", "crop_flip")
 NORMS = ("frn", "batch")
 CURVE_KINDS = ("bezier", "chain")
 SMOKE_IMAGES = 256
-_NAME = r"\w[\w.-]*"
+_NAME = r"\w[\w.-]{0,99}"
 
 # Where things are, not what is computed: a run may be moved.
 _LOCATIONS = ("data_dir", "export_dir", "export_name")
@@ -94,11 +95,26 @@ class Config:
             if field.type == list[float] or field.type == list[str]:
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
             _check(field, getattr(self, field.name))
-        if not re.fullmatch(_NAME, self.name):
+        for name, value in self._defaults().items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
+        if not re.fullmatch(_NAME, self.export_name):
             raise InputError(
-                f"--export_name={self.export_name}: must be letters, digits, '_', '-' and '.', "
-                "and begin with none of the last two"
+                f"--export_name={self.export_name}: must be at most 100 letters, digits, '_', '-' "
+                "and '.', and begin with none of the last two"
             )
+
+    def _defaults(self) -> dict:
+        """Values of the settings that others decide unless they are given."""
+        blocks = re.fullmatch(r"resnet(\d+)", self.model)
+        source = self.dataset.partition(":")[2] or self.dataset
+        source = source.rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
+        name = re.sub(r"[^\w-]+", "_", f"{source}_{pathlib.Path(self.model).stem}").lstrip("-")
+        return {
+            "taps": (f"stage2_block{(int(blocks[1]) - 2) // 6}",) if blocks else (),
+            "bridge_learning_rate": self.learning_rate,
+            "export_name": name[:100],
+        }
 
     def to_json(self) -> dict:
         """The settings as plain data; `Config(**data)` reads them back."""
@@ -113,6 +129,7 @@ class Config:
             curve_epochs=1,
             bridge_epochs=1,
             curve_points=3,
+            batch_size=min(self.batch_size, SMOKE_IMAGES // 4),
             max_images=SMOKE_IMAGES,
         )
 
@@ -130,15 +147,6 @@ class Config:
             for k, v in ours.items()
             if v != theirs[k]
         ]
-
-    @property
-    def name(self) -> str:
-        """Name of the exported model."""
-        if self.export_name:
-            return self.export_name
-        source = self.dataset.partition(":")[2] or self.dataset
-        source = source.rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
-        return re.sub(r"[^\w-]+", "_", f"{source}_{self.model}").lstrip("-")
 
     def curves(self) -> list[tuple[int, int]]:
         """The curves of the run, as pairs of modes, in the order bridges join the ensemble.

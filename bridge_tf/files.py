@@ -1,5 +1,6 @@
 """Writing files so that nobody ever sees half of one."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -21,16 +22,22 @@ def check_writable(flag: str, folder: str | os.PathLike) -> pathlib.Path:
         InputError: files can't be written there.
     """
     folder = pathlib.Path(folder)
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
     try:
+        existing = folder
+        while not existing.exists():
+            existing = existing.parent
         with tempfile.TemporaryFile(dir=existing):
             return folder
     except OSError as error:
         raise InputError(
             f"{flag}: can't write in {folder} ({error.strerror}); name a folder that can be written"
         ) from error
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Digest of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: pathlib.Path, content) -> None:

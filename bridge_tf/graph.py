@@ -5,7 +5,7 @@ import difflib
 import keras
 
 from bridge_tf.errors import InputError
-from bridge_tf.layers import clone, copy_values, to_config
+from bridge_tf.layers import clone, from_plain_config, to_config, with_weights_of
 
 
 def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
@@ -50,6 +50,8 @@ def check_taps(base, taps: list[str]) -> None:
     names = list(graph)
     if not taps:
         raise InputError("--taps: name at least one layer of the base")
+    if len(set(taps)) < len(taps):
+        raise InputError(f"--taps={','.join(taps)}: name each layer once")
     for tap in taps:
         if tap not in graph:
             nearest = difflib.get_close_matches(tap, names, n=3, cutoff=0.0)
@@ -103,9 +105,12 @@ def extractor(base, taps: list[str], logits: bool, name: str = "extractor") -> k
 
 def ends_in_softmax(model) -> bool:
     """Whether the model's output is probabilities by a softmax, not logits."""
-    layer = model.layers[-1] if getattr(model, "layers", None) else model
-    return isinstance(layer, keras.layers.Softmax) or (
-        getattr(layer, "activation", None) is keras.activations.softmax
+    last = model
+    while inner := getattr(last, "operations", None) or getattr(last, "layers", None):
+        last = inner[-1]
+    # The layer Softmax and the operation keras.ops.softmax are classes of one name.
+    return type(last).__name__ == "Softmax" or (
+        getattr(last, "activation", None) is keras.activations.softmax
     )
 
 
@@ -114,14 +119,13 @@ def logits_copy(model) -> keras.Model:
     if not is_functional(model) or not ends_in_softmax(model):
         return clone(model)
     config = to_config(model)
-    last = config["config"]["layers"][-1]
+    last = config
+    while "layers" in last["config"]:
+        last = last["config"]["layers"][-1]
     if last["class_name"] == "Softmax":
-        last["class_name"] = "Activation"
+        last.update(module="keras.layers", class_name="Activation", registered_name=None)
         last["config"] = {"name": last["config"]["name"]}
-        for node in last["inbound_nodes"]:
-            node["kwargs"].pop("mask", None)  # which only Softmax takes
+        for node in last.get("inbound_nodes", ()):
+            node["kwargs"] = {}  # Softmax takes a mask or an axis
     last["config"]["activation"] = "linear"
-    copy = keras.saving.deserialize_keras_object(config)
-    copy_values(model.trainable_variables, copy.trainable_variables)
-    copy_values(model.non_trainable_variables, copy.non_trainable_variables)
-    return copy
+    return with_weights_of(model, from_plain_config(config, model))

@@ -38,7 +38,7 @@ def read_image(
 
 def is_grey(path: str | os.PathLike) -> bool:
     """Whether the file holds a grey image, with or without transparency."""
-    with _opened(path) as image:
+    with _opened(path, decode=False) as image:
         return image.mode in ("1", "L", "LA", "I", "I;16", "F")
 
 
@@ -52,17 +52,18 @@ def _eight_bits(image):
 
 
 class _opened:
-    """Opens and decodes an image; what goes wrong becomes an InputError."""
+    """Opens and, if wanted, decodes an image; what goes wrong becomes an InputError."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, decode: bool = True):
+        self.path, self.decode = path, decode
 
     def __enter__(self):
         from PIL import Image
 
         try:
             self.image = Image.open(self.path)
-            self.image.load()
+            if self.decode:
+                self.image.load()
         except FileNotFoundError as error:
             raise InputError(f"{self.path}: no such file; name a PNG or JPEG image") from error
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

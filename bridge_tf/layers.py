@@ -35,15 +35,25 @@ def to_config(layer) -> dict:
     return config
 
 
+def from_plain_config(config: dict, original):
+    """Builds the layer of `config`, as `to_config` of `original` gives it or changed since."""
+    # Classes of the user's own need no registration for a copy within one process.
+    custom_objects = {type(inner).__name__: type(inner) for inner in inner_layers(original)}
+    return keras.saving.deserialize_keras_object(
+        config, custom_objects=custom_objects, safe_mode=False
+    )
+
+
+def with_weights_of(original, copy):
+    """`copy`, once it has the values of the original's weights."""
+    for kind in ("trainable_variables", "non_trainable_variables"):
+        copy_values(getattr(original, kind), getattr(copy, kind))
+    return copy
+
+
 def clone(layer, name: str | None = None):
     """A copy of a built layer or model with weights of its own, equal to the original's."""
-    # Classes of the user's own need no registration for a copy within one process.
-    custom_objects = {type(inner).__name__: type(inner) for inner in inner_layers(layer)}
-    copy = keras.saving.deserialize_keras_object(
-        to_config(layer), custom_objects=custom_objects, safe_mode=False
-    )
-    for kind in ("trainable_variables", "non_trainable_variables"):
-        copy_values(getattr(layer, kind), getattr(copy, kind))
+    copy = with_weights_of(layer, from_plain_config(to_config(layer), layer))
     if name is not None:
         copy.name = name
     return copy

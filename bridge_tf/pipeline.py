@@ -13,11 +13,12 @@ import keras
 
 from bridge_tf import data
 from bridge_tf.bridge import build_bridge
-from bridge_tf.config import STAGES, Config
+from bridge_tf.config import STAGES
 from bridge_tf.curve import Curve
+from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError
-from bridge_tf.files import check_writable, replacing, write_json
-from bridge_tf.graph import check_taps
+from bridge_tf.export.places import check_export
+from bridge_tf.files import replacing, sha256, write_json
 from bridge_tf.progress import TrainingProgress, say
 from bridge_tf.run import Run
 from bridge_tf.training import fit_bridge, fit_curve, fit_mode
@@ -25,10 +26,6 @@ from bridge_tf.training import fit_bridge, fit_curve, fit_mode
 
 class Pipeline(Run):
     """A run and its stages, each a method; `run` calls them in order."""
-
-    def __init__(self, config: Config, workdir):
-        super().__init__(config, workdir)
-        self._changed = False
 
     def run(self, stages=STAGES) -> None:
         """Runs the named stages in their order.
@@ -44,7 +41,7 @@ class Pipeline(Run):
             )
         self.files.check(self.config)
         if "export" in stages:
-            check_writable("--export_dir", self.config.export_dir)
+            check_export(self.config.export_dir, self.config.export_name)
         for stage in [stage for stage in STAGES if stage in stages]:
             getattr(self, stage)()
 
@@ -52,10 +49,9 @@ class Pipeline(Run):
         targets = [self.files.mode(k) for k in range(self.config.num_modes)]
         missing = [k for k, target in enumerate(targets) if not target.exists()]
         if not missing:
-            say("modes: all there")
             return
         # What can be wrong with data, network or taps is found before anything is written.
-        check_taps(self.build(), self.taps)
+        build_bridge(self.build(), self.config.taps, bridge_type=self.config.bridge_type)
         data.steps_per_epoch(self.data.train, self.config.batch_size)
         for k in missing:
             seed = self._start(f"mode-{k}")
@@ -76,13 +72,7 @@ class Pipeline(Run):
                 continue
             self.files.need([self.files.mode(k) for k in pair], "curves", "modes")
             seed = self._start(f"curve-{pair[0]}-{pair[1]}")
-            curve = Curve.between(
-                self.load(self.files.mode(pair[0])),
-                self.load(self.files.mode(pair[1])),
-                degree=self.config.curve_degree,
-                kind=self.config.curve_kind,
-                seed=seed,
-            )
+            curve = self._new_curve(pair, seed)
             self._train(
                 curve,
                 target,
@@ -90,6 +80,17 @@ class Pipeline(Run):
                 self.recipe(self.config.curve_epochs, seed),
                 functools.partial(fit_curve, curve),
             )
+
+    def _new_curve(self, pair: tuple[int, int], seed: int) -> Curve:
+        ends = [self.load_mode(k) for k in pair]
+        config = self.config
+        try:
+            return Curve.between(
+                *ends, degree=config.curve_degree, kind=config.curve_kind, seed=seed
+            )
+        except ValueError as error:
+            files = " and ".join(str(self.files.mode(k)) for k in pair)
+            raise InputError(f"{files}: {error}") from error
 
     def bridges(self) -> None:
         config, pairs = self.config, self.config.curves()
@@ -100,9 +101,9 @@ class Pipeline(Run):
             self.files.need([self.files.mode(k) for k in pair], "bridges", "modes,curves")
             self.files.need([self.files.curve(pair)], "bridges", "curves")
             seed = self._start(f"bridge-{pair[0]}-{pair[1]}")
-            start, end = (self.load(self.files.mode(k)) for k in pair)
+            start, end = (self.load_mode(k) for k in pair)
             bridge = build_bridge(
-                start, self.taps, config.bridge_width, bridge_type=config.bridge_type
+                start, config.taps, config.bridge_width, bridge_type=config.bridge_type
             )
             fit = functools.partial(
                 fit_bridge,
@@ -115,12 +116,13 @@ class Pipeline(Run):
             recipe = self.recipe(
                 config.bridge_epochs,
                 seed,
-                learning_rate=config.bridge_learning_rate or config.learning_rate,
+                learning_rate=config.bridge_learning_rate,
                 weight_decay=config.bridge_weight_decay,
             )
             title = f"bridge {pair[0]}-{pair[1]} ({n + 1} of {len(pairs)})"
             self._train(bridge, target, title, recipe, fit, mixup_alpha=config.mixup_alpha)
-        if not self.files.ensemble.exists() or self._changed:
+        parts = [self.files.mode(0), *(self.files.bridge(pair) for pair in pairs)]
+        if self.files.stale(self.files.ensemble, parts):
             with replacing(self.files.ensemble) as partial:
                 self.build_ensemble(len(pairs)).save(partial)
 
@@ -128,7 +130,7 @@ class Pipeline(Run):
         """Writes report.json and report.md; their table goes to standard output."""
         from bridge_tf.report import render_table
 
-        if not self.files.report.exists() or self._changed:
+        if self.files.stale(self.files.report, [self.files.ensemble]):
             self.reevaluate()
         report = json.loads(self.files.report.read_text(encoding="utf-8"))
         print(render_table(report), flush=True)
@@ -149,41 +151,50 @@ class Pipeline(Run):
         from bridge_tf.export import export
 
         self.files.need([self.files.ensemble], "export", "modes,curves,bridges")
-        if self._exported():
-            say(f"export: {self.config.name} is there already")
+        if self.exported_files():
+            say(f"export: {self.config.export_name} is there already")
             return
         artifacts = export(
-            self.load(self.files.ensemble),
+            self.load(self.files.ensemble, BridgeEnsemble),
             self.config.export_dir,
-            self.config.name,
+            self.config.export_name,
             self.data.test.images,
             self.data.class_names,
         )
-        files = {
-            kind: str(getattr(artifacts, kind).resolve()) for kind in ("saved_model", "tflite")
+        entry = {
+            "saved_model": str(artifacts.saved_model.resolve()),
+            "tflite": str(artifacts.tflite.resolve()),
+            "sha256": sha256(artifacts.tflite),
         }
-        write_json(self.files.exports, files)
+        others = [item for item in self._exports() if item["tflite"] != entry["tflite"]]
+        write_json(self.files.exports, {"exports": [*others, entry]})
         say(
             f"export: {artifacts.saved_model} and {artifacts.tflite}, within "
             f"{artifacts.max_difference:.1e} of the Keras model"
         )
 
     def exported_files(self) -> list[pathlib.Path]:
-        """The SavedModel and the TFLite file of the last export; none before the first."""
-        if not self.files.exports.exists():
-            return []
-        exports = json.loads(self.files.exports.read_text(encoding="utf-8"))
-        return [pathlib.Path(path) for path in exports.values()]
+        """The SavedModel and the TFLite file in the run's export folder; none if changed since."""
+        tflite = (
+            pathlib.Path(self.config.export_dir).resolve() / f"{self.config.export_name}.tflite"
+        )
+        for entry in self._exports():
+            saved_model = pathlib.Path(entry["saved_model"])
+            if entry["tflite"] != str(tflite) or not tflite.exists() or not saved_model.exists():
+                continue
+            # Another run may have exported under the same name.
+            if sha256(tflite) == entry["sha256"]:
+                return [saved_model, tflite]
+        return []
 
-    def _exported(self) -> bool:
-        files = self.exported_files()
-        wanted = pathlib.Path(self.config.export_dir).resolve() / f"{self.config.name}.tflite"
-        return not self._changed and wanted in files and all(path.exists() for path in files)
+    def _exports(self) -> list[dict]:
+        if self.files.stale(self.files.exports, [self.files.ensemble]):
+            return []
+        return json.loads(self.files.exports.read_text(encoding="utf-8"))["exports"]
 
     def _start(self, task: str) -> int:
         """Claims the work directory and seeds Keras for one training; returns its seed."""
         self.files.claim(self.config)
-        self._changed = True
         seed = self.seed(task)
         keras.utils.set_random_seed(seed)
         return seed
@@ -191,12 +202,11 @@ class Pipeline(Run):
     def _train(self, model, target, title, recipe, fit, mixup_alpha=0.0) -> None:
         """Trains `model` by `fit`, from its checkpoint if there is one, and saves it."""
         backup = self.files.backup(target)
-        batches = self.training_batches(
-            recipe.epochs, recipe.seed, _epochs_done(backup), mixup_alpha
-        )
         with TrainingProgress(title, self.config.batch_size) as progress:
             fit(
-                data=batches,
+                data=lambda done: self.training_batches(
+                    recipe.epochs, recipe.seed, first_epoch=done, mixup_alpha=mixup_alpha
+                ),
                 recipe=recipe,
                 steps_per_epoch=data.steps_per_epoch(self.data.train, self.config.batch_size),
                 callbacks=[
@@ -207,11 +217,4 @@ class Pipeline(Run):
             )
         with replacing(target) as partial:
             model.save(partial)
-
-
-def _epochs_done(backup: pathlib.Path) -> int:
-    """How many epochs the checkpoint that Keras's BackupAndRestore keeps there has seen."""
-    metadata = backup / "training_metadata.json"
-    if not metadata.exists():
-        return 0
-    return int(json.loads(metadata.read_text(encoding="utf-8"))["epoch"])
+        self.files.remove_backup(target)

@@ -11,9 +11,10 @@ import keras
 
 from bridge_tf import data
 from bridge_tf.config import Config
+from bridge_tf.curve import Curve
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError
-from bridge_tf.networks import build_network, default_taps
+from bridge_tf.networks import build_network
 from bridge_tf.training import Recipe
 from bridge_tf.workdir import WorkDir
 
@@ -44,10 +45,6 @@ class Run:
             image_size=config.image_size,
         )
         return loaded.limited(config.max_images) if config.max_images else loaded
-
-    @property
-    def taps(self) -> list[str]:
-        return list(self.config.taps) or default_taps(self.config.model)
 
     def build(self) -> keras.Model:
         """The network of the run with fresh weights."""
@@ -95,23 +92,46 @@ class Run:
             mixup_alpha=mixup_alpha,
         )
 
-    def load(self, path: pathlib.Path):
-        """Reads a .keras file of the run.
+    def load_mode(self, index: int) -> keras.Model:
+        """A trained mode.
 
         Raises:
-            InputError: it can't be read; the message says how to make it again.
+            InputError: as `load`, or it isn't for the run's images and classes.
+        """
+        path = self.files.mode(index)
+        mode = self.load(path, keras.Model)
+        shapes = [(None, *self.data.image_shape), (None, self.data.num_classes)]
+        if [mode.input_shape, mode.output_shape] != shapes:
+            raise InputError(
+                f"{path} maps {mode.input_shape} to {mode.output_shape}, but the run's images and "
+                f"classes need {shapes[0]} to {shapes[1]}; remove it and run bin/train again"
+            )
+        return mode
+
+    def load_curve(self, pair: tuple[int, int]) -> Curve:
+        """The curve between two modes; errors as in `load`."""
+        return self.load(self.files.curve(pair), Curve)
+
+    def load(self, path: pathlib.Path, kind: type):
+        """Reads a .keras file of the run, which must hold a `kind`.
+
+        Raises:
+            InputError: it can't be read or holds something else; the message says how to make
+                it again.
         """
         try:
-            return keras.models.load_model(path)
-        except (ValueError, OSError, KeyError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            model = keras.models.load_model(path)
+        except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
                 f"{path} can't be read ({reason}); remove it and run bin/train again"
             ) from error
-
-    def load_curve(self, pair: tuple[int, int]):
-        """The curve between two modes."""
-        return self.load(self.files.curve(pair))
+        if not isinstance(model, kind):
+            raise InputError(
+                f"{path} holds a {type(model).__name__}, not a {kind.__name__}; remove it and run "
+                "bin/train again"
+            )
+        return model
 
     def member(self, curve, r: float) -> keras.Model:
         """A curve's member at r, its batch-norm statistics re-estimated."""
@@ -123,10 +143,10 @@ class Run:
     def build_ensemble(self, num_bridges: int) -> BridgeEnsemble:
         """The base with the first `num_bridges` bridges and the modes that they read."""
         pairs = self.config.curves()[:num_bridges]
-        bridges = [self.load(self.files.bridge(pair)) for pair in pairs]
-        base = self.load(self.files.mode(0))
+        bridges = [self.load(self.files.bridge(pair), keras.Model) for pair in pairs]
+        base = self.load_mode(0)
         if self.config.bridge_type == 1:
             return BridgeEnsemble(base, bridges)
         others = range(1, max(j for _, j in pairs) + 1)
-        modes = [self.load(self.files.mode(k)) for k in others]
+        modes = [self.load_mode(k) for k in others]
         return BridgeEnsemble(base, bridges, modes, ends=pairs)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 
 from bridge_tf.bridge_training import BridgeTraining
+from bridge_tf.checkpoints import Checkpoints, EpochSeeds
 from bridge_tf.curve import Curve
 from bridge_tf.errors import TrainingError
 from bridge_tf.graph import ends_in_softmax
@@ -77,16 +78,18 @@ def fit_modes(build, data, num_modes: int, recipe: Recipe, **options) -> list:
 
     Args:
         build: called without arguments, gives a fresh classifier.
-        data, **options: as in `fit_mode`.
+        data, **options: as in `fit_mode`; checkpoints of mode k are kept in `backup_dir`/k.
 
     Returns:
         The trained networks.
     """
     modes = []
+    backup_dir = options.pop("backup_dir", None)
     for k in range(num_modes):
         keras.utils.set_random_seed(recipe.seed + k)
         modes.append(build())
-        fit_mode(modes[-1], data, recipe, **options)
+        backup = None if backup_dir is None else os.path.join(backup_dir, str(k))
+        fit_mode(modes[-1], data, recipe, backup_dir=backup, **options)
     return modes
 
 
@@ -139,12 +142,13 @@ def fit(
     """Compiles and fits `model` by the recipe.
 
     Args:
-        data: batches, or arrays: a tuple (inputs, targets) or the inputs alone.
+        data: batches, or arrays: a tuple (inputs, targets) or the inputs alone. A function is
+            called with the number of epochs that are done and gives the batches of the others.
         batch_size: for arrays.
-        steps_per_epoch: needed where `data` is endless or spans all epochs.
+        steps_per_epoch: needed where `data` is endless, a function, or spans all epochs.
         callbacks: further Keras callbacks.
-        backup_dir: where to keep a checkpoint of the last epoch (removed at the end), from
-            which an interrupted training goes on.
+        backup_dir: where to keep a checkpoint of the last epoch, from which an interrupted
+            training goes on. It isn't removed: do so once the model is saved.
 
     Raises:
         TrainingError: the loss became infinite or not a number.
@@ -159,15 +163,24 @@ def fit(
         metrics=metrics,
         jit_compile=recipe.jit_compile,
     )
-    callbacks = [*callbacks, _StopOnBadLoss()]
+    callbacks, done = [EpochSeeds(), *callbacks, _StopOnBadLoss()], 0
     if backup_dir is not None:
-        callbacks.insert(0, keras.callbacks.BackupAndRestore(backup_dir))
+        # The last, so that a bad loss leaves no checkpoint.
+        callbacks.append(Checkpoints(backup_dir))
+        done = callbacks[-1].restore(model)
+    if done >= recipe.epochs:
+        history = keras.callbacks.History()
+        history.on_train_begin()
+        return history
+    if callable(data):
+        data = data(done)
     inputs, targets = data if isinstance(data, tuple) else (data, None)
     return model.fit(
         inputs,
         targets,
         batch_size=batch_size if arrays else None,
         epochs=recipe.epochs,
+        initial_epoch=done,
         steps_per_epoch=None if arrays else steps_per_epoch,
         shuffle=arrays,
         callbacks=callbacks,
@@ -180,7 +193,8 @@ class _StopOnBadLoss(keras.callbacks.Callback):
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise TrainingError(
-                f"the loss of epoch {epoch + 1} is {loss}; try a lower --learning_rate"
+                f"the loss of epoch {epoch + 1} is {loss}; try a lower --learning_rate in another "
+                "--workdir"
             )
 
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import shutil
 
 from bridge_tf.config import Config
 from bridge_tf.errors import InputError
@@ -42,12 +43,21 @@ class WorkDir:
         """Where the training whose result is `target` keeps its checkpoint."""
         return self.path / "checkpoints" / target.relative_to(self.path).with_suffix("")
 
+    def remove_backup(self, target: pathlib.Path) -> None:
+        """Removes the checkpoint of a training whose result is saved, and what it leaves empty."""
+        backup = self.backup(target)
+        shutil.rmtree(backup, ignore_errors=True)
+        for folder in (backup.parent, backup.parent.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
     def read_config(self) -> Config:
         """The configuration of the run that the directory holds.
 
         Raises:
             InputError: there is none, or it can't be read.
         """
+        check_writable("--workdir", self.path)
         if not self.config.exists():
             raise InputError(
                 f"--workdir: {self.path} holds no config.json; name the work directory of a "
@@ -66,6 +76,7 @@ class WorkDir:
         Raises:
             InputError: it is a file, or holds another run; the flags that differ are named.
         """
+        check_writable("--workdir", self.path)
         if self.config.exists():
             differences = config.differences(self.read_config())
             if differences:
@@ -73,7 +84,6 @@ class WorkDir:
                     f"--workdir: {self.path} holds a run with other flags: "
                     f"{', '.join(differences)}; use these flags or another --workdir"
                 )
-        check_writable("--workdir", self.path)
 
     def claim(self, config: Config) -> None:
         """Makes the directory and writes config.json, unless it is there."""
@@ -89,6 +99,13 @@ class WorkDir:
             "fingerprint": config.fingerprint,
         }
         write_json(self.config, content)
+
+    def stale(self, target: pathlib.Path, sources: list[pathlib.Path]) -> bool:
+        """Whether `target` is missing or older than one of the files it is made from."""
+        if not target.exists():
+            return True
+        made = target.stat().st_mtime_ns
+        return any(path.exists() and path.stat().st_mtime_ns > made for path in sources)
 
     def need(self, paths: list[pathlib.Path], stage: str, before: str) -> None:
         """Checks that the files `stage` reads are there.

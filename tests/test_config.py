@@ -17,6 +17,14 @@ def test_locations_decide_nothing():
     assert here.differences(there) == []
 
 
+def test_defaults_that_other_settings_decide_are_resolved():
+    config = Config(model="resnet20", learning_rate=0.3)
+    assert config.taps == ("stage2_block3",)
+    assert config.bridge_learning_rate == 0.3
+    assert config.differences(Config(model="resnet20", learning_rate=0.3, taps=config.taps)) == []
+    assert Config(taps=["pool"], bridge_learning_rate=0.1).taps == ("pool",)
+
+
 def test_what_differs_is_named():
     ours, theirs = Config(seed=1, taps=["a", "b"]), Config(taps=["a"])
     assert ours.differences(theirs) == ["--seed=1 (there: 0)", "--taps=a,b (there: a)"]
@@ -34,7 +42,7 @@ def test_what_differs_is_named():
     ],
 )
 def test_name_of_the_export(settings, name):
-    assert Config(**settings).name == name
+    assert Config(**settings).export_name == name
 
 
 @pytest.mark.parametrize(
@@ -54,6 +62,7 @@ def test_name_of_the_export(settings, name):
         ("curve_kind", "spline"),
         ("export_name", "../up"),
         ("export_name", ".hidden"),
+        ("export_name", "x" * 101),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(name, value):
@@ -69,6 +78,7 @@ def test_smoke_keeps_the_recipe_but_its_length():
         if getattr(config, field.name) != getattr(config.smoke(), field.name)
     }
     assert changed == {
+        "batch_size",
         "num_modes",
         "mode_epochs",
         "curve_epochs",

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from bridge_tf import FilterResponseNormalization, InputError, build_network
-from bridge_tf.networks import default_taps, network_names
+from bridge_tf.config import Config
+from bridge_tf.networks import network_names
 
 
 @pytest.mark.parametrize("name", network_names())
@@ -17,7 +18,7 @@ def test_depth_counts_convolutions_and_the_classifier(name):
         for block in range(1, blocks + 1):
             output = network.get_layer(f"stage{stage}_block{block}").output
             assert output.shape == (None, size, size, channels)
-    assert network.get_layer(default_taps(name)[0]).output.shape == (None, 16, 16, 32)
+    assert network.get_layer(Config(model=name).taps[0]).output.shape == (None, 16, 16, 32)
 
 
 def test_parameters_by_hand():

@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from bridge_tf import Recipe, TrainingError, fit_mode, fit_modes
-from bridge_tf.training import L2SGD
+from bridge_tf import Curve, Recipe, TrainingError, fit_curve, fit_mode, fit_modes
+from bridge_tf.layers import clone
+from bridge_tf.training import L2SGD, _cross_entropy
 
 QUICK = Recipe(epochs=2, learning_rate=0.05, warmup_epochs=0, jit_compile=False)
 
@@ -48,20 +49,21 @@ def test_modes_differ_by_seed_and_repeat_with_it(build, images, labels):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_classifier_that_ends_in_softmax_trains_on_the_same_loss(images, labels):
-    def model(activation):
-        keras.utils.set_random_seed(1)
-        layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-        return keras.Sequential(
-            [keras.Input((8, 8, 1)), *layers, keras.layers.Dense(5, activation=activation)]
-        )
+def test_the_loss_knows_how_a_classifier_ends():
+    inputs = keras.Input((3,))
+    for activation, from_logits in (("linear", True), ("softmax", False)):
 
-    losses = [
-        fit_mode(model(activation), (images, labels), QUICK, batch_size=8).history["loss"]
-        for activation in ("linear", "softmax")
-    ]
-    # Keras clips probabilities at 1e-7, which these don't come near.
-    np.testing.assert_allclose(losses[0], losses[1], rtol=0.3)
+        def dense(activation=activation):
+            return keras.layers.Dense(5, activation=activation)
+
+        for model in (
+            keras.Model(inputs, dense()(inputs)),
+            keras.Sequential([keras.Input((3,)), dense()]),
+            keras.Model(inputs, keras.Sequential([keras.layers.Dense(4), dense()])(inputs)),
+        ):
+            assert _cross_entropy(model).from_logits == from_logits
+    for layer in (keras.layers.Softmax(), keras.layers.Activation("softmax"), keras.ops.softmax):
+        assert not _cross_entropy(keras.Model(inputs, layer(inputs))).from_logits
 
 
 def test_a_bad_loss_stops_the_training(build, images, labels):
@@ -70,24 +72,63 @@ def test_a_bad_loss_stops_the_training(build, images, labels):
         fit_mode(build(), (images, labels), recipe, batch_size=8)
 
 
-def test_an_interrupted_training_goes_on(build, images, labels, tmp_path):
-    class Interrupt(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
-                raise KeyboardInterrupt
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
 
+
+@pytest.mark.parametrize("kind", ["mode", "curve"])
+def test_an_interrupted_training_goes_on(build, images, labels, tmp_path, kind):
     recipe = Recipe(epochs=4, learning_rate=0.05, warmup_epochs=1, jit_compile=False)
-    network = build()
-    weights = network.get_weights()
     data = (images[:8], labels[:8])  # one batch, so that the order is always the same
-    fit_mode(network, data, recipe, batch_size=8)
-    undisturbed = network.get_weights()
+    ends = [build(), build()]
 
-    network.set_weights(weights)
+    def train(**options):
+        model = clone(ends[0]) if kind == "mode" else Curve.between(*ends, seed=3)
+        fit_one = fit_mode if kind == "mode" else fit_curve
+        history = fit_one(model, data, recipe, batch_size=8, **options)
+        return model.get_weights(), history.epoch
+
+    undisturbed, _ = train()
     with pytest.raises(KeyboardInterrupt):
-        fit_mode(network, data, recipe, batch_size=8, callbacks=[Interrupt()], backup_dir=tmp_path)
-    network.set_weights(weights)
-    history = fit_mode(network, data, recipe, batch_size=8, backup_dir=tmp_path)
-    assert history.epoch == [2, 3]
-    for a, b in zip(network.get_weights(), undisturbed, strict=True):
+        train(callbacks=[Interrupt()], backup_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-2.weights.h5"]
+    resumed, epochs = train(backup_dir=tmp_path)
+    assert epochs == [2, 3]
+    for a, b in zip(resumed, undisturbed, strict=True):
         np.testing.assert_array_equal(a, b)
+    # A training that is done already, and only its result was lost.
+    again, epochs = train(backup_dir=tmp_path)
+    assert epochs == []
+    for a, b in zip(again, undisturbed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_damaged_checkpoint_counts_as_none(build, images, labels, tmp_path):
+    network = build()
+    before = network.get_weights()
+    data = (images[:8], labels[:8])
+    fit_mode(network, data, QUICK, batch_size=8, backup_dir=tmp_path)
+    trained = network.get_weights()
+    (checkpoint,) = tmp_path.iterdir()
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    network.set_weights(before)
+    history = fit_mode(network, data, QUICK, batch_size=8, backup_dir=tmp_path)
+    assert history.epoch == [0, 1]
+    for a, b in zip(network.get_weights(), trained, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_modes_keep_checkpoints_of_their_own(build, images, labels, tmp_path):
+    data = (images[:8], labels[:8])
+    fit_modes(build, data, 2, QUICK, batch_size=8, backup_dir=tmp_path)
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.h5"))
+    assert names == ["0/epoch-2.weights.h5", "1/epoch-2.weights.h5"]
+
+
+def test_a_bad_loss_leaves_no_checkpoint(build, images, labels, tmp_path):
+    recipe = Recipe(epochs=3, learning_rate=1e20, warmup_epochs=0, jit_compile=False)
+    with pytest.raises(TrainingError):
+        fit_mode(build(), (images, labels), recipe, batch_size=8, backup_dir=tmp_path / "new")
+    assert not (tmp_path / "new").exists()

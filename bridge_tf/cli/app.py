@@ -145,6 +145,8 @@ def run(main: Callable[[list[str]], None], usage: str) -> None:
             _leave(f"{error}; --help lists the flags")
         except flags.CantOpenFlagFileError as error:
             _leave(f"--flagfile: {str(error).rpartition('] ')[2]}; name a file of flags")
+        except UnicodeDecodeError as error:
+            _leave(f"--flagfile: is no text in UTF-8 ({error}); name a file of flags")
         except flags.Error as error:
             _leave(str(error))
 

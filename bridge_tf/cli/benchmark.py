@@ -6,6 +6,7 @@ import sys
 from absl import flags
 
 from bridge_tf.cli import app
+from bridge_tf.config import Config
 from bridge_tf.errors import InputError
 
 USAGE = """
@@ -17,6 +18,8 @@ Each ratio is measured within this process, the two sides in turn; the median of
 """
 
 MEASURES = ("curve_step", "bridge_step", "pipeline")
+KNOWN = ", ".join(MEASURES)
+SETTINGS = ("model", "norm", "width", "batch_size", "jit_compile")
 
 
 def main() -> None:
@@ -24,27 +27,21 @@ def main() -> None:
     flags.DEFINE_list("measure", list(MEASURES), "What to time.", module_name=module)
     flags.DEFINE_integer("steps", 10, "Steps a timing.", 1, module_name=module)
     flags.DEFINE_integer("rounds", 7, "Timings of each side.", 1, module_name=module)
-    app.define_config_flags(("model", "norm", "width", "batch_size", "jit_compile"))
+    app.define_config_flags(SETTINGS)
     app.run(_benchmark, USAGE)
 
 
 def _benchmark(arguments: list[str]) -> None:
     app.no_arguments(arguments)
-    values = flags.FLAGS
-    unknown = [name for name in values.measure if name not in MEASURES]
-    if unknown:
-        raise InputError(f"--measure={unknown[0]}: must be one of {', '.join(MEASURES)}")
+    measures = flags.FLAGS.measure
+    unknown = [name for name in measures if name not in MEASURES]
+    if unknown or not measures:
+        raise InputError(f"--measure={','.join(measures)}: name one or more of {KNOWN}")
+    # Checks them, before anything slow is imported.
+    config = Config(**{name: flags.FLAGS[name].value for name in SETTINGS})
     app.import_keras()
     from bridge_tf.benchmarks import Benchmarks
 
-    benchmarks = Benchmarks(
-        model=values.model,
-        norm=values.norm,
-        width=values.width,
-        batch_size=values.batch_size,
-        steps=values.steps,
-        rounds=values.rounds,
-        jit_compile=values.jit_compile,
-    )
-    for name in values.measure:
+    benchmarks = Benchmarks(config, flags.FLAGS.steps, flags.FLAGS.rounds)
+    for name in measures:
         print(json.dumps(getattr(benchmarks, name)()), flush=True)

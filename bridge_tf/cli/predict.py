@@ -43,6 +43,10 @@ def _predict(paths: list[str]) -> None:
 
     predictor = load_predictor(pathlib.Path(model))
     height, width, channels = predictor.image_shape
+    if channels not in (1, 3):
+        raise InputError(
+            f"--model: {model} takes images of {channels} channels; image files have 1 or 3"
+        )
     for path in paths:
         image = read_image(path, channels=channels, size=(height, width))
         outputs = predictor(image[np.newaxis])

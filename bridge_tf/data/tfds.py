@@ -30,6 +30,8 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
         )
     except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
         raise _not_prepared(name, version, folder) from error
+    except Exception as error:  # a damaged dataset_info.json
+        raise _damaged(name, error) from error
     if not builder.info.splits:
         raise _not_prepared(name, version, folder)
     splits, features = builder.info.splits, builder.info.features
@@ -46,12 +48,18 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
         raise InputError(
             f"--dataset=tfds:{name}: its images are of shape {shape}; all must be of one size"
         )
-    return Source(
-        name,
-        tuple(features["label"].names),
-        _read_split(builder, "train"),
-        _read_split(builder, test) if test else None,
-    )
+    if features["image"].dtype != "uint8":
+        raise InputError(
+            f"--dataset=tfds:{name}: its images are {features['image'].dtype}; they must be uint8"
+        )
+    names = [split for split in ("train", test) if split]
+    try:
+        read = [_read_split(builder, split) for split in names]
+    except InputError:
+        raise
+    except Exception as error:  # TensorFlow's errors of a missing or truncated file
+        raise _damaged(name, error) from error
+    return Source(name, tuple(features["label"].names), read[0], read[1] if test else None)
 
 
 def _read_split(builder, split: str) -> Split:
@@ -68,6 +76,11 @@ def _read_split(builder, split: str) -> Split:
             f"({labels.min()}); every image needs one"
         )
     return Split(images, labels.astype("int32"))
+
+
+def _damaged(name: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:200]
+    return InputError(f"--dataset=tfds:{name}: can't be read ({reason}); prepare it anew")
 
 
 def _not_prepared(name: str, version: str, folder: pathlib.Path | None) -> InputError:

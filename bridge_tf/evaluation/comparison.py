@@ -1,6 +1,7 @@
 """The comparison that a run reports: every way of ensembling, at its cost."""
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
-from bridge_tf.evaluation.scores import predict_log_probs, score
+from bridge_tf.evaluation.scores import log_prob_predictor, score
 from bridge_tf.progress import say, track
 
 # Over resamples of validation splits of digits, 90 % of the fitted temperatures spanned a factor of
@@ -28,12 +29,11 @@ def compare(run) -> dict:
         The content of report.json.
     """
     predictions = _Predictions(run)
-    rows = _rows(run, predictions)
     base = predictions.models[0]
     flops, params = count_flops(base), count_params(base)
     yardstick = []
     ensembles = []
-    for method, name, graph, members in rows:
+    for method, name, graph, members in _rows(run, predictions):
         figures = predictions.score(members)
         if method in ("single", "deep_ensemble"):
             yardstick.append(figures["calibrated_nll"])
@@ -70,8 +70,7 @@ def compare(run) -> dict:
             {"curve": list(pair), "points": predictions.points[pair]} for pair in predictions.pairs
         ],
         "bridges": [
-            _bridge_row(run.config, predictions, pair, run.taps, flops, params)
-            for pair in predictions.pairs
+            _bridge_row(run.config, predictions, pair, flops, params) for pair in predictions.pairs
         ],
     }
 
@@ -102,8 +101,8 @@ class _Predictions:
         self.pairs = run.config.curves()
         self.log_probs: dict[tuple, list[np.ndarray]] = {}
         # All files are read first, so that a damaged one is found at once.
-        self.models = [run.load(run.files.mode(k)) for k in range(run.config.num_modes)]
-        self.ensemble = run.load(run.files.ensemble)
+        self.models = [run.load_mode(k) for k in range(run.config.num_modes)]
+        self.ensemble = run.load(run.files.ensemble, BridgeEnsemble)
         curves = {pair: run.load_curve(pair) for pair in self.pairs}
         jobs = [functools.partial(self._predict_mode, k) for k in range(len(self.models))]
         jobs += [functools.partial(self._walk, run, *item) for item in curves.items()]
@@ -121,7 +120,8 @@ class _Predictions:
             self.log_probs["bridge", pair] = [members[-1 - k] for members in predicted]
 
     def _predict(self, model) -> list[np.ndarray]:
-        return [predict_log_probs(model, split.images) for split in self.splits]
+        predict = log_prob_predictor(model)
+        return [predict(split.images) for split in self.splits]
 
     def _walk(self, run, pair, curve) -> None:
         """Predicts the member at the run's r; measures points along the curve."""
@@ -134,7 +134,7 @@ class _Predictions:
             elif r == config.r:
                 log_probs = self.log_probs["member", pair][0]
             else:
-                log_probs = predict_log_probs(run.member(curve, float(r)), test.images)
+                log_probs = log_prob_predictor(run.member(curve, float(r)))(test.images)
             points.append(
                 {
                     "r": float(r),
@@ -153,14 +153,17 @@ class _Predictions:
         return score(test, self.splits[0].labels, validation, self.splits[1].labels)
 
 
-def _rows(run, predictions: _Predictions) -> list[tuple]:
-    """(method, name, the graph that is executed, its members) of each row of the table."""
+def _rows(run, predictions: _Predictions) -> Iterator[tuple]:
+    """(method, name, the graph that is executed, its members) of each row of the table.
+
+    One by one, since a graph holds copies of all the networks in it.
+    """
     modes, pairs = predictions.models, predictions.pairs
-    rows = [("single", "single", modes[0], [("mode", 0)])]
+    yield "single", "single", modes[0], [("mode", 0)]
     for size in range(2, len(modes) + 1):
         members = [("mode", k) for k in range(size)]
         graph = BridgeEnsemble(modes[0], [], modes[1:size])
-        rows.append(("deep_ensemble", f"deep_ensemble_{size}", graph, members))
+        yield "deep_ensemble", f"deep_ensemble_{size}", graph, members
     # Bridges of Type II need both ends of their curves, which are then members as well.
     type_2 = run.config.bridge_type == 2
     executed = [max(j for _, j in pairs[:k]) + 1 if type_2 else 1 for k in range(1, len(pairs) + 1)]
@@ -169,15 +172,14 @@ def _rows(run, predictions: _Predictions) -> list[tuple]:
         members += [("member", pair) for pair in pairs[:k]]
         # A curve member costs what a mode costs: any network of its architecture stands for it.
         graph = BridgeEnsemble(modes[0], [], [modes[0]] * (len(members) - 1))
-        rows.append(("curve", f"curve_{k}", graph, members))
+        yield "curve", f"curve_{k}", graph, members
     for k, num_modes in enumerate(executed, start=1):
         members = [("mode", i) for i in range(num_modes)]
         members += [("bridge", pair) for pair in pairs[:k]]
-        rows.append(("bridge", f"bridge_{k}", run.build_ensemble(k), members))
-    return rows
+        yield "bridge", f"bridge_{k}", run.build_ensemble(k), members
 
 
-def _bridge_row(config, predictions, pair, taps, flops, params) -> dict:
+def _bridge_row(config, predictions, pair, flops, params) -> dict:
     index = predictions.pairs.index(pair)
     bridge = predictions.ensemble.bridges[index]
     member, answer = (predictions.log_probs[kind, pair][0] for kind in ("member", "bridge"))
@@ -186,7 +188,7 @@ def _bridge_row(config, predictions, pair, taps, flops, params) -> dict:
         "curve": list(pair),
         "r": config.r,
         "type": config.bridge_type,
-        "taps": list(taps),
+        "taps": list(config.taps),
         "width": config.bridge_width,
         "relative_flops": count_flops(bridge) / flops,
         "relative_params": count_params(bridge) / params,

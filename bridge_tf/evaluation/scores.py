@@ -1,5 +1,7 @@
 """All figures of one predictor."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bridge_tf.evaluation import metrics
@@ -29,16 +31,16 @@ def score(test_log_probs, test_labels, validation_log_probs, validation_labels) 
     }
 
 
-def predict_log_probs(model, images, batch_size: int = 500) -> np.ndarray:
-    """Log-probabilities of a classifier, N×classes, or of a bridge ensemble's members.
+def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from images to log-probabilities, which compiles the model once.
 
     Args:
         model: a classifier that ends in logits or a softmax, or a `BridgeEnsemble`.
-        images: N×H×W×C, raw pixels.
         batch_size: images at a time; the last batch may be smaller.
 
     Returns:
-        N×classes; members×N×classes for a `BridgeEnsemble`. float64.
+        Takes images N×H×W×C, raw pixels, and gives N×classes; members×N×classes for a
+        `BridgeEnsemble`. float64.
     """
     from scipy.special import log_softmax
 
@@ -46,10 +48,19 @@ def predict_log_probs(model, images, batch_size: int = 500) -> np.ndarray:
     from bridge_tf.graph import logits_copy
 
     if isinstance(model, BridgeEnsemble):
-        outputs = model.predict(images, batch_size=batch_size, verbose=0)
-        return np.moveaxis(outputs["log_probabilities"], 1, 0).astype("float64")
-    logits = logits_copy(model).predict(images, batch_size=batch_size, verbose=0)
-    return log_softmax(logits.astype("float64"), axis=1)
+
+        def predict(images):
+            outputs = model.predict(images, batch_size=batch_size, verbose=0)
+            return np.moveaxis(outputs["log_probabilities"], 1, 0).astype("float64")
+
+        return predict
+    classifier = logits_copy(model)
+
+    def predict(images):
+        logits = classifier.predict(images, batch_size=batch_size, verbose=0)
+        return log_softmax(logits.astype("float64"), axis=1)
+
+    return predict
 
 
 def evaluate(model, test, validation) -> dict:
@@ -63,8 +74,9 @@ def evaluate(model, test, validation) -> dict:
         accuracy, nll, brier, ece, temperature, calibrated_nll, calibrated_brier, calibrated_ece.
     """
     log_probs = []
+    predict = log_prob_predictor(model)
     for images, _ in (test, validation):
-        predicted = predict_log_probs(model, images)
+        predicted = predict(images)
         log_probs.append(
             metrics.ensemble_log_probs(predicted) if predicted.ndim == 3 else predicted
         )

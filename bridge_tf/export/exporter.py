@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bridge_tf.errors import ParityError
+from bridge_tf.export.places import check_export, publish
 from bridge_tf.export.predictor import load_predictor
-from bridge_tf.files import check_writable
 
 TOLERANCE = 1e-4
 _PARITY_IMAGES = 256
@@ -56,18 +56,20 @@ def export(
         InputError: the folder can't be written.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
     """
-    export_dir = check_writable("--export_dir", export_dir)
+    export_dir = check_export(export_dir, name)
     export_dir.mkdir(parents=True, exist_ok=True)
     staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=export_dir))
     try:
         saved_model, tflite = staging / "saved_model", staging / "model.tflite"
         _write(ensemble, saved_model, tflite)
+        # Evenly spread, since sources may be in the order of their classes.
+        chosen = np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)
         difference = max(
-            check_parity(ensemble, path, images[:_PARITY_IMAGES]) for path in (saved_model, tflite)
+            check_parity(ensemble, path, images[chosen]) for path in (saved_model, tflite)
         )
         _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
         _write_labels(staging / "labels.txt", class_names)
-        return _publish(staging, export_dir, name, difference)
+        return Artifacts(*publish(staging, export_dir, name), difference)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -75,20 +77,25 @@ def export(
 def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
     """The largest difference of a probability between an artifact and the Keras model.
 
+    All signatures of the artifact are compared.
+
     Raises:
         ParityError: it is over 1e-4; the message names the file and the signature.
     """
+    from scipy.special import softmax
+
     images = np.asarray(images, "float32")
-    expected = ensemble.predict(images, verbose=0)
-    base = ensemble.base.predict(images, verbose=0).astype("float64")
-    base = np.exp(base - base.max(axis=1, keepdims=True))
+    pixels = np.round(images)  # what serving_uint8 takes
     wanted = {
-        "serving_default": expected["probabilities"],
-        "base": base / base.sum(axis=1, keepdims=True),
+        "serving_default": (images, ensemble.predict(images, verbose=0)["probabilities"]),
+        "base": (images, softmax(ensemble.base.predict(images, verbose=0), axis=1)),
     }
+    if path.is_dir():
+        probabilities = ensemble.predict(pixels, verbose=0)["probabilities"]
+        wanted["serving_uint8"] = (pixels, probabilities)
     worst = 0.0
-    for signature, probabilities in wanted.items():
-        found = load_predictor(path, signature)(images)["probabilities"]
+    for signature, (inputs, probabilities) in wanted.items():
+        found = load_predictor(path, signature)(inputs)["probabilities"]
         difference = float(np.max(np.abs(found - probabilities)))
         if not difference <= TOLERANCE:
             raise ParityError(
@@ -110,18 +117,3 @@ def _write_labels(path: pathlib.Path, class_names: Sequence[str]) -> None:
     if class_names:
         path.parent.mkdir(exist_ok=True)
         path.write_text("".join(f"{label}\n" for label in class_names), encoding="utf-8")
-
-
-def _publish(
-    staging: pathlib.Path, export_dir: pathlib.Path, name: str, difference: float
-) -> Artifacts:
-    model_dir = export_dir / name
-    model_dir.mkdir(exist_ok=True)
-    versions = [int(path.name) for path in model_dir.iterdir() if path.name.isdigit()]
-    target = model_dir / str(max(versions, default=0) + 1)
-    os.replace(staging / "saved_model", target)
-    if (staging / "labels.txt").exists():
-        os.replace(staging / "labels.txt", export_dir / f"{name}.labels.txt")
-    tflite = export_dir / f"{name}.tflite"
-    os.replace(staging / "model.tflite", tflite)
-    return Artifacts(target, tflite, difference)

@@ -46,18 +46,21 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     path = pathlib.Path(path)
     if not path.exists():
         raise InputError(f"--model: {path} doesn't exist; name {_WANTED}")
-    if path.is_dir():
-        return _saved_model(_newest_version(path), signature)
     loaders = {".tflite": _tflite, ".keras": _keras}
-    if path.suffix not in loaders:
+    if not path.is_dir() and path.suffix not in loaders:
         raise InputError(f"--model: {path} is of no known kind; name {_WANTED}")
+    load = _saved_model if path.is_dir() else loaders[path.suffix]
     try:
-        return loaders[path.suffix](path, signature)
-    except (ValueError, OSError, RuntimeError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = str(error).strip().splitlines()[0]
+        predictor = load(_newest_version(path) if path.is_dir() else path, signature)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files raise all sorts
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"--model: {path} can't be loaded ({reason}); name {_WANTED}") from error
+    shape = predictor.image_shape
+    if len(shape) != 3 or None in shape or min(shape) < 1:
+        raise InputError(f"--model: {path} takes no images of one size, but {shape}")
+    return predictor
 
 
 def _newest_version(path: pathlib.Path) -> pathlib.Path:
@@ -76,14 +79,15 @@ def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
     if signature not in loaded.signatures:
         raise InputError(f"--model: {path} has no signature {signature}")
     function = loaded.signatures[signature]
-    shape = function.structured_input_signature[1]["image"].shape[1:]
+    spec = function.structured_input_signature[1]["image"]
 
     def run(images):
         # `loaded` is named here to keep its variables alive.
         assert loaded is not None
-        return {key: value.numpy() for key, value in function(image=tf.constant(images)).items()}
+        outputs = function(image=tf.cast(images, spec.dtype))
+        return {key: value.numpy() for key, value in outputs.items()}
 
-    return Predictor(run, tuple(shape), _labels(path / "assets.extra" / "labels.txt"))
+    return Predictor(run, tuple(spec.shape[1:]), _labels(path / "assets.extra" / "labels.txt"))
 
 
 def _tflite(path: pathlib.Path, signature: str) -> Predictor:
@@ -108,6 +112,8 @@ def _keras(path: pathlib.Path, signature: str) -> Predictor:
 
     bridge_tf.register()
     model = keras.models.load_model(path)
+    if isinstance(model, bridge_tf.Curve) or not hasattr(model, "input_shape"):
+        raise InputError(f"--model: {path} holds no classifier of images; name a mode or ensemble")
     is_ensemble = isinstance(model, bridge_tf.BridgeEnsemble)
 
     def run(images):

@@ -1,7 +1,7 @@
 """Networks by name, and the layers that Keras lacks."""
 
 from bridge_tf.networks.frn import FilterResponseNormalization
-from bridge_tf.networks.registry import build_network, default_taps, network_names
+from bridge_tf.networks.registry import build_network, network_names
 from bridge_tf.networks.resnet import NORMS, build_resnet
 
 __all__ = [
@@ -9,6 +9,5 @@ __all__ = [
     "FilterResponseNormalization",
     "build_network",
     "build_resnet",
-    "default_taps",
     "network_names",
 ]

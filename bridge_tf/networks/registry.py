@@ -36,9 +36,3 @@ def build_network(
     if match is None or int(match[1]) not in _DEPTHS:
         raise InputError(f"--model: no network '{name}'; known are {', '.join(network_names())}")
     return build_resnet(int(match[1]), input_shape, num_classes, name=name, **options)
-
-
-def default_taps(name: str) -> list[str]:
-    """Where bridges of the network called `name` start unless told: the end of stage 2."""
-    blocks = (int(name.removeprefix("resnet")) - 2) // 6
-    return [f"stage2_block{blocks}"]

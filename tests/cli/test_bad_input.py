@@ -38,6 +38,7 @@ def line_of(tmp_path, *flags) -> str:
         (["--colour=red"], ["'colour'", "--help"]),
         (["digits"], ["'digits'", "--NAME=VALUE"]),
         (["--flagfile=absent.flags"], ["--flagfile", "absent.flags"]),
+        (["--flagfile=saved_models"], ["--flagfile", "directory"]),
     ],
 )
 def test_flags_that_are_wrong_in_themselves(tmp_path, flags, words):
@@ -52,6 +53,7 @@ def test_flags_that_are_wrong_in_themselves(tmp_path, flags, words):
         (["--dataset=digit"], ["--dataset=digit:", "did you mean digits?"]),
         (["--model=resnet9"], ["--model", "'resnet9'", "resnet8, resnet14"]),
         (["--taps=stage2_blok1"], ["--taps", "'stage2_blok1'", "'stage2_block1'"]),
+        (["--taps=pool,pool"], ["--taps=pool,pool", "once"]),
         (["--pixel_mean=0.1,0.2"], ["--pixel_mean=0.1,0.2", "1 channels"]),
         (["--dataset=folder:absent"], ["--dataset=folder:absent", "no such folder"]),
         (["--dataset=npz:absent.npz"], ["--dataset=npz:absent.npz", "no such file"]),
@@ -85,7 +87,19 @@ def test_labels_out_of_range(tmp_path):
     assert "y_test holds the label 4; labels must lie in 0…3" in line
 
 
+def test_a_flagfile_that_is_no_text(tmp_path):
+    (tmp_path / "recipe.flags").write_bytes(b"--seed=1\n--model=\xff\xfe\n")
+    line = line_of(tmp_path, f"--flagfile={tmp_path / 'recipe.flags'}")
+    assert "--flagfile: is no text" in line
+
+
 def test_directories_that_cannot_be_written(tmp_path):
+    line = refused("train", f"--workdir={tmp_path / ('x' * 300)}")
+    assert "--workdir: can't write in" in line
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "digits_resnet8").write_text("")
+    line = line_of(tmp_path, f"--export_dir={tmp_path / 'exports'}")
+    assert "digits_resnet8 is no folder" in line
     (tmp_path / "file").write_text("")
     line = line_of(tmp_path, f"--export_dir={tmp_path / 'file' / 'below'}")
     assert "--export_dir: can't write in" in line

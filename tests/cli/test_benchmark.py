@@ -20,4 +20,5 @@ def test_every_measure_prints_its_ratio():
 
 def test_an_unknown_measure_is_named():
     line = refused("benchmark", "--measure=curve_step,speed")
-    assert "--measure=speed: must be one of curve_step, bridge_step, pipeline" in line
+    assert "--measure=curve_step,speed: name one or more of curve_step, bridge_step" in line
+    assert "--norm=layer" in refused("benchmark", "--norm=layer")

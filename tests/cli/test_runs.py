@@ -57,6 +57,15 @@ def test_work_directory_is_as_the_contract_says(finished):
 
 def test_report_is_as_the_contract_says(finished):
     report = json.loads((finished.work / "report.json").read_text())
+    assert set(report) == {
+        "schema",
+        "warnings",
+        "dataset",
+        "base",
+        "ensembles",
+        "curves",
+        "bridges",
+    }
     assert report["schema"] == 1
     assert report["dataset"] == {
         "name": "digits",
@@ -81,7 +90,10 @@ def test_report_is_as_the_contract_says(finished):
     assert ensemble["relative_flops"] == pytest.approx(2, rel=1e-3)
     assert curve["relative_flops"] == pytest.approx(2, rel=1e-3)
     assert 1.05 < bridge["relative_flops"] < 1.15
-    assert [point["r"] for point in report["curves"][0]["points"]] == [0, 0.5, 1]
+    (curve,) = report["curves"]
+    assert set(curve) == {"curve", "points"}
+    assert [point["r"] for point in curve["points"]] == [0, 0.5, 1]
+    assert all(set(point) == {"r", "accuracy", "nll"} for point in curve["points"])
     assert set(report["bridges"][0]) == BRIDGE_KEYS
     assert report["bridges"][0]["curve"] == [0, 1]
     assert report["bridges"][0]["relative_flops"] == pytest.approx(
@@ -172,6 +184,14 @@ def test_predict_names_what_is_wrong(finished, tmp_path):
     assert "absent.png: no such file" in refused("predict", model, tmp_path / "absent.png")
     assert "no images" in refused("predict", model)
     assert "--model" in refused("predict", tmp_path / "broken.png")
+    Image.new("L", (8, 8)).save(tmp_path / "image.png")
+    for name, words in (
+        ("curves/0-1.keras", "holds no classifier of images"),
+        ("bridges/0-1.keras", "takes images of 32 channels"),
+        ("config.json", "is of no known kind"),
+    ):
+        line = refused("predict", f"--model={finished.work / name}", tmp_path / "image.png")
+        assert words in line
 
 
 def test_export_elsewhere_and_its_refusal(finished, tmp_path):
@@ -187,12 +207,18 @@ def test_export_elsewhere_and_its_refusal(finished, tmp_path):
 def test_a_damaged_file_of_the_run_is_named(finished):
     path = finished.work / "ensemble.keras"
     whole = path.read_bytes()
-    path.write_bytes(whole[:1000])
+    flipped = bytes(255 - byte for byte in whole[2000:2100])
+    curve = (finished.work / "curves" / "0-1.keras").read_bytes()
     try:
-        line = refused("evaluate", f"--workdir={finished.work}")
+        for content, words in (
+            (whole[:1000], "ensemble.keras can't be read"),
+            (whole[:2000] + flipped + whole[2100:], "ensemble.keras can't be read"),
+            (curve, "ensemble.keras holds a Curve, not a BridgeEnsemble"),
+        ):
+            path.write_bytes(content)
+            assert words in refused("evaluate", f"--workdir={finished.work}")
     finally:
         path.write_bytes(whole)
-    assert "ensemble.keras can't be read" in line
 
 
 def test_a_work_directory_without_a_run_is_named(tmp_path):

@@ -5,14 +5,14 @@ from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score, log_loss
 
 from bridge_tf import BridgeEnsemble, build_bridge, evaluate
-from bridge_tf.evaluation.scores import predict_log_probs
+from bridge_tf.evaluation.scores import log_prob_predictor
 
 
 def test_every_image_counts_once_whatever_the_batch(build, images):
     network = build("batch")
     expected = log_softmax(network(images).numpy().astype("float64"), axis=1)
     for batch_size in (1, 7, 24, 500):
-        found = predict_log_probs(network, images, batch_size=batch_size)
+        found = log_prob_predictor(network, batch_size)(images)
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -24,7 +24,7 @@ def test_a_softmax_is_undone_before_the_logarithm(images):
     logits = keras.layers.Dense(5, kernel_initializer="ones", name="logits")(x)
     scale = np.array([0.0, -1.0, -2.0, -3.0, -4.0], "float32")
     network = keras.Model(inputs, keras.layers.Softmax()(logits * scale))
-    found = predict_log_probs(network, images)
+    found = log_prob_predictor(network)(images)
     expected = log_softmax(images.reshape(24, 64).sum(1, keepdims=True) * scale, axis=1)
     assert expected.min() < -1000
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -33,9 +33,9 @@ def test_a_softmax_is_undone_before_the_logarithm(images):
 def test_members_of_an_ensemble_come_one_by_one(build, images):
     base = build()
     bridge = build_bridge(base, "stage2_block1", 0.5)
-    found = predict_log_probs(BridgeEnsemble(base, [bridge]), images)
+    found = log_prob_predictor(BridgeEnsemble(base, [bridge]))(images)
     assert found.shape == (2, 24, 5)
-    np.testing.assert_allclose(found[0], predict_log_probs(base, images), atol=1e-5)
+    np.testing.assert_allclose(found[0], log_prob_predictor(base)(images), atol=1e-5)
 
 
 def test_evaluate_against_scikit_learn(build, images, labels):
@@ -51,3 +51,18 @@ def test_evaluate_against_scikit_learn(build, images, labels):
     tempered /= tempered.sum(axis=1, keepdims=True)
     assert figures["calibrated_nll"] == pytest.approx(log_loss(labels, tempered), rel=1e-5)
     assert figures["calibrated_nll"] < figures["nll"]
+
+
+def test_softmaxes_of_all_kinds_are_undone(images):
+    x = keras.layers.Flatten()(inputs := keras.Input((8, 8, 1)))
+    dense = keras.layers.Dense(5, kernel_initializer=keras.initializers.RandomNormal(0, 1e-3))
+    logits = dense(x)
+    expected = log_prob_predictor(keras.Model(inputs, logits))(images)
+    nested = keras.Sequential([keras.layers.Dense(5, activation="softmax")])
+    models = [keras.Model(inputs, nested(x))]
+    nested.layers[0].set_weights(dense.get_weights())
+    softmaxes = (keras.layers.Softmax(), keras.layers.Activation("softmax"), keras.ops.softmax)
+    models += [keras.Model(inputs, layer(logits)) for layer in softmaxes]
+    for model in models:
+        np.testing.assert_allclose(model(images), np.exp(expected), atol=1e-5)
+        np.testing.assert_allclose(log_prob_predictor(model)(images), expected, atol=1e-5)
