@@ -48,9 +48,10 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
         raise InputError(
             f"--dataset=tfds:{name}: its images are of shape {shape}; all must be of one size"
         )
-    if features["image"].dtype != "uint8":
+    dtype = features["image"].np_dtype
+    if dtype != np.uint8:
         raise InputError(
-            f"--dataset=tfds:{name}: its images are {features['image'].dtype}; they must be uint8"
+            f"--dataset=tfds:{name}: its images are {np.dtype(dtype)}; they must be uint8"
         )
     names = [split for split in ("train", test) if split]
     try:
