@@ -14,7 +14,8 @@ Times training steps on CIFAR-sized images and prints one JSON object a measurem
 
     bin/benchmark --measure=curve_step,bridge_step,pipeline [--model=resnet8 --norm=frn]
 
-Each ratio is measured within this process, the two sides in turn; the median of the rounds counts.
+Each ratio is measured within this process, the two sides in turn, of the fastest round of each;
+median, lowest and highest of the ratios round by round tell how noisy the machine is.
 """
 
 MEASURES = ("curve_step", "bridge_step", "pipeline")
@@ -25,7 +26,13 @@ SETTINGS = ("model", "norm", "width", "batch_size", "jit_compile")
 def main() -> None:
     module = sys.argv[0]
     flags.DEFINE_list("measure", list(MEASURES), "What to time.", module_name=module)
-    flags.DEFINE_integer("steps", 10, "Steps a timing.", 1, module_name=module)
+    flags.DEFINE_integer(
+        "steps",
+        30,
+        "Steps a timing; each begins a new epoch, which takes a while.",
+        1,
+        module_name=module,
+    )
     flags.DEFINE_integer("rounds", 7, "Timings of each side.", 1, module_name=module)
     app.define_config_flags(SETTINGS)
     app.run(_benchmark, USAGE)
