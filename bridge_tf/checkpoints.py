@@ -8,6 +8,8 @@ import keras
 
 from bridge_tf.files import replacing
 
+_NAME = re.compile(r"epoch-(\d+)\.weights\.h5")
+
 
 class Checkpoints(keras.callbacks.Callback):
     """Keeps the weights and the optimizer after the last epoch in one file of `folder`.
@@ -49,11 +51,8 @@ class Checkpoints(keras.callbacks.Callback):
             path.unlink(missing_ok=True)
 
     def _found(self) -> dict[int, pathlib.Path]:
-        names = {path: re.fullmatch(r"epoch-(\d+)\.weights\.h5", path.name) for path in self._all()}
+        names = {path: _NAME.fullmatch(path.name) for path in self.folder.glob("*.weights.h5")}
         return {int(match[1]): path for path, match in names.items() if match}
-
-    def _all(self) -> list[pathlib.Path]:
-        return list(self.folder.iterdir()) if self.folder.is_dir() else []
 
 
 class EpochSeeds(keras.callbacks.Callback):

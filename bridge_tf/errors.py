@@ -15,3 +15,8 @@ class TrainingError(RuntimeError):
 
 class ParityError(RuntimeError):
     """An exported file doesn't answer as the Keras model does."""
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in one line of at most 200 characters; if it says nothing, its class."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

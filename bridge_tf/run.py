@@ -13,7 +13,7 @@ from bridge_tf import data
 from bridge_tf.config import Config
 from bridge_tf.curve import Curve
 from bridge_tf.ensemble import BridgeEnsemble
-from bridge_tf.errors import InputError
+from bridge_tf.errors import InputError, reason
 from bridge_tf.networks import build_network
 from bridge_tf.training import Recipe
 from bridge_tf.workdir import WorkDir
@@ -122,9 +122,8 @@ class Run:
         try:
             model = keras.models.load_model(path)
         except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
-                f"{path} can't be read ({reason}); remove it and run bin/train again"
+                f"{path} can't be read ({reason(error)}); remove it and run bin/train again"
             ) from error
         if not isinstance(model, kind):
             raise InputError(

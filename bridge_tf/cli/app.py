@@ -1,5 +1,6 @@
 """What every command shares: flags, help and exit status."""
 
+import contextlib
 import dataclasses
 import importlib
 import logging as std_logging
@@ -111,10 +112,8 @@ def no_arguments(arguments: list[str]) -> None:
 
 def import_keras() -> None:
     """Imports Keras and its backend, quietly unless --verbosity asks for information."""
-    if logging.get_verbosity() > logging.WARNING:
-        importlib.import_module("keras")
-        return
-    with quiet_stderr():
+    talkative = logging.get_verbosity() > logging.WARNING
+    with contextlib.nullcontext() if talkative else quiet_stderr():
         importlib.import_module("keras")
 
 

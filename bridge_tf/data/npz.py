@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from bridge_tf.data.types import Source, Split
-from bridge_tf.errors import InputError
+from bridge_tf.errors import InputError, reason
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -27,9 +27,8 @@ def read_npz(path: str) -> Source:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in _ARRAYS if name in archive}
     except Exception as error:  # damaged files raise all sorts, EOFError and zlib.error too
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{path}: can't be read as .npz ({reason}); save it with numpy.savez"
+            f"{path}: can't be read as .npz ({reason(error)}); save it with numpy.savez"
         ) from error
     missing = [name for name in _ARRAYS if name not in arrays]
     if missing:

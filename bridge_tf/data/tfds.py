@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from bridge_tf.data.types import Source, Split
-from bridge_tf.errors import InputError
+from bridge_tf.errors import InputError, reason
 
 _BATCH = 1000
 
@@ -80,8 +80,7 @@ def _read_split(builder, split: str) -> Split:
 
 
 def _damaged(name: str, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:200]
-    return InputError(f"--dataset=tfds:{name}: can't be read ({reason}); prepare it anew")
+    return InputError(f"--dataset=tfds:{name}: can't be read ({reason(error)}); prepare it anew")
 
 
 def _not_prepared(name: str, version: str, folder: pathlib.Path | None) -> InputError:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bridge_tf.errors import InputError
+from bridge_tf.errors import InputError, reason
 from bridge_tf.quiet import quiet_stderr
 
 _WANTED = "a SavedModel directory, a .tflite or a .keras file"
@@ -55,8 +55,9 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     except InputError:
         raise
     except Exception as error:  # damaged files raise all sorts
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"--model: {path} can't be loaded ({reason}); name {_WANTED}") from error
+        raise InputError(
+            f"--model: {path} can't be loaded ({reason(error)}); name {_WANTED}"
+        ) from error
     shape = predictor.image_shape
     if len(shape) != 3 or None in shape or min(shape) < 1:
         raise InputError(f"--model: {path} takes no images of one size, but {shape}")
