@@ -7,11 +7,6 @@ from keras import ops
 from bridge_tf.layers import Untracked, inner_layers
 
 
-def has_batch_norm(network) -> bool:
-    """Whether the network holds batch normalization."""
-    return bool(_batch_norms(network))
-
-
 def reestimate_batch_norm(network, data, steps: int | None = None) -> None:
     """Sets the moving averages of `network` to those of `data`, in place.
 
@@ -25,7 +20,7 @@ def reestimate_batch_norm(network, data, steps: int | None = None) -> None:
             targets. Use training data, augmented as in training.
         steps: number of batches to use, for endless data.
     """
-    layers = _batch_norms(network)
+    layers = batch_norms(network)
     if not layers:
         return
     statistics = _BatchStatistics(network, layers).predict(data, steps=steps, verbose=0)
@@ -34,7 +29,8 @@ def reestimate_batch_norm(network, data, steps: int | None = None) -> None:
         layer.moving_variance.assign(np.mean(variances, axis=0) + np.var(means, axis=0))
 
 
-def _batch_norms(network) -> list:
+def batch_norms(network) -> list:
+    """The batch-normalization layers of a network, at any depth."""
     return [
         layer
         for layer in inner_layers(network)

@@ -11,49 +11,71 @@ import tensorflow as tf
 from bridge_tf import data
 from bridge_tf.bridge import build_bridge
 from bridge_tf.bridge_training import BridgeTraining
-from bridge_tf.config import Config
+from bridge_tf.config import AUTO, Config
 from bridge_tf.curve import Curve
 from bridge_tf.graph import extractor
 from bridge_tf.layers import clone
-from bridge_tf.networks import build_network
+from bridge_tf.networks import build_network, network_options
+from bridge_tf.peak_memory import peak_of
 from bridge_tf.progress import say
+from bridge_tf.tap_choice import choose_bridge
 from bridge_tf.training import Recipe
 
-_SHAPE, _CLASSES = (32, 32, 3), 10
+_CLASSES = 10
 
 
 class Benchmarks:
-    """Training steps on CIFAR-sized images, timed against the plain step.
+    """Training steps on random images, timed against the plain step.
 
     Args:
-        config: model, norm, width, batch_size and jit_compile count.
+        config: the network's settings, image_size (0 for 32), taps, bridge_width, batch_size and
+            jit_compile count.
         steps: steps a timing.
         rounds: timings of each thing; the fastest count.
     """
 
     def __init__(self, config: Config, steps: int = 30, rounds: int = 7):
-        self.batch_size, self.steps, self.rounds = config.batch_size, steps, rounds
+        self.config, self.steps, self.rounds = config, steps, rounds
         self.recipe = Recipe(epochs=1, learning_rate=1e-3, jit_compile=config.jit_compile)
+        size = config.image_size or 32
+        options = {name: getattr(config, name) for name in network_options(config.model)}
         self.base, self.end = (
-            build_network(config.model, _SHAPE, _CLASSES, norm=config.norm, width=config.width)
-            for _ in range(2)
+            build_network(config.model, (size, size, 3), _CLASSES, **options) for _ in range(2)
         )
-        self.taps = list(config.taps)
-        batch_size = config.batch_size
+        self.batch_size = batch_size = config.batch_size
         generator = np.random.default_rng(0)
-        images = generator.integers(0, 256, (20 * batch_size, *_SHAPE)).astype("uint8")
+        images = generator.integers(0, 256, (20 * batch_size, size, size, 3)).astype("uint8")
         labels = generator.integers(0, _CLASSES, len(images)).astype("int32")
         self.split = data.Split(images, labels)
         self.batch = (images[:batch_size].astype("float32"), labels[:batch_size])
 
     def curve_step(self) -> dict:
         """A curve's training step against that of the network it wraps."""
-        curve = Curve.between(self.base, self.end)
         return self._ratio(
-            "curve step / plain step",
-            self._training(curve, self._fed(*self.batch)),
-            self._training(clone(self.base), self._fed(*self.batch)),
+            "curve step / plain step", self.steps_of("curve"), self.steps_of("plain")
         )
+
+    def steps_of(self, kind: str) -> Callable:
+        """Trains a curve ("curve") or the network it wraps ("plain") on one batch, repeated."""
+        model = Curve.between(self.base, self.end) if kind == "curve" else clone(self.base)
+        return self._training(model, self._fed(*self.batch))
+
+    def curve_memory(self) -> dict:
+        """Peak memory of a curve's training steps over that of the plain steps.
+
+        In units of the network's weights, since what a curve adds is copies of them.
+        """
+        say("curve memory: in two processes")
+        peaks = [peak_of(_few_steps, self.config, self.steps, kind) for kind in ("curve", "plain")]
+        weights = 4 * self.base.count_params()
+        return {
+            "what": "(peak memory of curve steps - of plain steps) / weights",
+            "ratio": round((peaks[0] - peaks[1]) / weights, 3),
+            "mib": [round(peak / 2**20, 1) for peak in peaks],
+            "weights_mib": round(weights / 2**20, 1),
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+        }
 
     def bridge_step(self) -> dict:
         """A bridge's training step against the sum of what it must do.
@@ -61,12 +83,16 @@ class Benchmarks:
         That is the forward passes of the base and the member, and forward and backward pass of
         the bridge on features in memory.
         """
-        bridge = build_bridge(self.base, self.taps, 0.5)
+        taps, width = list(self.config.taps), self.config.bridge_width
+        if taps == [AUTO]:
+            choice = choose_bridge(self.base, self.config.bridge_budget)
+            taps, width = [choice.tap], choice.width
+        bridge = build_bridge(self.base, taps, width)
         member = clone(self.end)
         step = self._training(
             BridgeTraining(bridge, self.base, member), self._fed(self.batch[0]), loss=None
         )
-        features = extractor(clone(self.base), self.taps, logits=False)(self.batch[0])
+        features = extractor(clone(self.base), taps, logits=False)(self.batch[0])
         targets = keras.ops.softmax(member(self.batch[0]))
         parts = [
             self._forward(self.base),
@@ -138,6 +164,10 @@ class Benchmarks:
         run = tf.function(lambda x: model(x, training=False), jit_compile=self.recipe.jit_compile)
         images = tf.constant(self.batch[0])
         return lambda: [run(images).numpy() for _ in range(self.steps)]
+
+
+def _few_steps(config: Config, steps: int, kind: str) -> Callable:
+    return Benchmarks(config, steps).steps_of(kind)
 
 
 def _seconds(run: Callable) -> float:

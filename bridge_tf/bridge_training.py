@@ -3,29 +3,35 @@
 import keras
 from keras import ops
 
-from bridge_tf.bridge import bridge_taps
-from bridge_tf.graph import check_taps, extractor, logits_copy
+from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned
+from bridge_tf.curve_path import CurvePath
+from bridge_tf.graph import check_taps, counterparts, extractor, logits_copy
 
 
 class BridgeTraining(keras.Model):
     """Fits a bridge to a curve member by `compile` and `fit` on images alone.
 
     Minimises the mean over the batch of KL(softmax f(x; θ(r)) || softmax bridge(taps(x))) (Yun
-    et al., ICML 2023, section 3), less `repulsion` times the mean KL(base || bridge). Base and
+    et al., ICML 2023, section 3), less `repulsion` times the mean KL(base || bridge). For a
+    conditioned bridge each training step draws one r ~ U(0, 1) for the whole batch. Base and
     member are copied, so nothing that was passed in but the bridge is changed.
 
     Args:
         bridge: from `build_bridge`; trained in place.
         base: the mode whose taps feed the bridge; for Type II the mode at the curve's start.
-        member: the network at r, from `Curve.model_at`.
+        member: the network at r, from `Curve.model_at`; for a conditioned bridge the whole
+            curve, from `Curve.path`.
         end: for Type II, the mode at the curve's end.
         repulsion: λ ≥ 0 (0, 0.1 and 0.2 in the paper).
+        seed: of the draws of r.
 
-    Input: images, N×H×W×C. Output: a dict of log-probabilities, N×classes, "bridge", "member"
-    and, with repulsion, "base".
+    Input: what the base takes. Output: a dict of log-probabilities, N×classes, "bridge",
+    "member" and, with repulsion, "base". Outside training r is 0.5 unless `r` is given.
     """
 
-    def __init__(self, bridge, base, member, end=None, repulsion: float = 0.0, **kwargs):
+    def __init__(
+        self, bridge, base, member, end=None, repulsion: float = 0.0, seed: int = 0, **kwargs
+    ):
         super().__init__(**kwargs)
         if repulsion < 0:
             raise ValueError(f"repulsion must be ≥ 0. Received: repulsion={repulsion}")
@@ -35,24 +41,37 @@ class BridgeTraining(keras.Model):
                 "a bridge of Type II needs `end`, one of Type I takes none. "
                 f"Received: type={bridge_type}, end={end}"
             )
-        modes = [base] if end is None else [base, end]
-        for mode in modes:
-            check_taps(mode, taps)
+        self.conditioned = is_conditioned(bridge)
+        if self.conditioned != isinstance(member, CurvePath):
+            raise ValueError(
+                "a conditioned bridge follows a curve, from Curve.path, another one a model, from "
+                f"Curve.model_at. Received: conditioned={self.conditioned}, member={member}"
+            )
         self.bridge = bridge
         self.extractors = []
+        modes = [logits_copy(mode) for mode in ([base] if end is None else [base, end])]
+        check_taps(modes[0], taps)
         for k, mode in enumerate(modes):
-            copy = logits_copy(mode)
-            copy.trainable = False
+            mode.trainable = False
             logits = repulsion > 0 and k == 0
-            self.extractors.append(extractor(copy, taps, logits, name=f"mode{k}"))
-        self.member = logits_copy(member)
+            own = counterparts(modes[0], mode, taps)
+            self.extractors.append(extractor(mode, own, logits, name=f"mode{k}"))
+        self.member = member if self.conditioned else logits_copy(member)
         self.member.trainable = False
+        self.seed_generator = keras.random.SeedGenerator(seed)
         self.repulsion = float(repulsion)
         self.agreement = keras.metrics.Mean(name="agreement")
         self.built = True  # as all its parts are
 
-    def call(self, images, training=None):
-        outputs = {"member": ops.log_softmax(self.member(images, training=False))}
+    def call(self, images, r=None, training=None):
+        positions = []
+        if not self.conditioned:
+            outputs = {"member": ops.log_softmax(self.member(images, training=False))}
+        else:
+            if r is None:
+                r = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
+            outputs = {"member": ops.log_softmax(self.member(images, r=r, training=False))}
+            positions = [ops.reshape(ops.cast(r, "float32"), (1, 1))]
         features = []
         for extract in self.extractors:
             extracted = extract(images, training=False)
@@ -61,7 +80,7 @@ class BridgeTraining(keras.Model):
                 outputs["base"] = ops.log_softmax(extracted.pop())
             features += extracted
         features = [ops.stop_gradient(feature) for feature in features]
-        logits = self.bridge(features if len(features) > 1 else features[0], training=training)
+        (logits,) = answers_at(self.bridge, features, positions, training=training)
         outputs["bridge"] = ops.log_softmax(logits)
         return {name: ops.cast(value, "float32") for name, value in outputs.items()}
 

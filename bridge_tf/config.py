@@ -14,6 +14,9 @@ DATASET_KINDS = ("digits", "tfds:NAME[:VERSION]", "folder:PATH", "npz:PATH")
 AUGMENTATIONS = ("none", "crop", "crop_flip")
 NORMS = ("frn", "batch")
 CURVE_KINDS = ("bezier", "chain")
+
+ALIGNMENTS = ("none", "weights", "activations")
+AUTO = "auto"
 SMOKE_IMAGES = 256
 _NAME = r"\w[\w.-]{0,99}"
 
@@ -46,10 +49,35 @@ class Config:
     pixel_std: list[float] = _setting(
         (0.25,), "Standard deviation of the pixels, as --pixel_mean.", above=0
     )
-    model: str = _setting("resnet8", "Network: resnet8, resnet14, … resnet56 (6n + 2 layers).")
-    norm: str = _setting("frn", "Normalization of the network.", choices=NORMS)
-    width: float = _setting(1.0, "Multiplies the network's channels.", above=0)
+    model: str = _setting(
+        "resnet8",
+        "Network: resnet8, resnet14, … resnet56 (6n + 2 layers), one of keras.applications, as "
+        "MobileNetV2, or a .keras file, whose architecture is trained anew.",
+    )
+    norm: str = _setting("frn", "Normalization of the resnets.", choices=NORMS)
+    width: float = _setting(
+        1.0, "Multiplies the channels of the resnets; alpha of the MobileNets.", above=0
+    )
+    input_size: int = _setting(
+        0, "Height and width to which a network of keras.applications resizes; 0 doesn't.", low=0
+    )
+    preprocessing: str = _setting(
+        AUTO,
+        "Pre-processing inside a network of keras.applications; auto takes its own.",
+        choices=PREPROCESSING,
+    )
+    weights: str = _setting(
+        "", "File of weights that networks of keras.applications start from; default: random."
+    )
+    modes: list[str] = _setting(
+        (), "Trained modes, .keras files between commas, the base first; none are trained then."
+    )
     num_modes: int = _setting(4, "Number of networks trained from seeds of their own.", low=2)
+    align: str = _setting(
+        "none",
+        "Match the neurons of a curve's second mode to the first's before it is fitted.",
+        choices=ALIGNMENTS,
+    )
     curve_degree: int = _setting(2, "Control points of a curve, less one.", low=1)
     curve_kind: str = _setting("bezier", "Shape of a curve.", choices=CURVE_KINDS)
     r: float = _setting(0.5, "Position on the curve that a bridge predicts.", low=0, high=1)
@@ -57,10 +85,27 @@ class Config:
         1, "1: a bridge sees the base's taps. 2: those of both end points.", choices=(1, 2)
     )
     taps: list[str] = _setting(
-        (), "Layers of the base that feed the bridges; default: the last block of stage 2."
+        (),
+        "Layers of the base that feed the bridges; auto chooses by --bridge_budget. Default: the "
+        "last block of stage 2 of the resnets, else auto.",
     )
     bridge_width: float = _setting(
-        0.5, "Channels of a bridge's body relative to the base's.", above=0
+        0.0,
+        "Channels of a bridge's body relative to the base's; 0 takes 0.5, with --taps=auto what "
+        "--bridge_budget allows.",
+        low=0,
+    )
+    bridge_budget: float = _setting(
+        0.1, "With --taps=auto, the FLOPs a bridge may cost, relative to the base's.", above=0
+    )
+    warm_start: bool = _setting(
+        True, "Start a bridge's body of width 1 from the curve member's weights."
+    )
+    conditioned: bool = _setting(
+        False, "Train one bridge a curve for every r, which takes r as an input."
+    )
+    positions: list[float] = _setting(
+        (), "With --conditioned, where each bridge answers; default: --r.", low=0, high=1
     )
     mixup_alpha: float = _setting(
         0.4, "Mix the bridges' training images by Beta(alpha, alpha); 0 doesn't.", low=0
@@ -98,6 +143,17 @@ class Config:
         for name, value in self._defaults().items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
+        if len(self.modes) == 1:
+            raise InputError(f"--modes={self.modes[0]}: name two or more .keras files")
+        if self.positions and not self.conditioned:
+            raise InputError(
+                f"--positions={_text(self.positions)}: only a bridge with --conditioned answers "
+                "at several"
+            )
+        if len(set(self.positions)) < len(self.positions):
+            raise InputError(f"--positions={_text(self.positions)}: name each position once")
+        if self.modes:
+            object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(_NAME, self.export_name):
             raise InputError(
                 f"--export_name={self.export_name}: must be at most 100 letters, digits, '_', '-' "
@@ -109,9 +165,13 @@ class Config:
         blocks = re.fullmatch(r"resnet(\d+)", self.model)
         source = self.dataset.partition(":")[2] or self.dataset
         source = source.rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
-        name = re.sub(r"[^\w-]+", "_", f"{source}_{pathlib.Path(self.model).stem}").lstrip("-")
+        network = pathlib.Path(self.modes[0] if self.modes else self.model).stem
+        name = re.sub(r"[^\w-]+", "_", f"{source}_{network}").lstrip("-")
+        own = blocks and not self.modes
+        taps = self.taps or ((f"stage2_block{(int(blocks[1]) - 2) // 6}",) if own else (AUTO,))
         return {
-            "taps": (f"stage2_block{(int(blocks[1]) - 2) // 6}",) if blocks else (),
+            "taps": taps,
+            "bridge_width": 0.0 if taps == (AUTO,) else 0.5,
             "bridge_learning_rate": self.learning_rate,
             "export_name": name[:100],
         }
@@ -125,6 +185,7 @@ class Config:
         return dataclasses.replace(
             self,
             num_modes=2,
+            modes=self.modes[:2],
             mode_epochs=1,
             curve_epochs=1,
             bridge_epochs=1,

@@ -17,6 +17,8 @@ import keras
 from keras import ops
 
 from bridge_tf.batch_norm import reestimate_batch_norm
+from bridge_tf.curve_checks import check_same_architecture, check_weights
+from bridge_tf.curve_path import CurvePath
 from bridge_tf.curve_shapes import KINDS, coefficients
 from bridge_tf.layers import Untracked, clone, copy_values, is_float, to_config
 
@@ -43,6 +45,8 @@ class Curve(keras.Model):
     """
 
     def __init__(self, network, degree: int = 2, kind: str = "bezier", seed: int = 0, **kwargs):
+        # Whatever the policy of the network, control points are not rounded on their way into it.
+        kwargs.setdefault("dtype", network.dtype_policy.variable_dtype)
         super().__init__(**kwargs)
         if degree < 1 or degree != int(degree):
             raise ValueError(f"degree must be a whole number ≥ 1. Received: degree={degree}")
@@ -53,9 +57,9 @@ class Curve(keras.Model):
         self.degree, self.kind, self.seed = int(degree), kind, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         # Tracked, the network's own variables would be saved and optimized though never read.
+        check_weights(network)
         self._network = Untracked(clone(network))
-        _check_weights(network)
-        weights = network.trainable_variables
+        weights = self.network.trainable_variables
         self.control_points = [
             [
                 self._add(f"point{k}_{i}", w, trainable=0 < k < self.degree)
@@ -63,7 +67,7 @@ class Curve(keras.Model):
             ]
             for k in range(self.degree + 1)
         ]
-        state = network.non_trainable_variables
+        state = self.network.non_trainable_variables
         self.start_state = [self._add(f"start_state_{i}", v) for i, v in enumerate(state)]
         self.end_state = [
             self._add(f"end_state_{i}", v) for i, v in enumerate(state) if is_float(v)
@@ -93,7 +97,7 @@ class Curve(keras.Model):
         Raises:
             ValueError: the architectures differ; the message names the first weight that does.
         """
-        _check_same_architecture(start, end)
+        check_same_architecture(start, end)
         curve = cls(start, degree=degree, kind=kind, **kwargs)
         ends = [start.trainable_variables, end.trainable_variables]
         for k, points in enumerate(curve.control_points):
@@ -101,7 +105,7 @@ class Curve(keras.Model):
             for point, a, b in zip(points, *ends, strict=True):
                 # Written so that k = 0 and k = degree copy an end point without rounding.
                 point.assign((1 - share) * ops.cast(a, point.dtype) + share * b)
-        end_floats = [v for v in end.non_trainable_variables if is_float(v)]
+        end_floats = [v for v in clone(end).non_trainable_variables if is_float(v)]
         copy_values(end_floats, curve.end_state)
         return curve
 
@@ -122,7 +126,8 @@ class Curve(keras.Model):
             for points in zip(*self.control_points, strict=True)
         ]
 
-    def _state_at(self, r) -> list:
+    def state_at(self, r) -> list:
+        """The network's other state at r, one tensor for each, in its order."""
         ends = iter(self.end_state)
         return [
             (1 - r) * ops.convert_to_tensor(v) + r * next(ends) if is_float(v) else v.value
@@ -134,7 +139,7 @@ class Curve(keras.Model):
             r = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
         outputs, state, losses = self.network.stateless_call(
             self.weights_at(r),
-            self._state_at(r),
+            self.state_at(r),
             inputs,
             training=bool(training),
             return_losses=True,
@@ -165,10 +170,17 @@ class Curve(keras.Model):
             raise ValueError(f"r must lie in [0, 1]. Received: r={r}")
         model = clone(self.network)
         copy_values(self.weights_at(r), model.trainable_variables)
-        copy_values(self._state_at(r), model.non_trainable_variables)
+        copy_values(self.state_at(r), model.non_trainable_variables)
         if data is not None and 0 < r < 1:
             reestimate_batch_norm(model, data, steps=steps)
         return model
+
+    def path(self, data=None, steps: int | None = None, points: int = 9) -> CurvePath:
+        """The curve as a fixed function of inputs and r, to train a conditioned bridge on.
+
+        Arguments and errors as in `CurvePath`.
+        """
+        return CurvePath(self, data, steps, points)
 
     def get_config(self):
         return {
@@ -183,30 +195,3 @@ class Curve(keras.Model):
     def from_config(cls, config):
         network = keras.saving.deserialize_keras_object(config.pop("network"))
         return cls(network, **config)
-
-
-def _check_weights(network) -> None:
-    for variable in network.trainable_variables:
-        if not is_float(variable):
-            raise ValueError(
-                f"the weight {variable.path} is trainable but of type {variable.dtype}; a curve "
-                f"needs floating-point weights. Received: network={network.name}"
-            )
-
-
-def _check_same_architecture(start, end) -> None:
-    for kind in ("trainable_variables", "non_trainable_variables"):
-        ours, theirs = getattr(start, kind), getattr(end, kind)
-        for a, b in zip(ours, theirs, strict=False):
-            if tuple(a.shape) != tuple(b.shape) or a.dtype != b.dtype:
-                raise ValueError(
-                    f"start and end must share one architecture, but {a.path} is "
-                    f"{a.dtype}{tuple(a.shape)} in the one and {b.path} is "
-                    f"{b.dtype}{tuple(b.shape)} in the other. "
-                    f"Received: start={start.name}, end={end.name}"
-                )
-        if len(ours) != len(theirs):
-            raise ValueError(
-                f"start and end must share one architecture, but they have {len(ours)} and "
-                f"{len(theirs)} {kind}. Received: start={start.name}, end={end.name}"
-            )

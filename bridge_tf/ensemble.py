@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
-from bridge_tf.bridge import bridge_taps
-from bridge_tf.graph import check_taps, extractor, logits_copy
+from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned
+from bridge_tf.graph import as_functional, check_taps, counterparts, extractor, logits_copy
 from bridge_tf.layers import clone
+from bridge_tf.modulation import Position
 
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
@@ -16,47 +17,58 @@ class BridgeEnsemble(keras.Model):
     run in full as well and are members too. What is passed in is copied.
 
     Args:
-        base: a Functional classifier that ends in logits or in a softmax.
+        base: a Functional or Sequential classifier that ends in logits or in a softmax.
         bridges: from `build_bridge` for this base; may be empty.
         other_modes: for bridges of Type II, the further modes.
         ends: for bridges of Type II, a pair (i, j) a bridge: the modes at the ends of its curve,
             numbered in [base, *other_modes]. Default: (0, k + 1) for bridge k.
+        positions: for conditioned bridges, the positions r in [0, 1] at which each is a member.
 
-    Input: images, N×H×W×C, raw pixels 0…255 where the base takes these.
+    Input: what the base takes, as one tensor named `image` where it takes images, N×H×W×C (raw
+    pixels 0…255, where the base takes these), else under the names of the base's inputs.
 
     Output: a dict of
         probabilities: N×classes, the mean over the members.
         entropy: N, of that mean, in nats, 0 … log(classes).
         disagreement: N, mutual information in nats: `entropy` less the mean of the members'
             entropies, ≥ 0.
-        log_probabilities: N×members×classes, of each member: the modes first, then the bridges.
+        log_probabilities: N×members×classes, of each member: the modes first, then the bridges,
+            a conditioned one at each of its positions.
     """
 
-    def __init__(self, base, bridges, other_modes=(), ends=None, name="bridge_ensemble"):
+    def __init__(
+        self, base, bridges, other_modes=(), ends=None, positions=(), name="bridge_ensemble"
+    ):
         # Copies with names of their own, since bridges from different files may share theirs.
         bridges = [clone(bridge, f"bridge{k}") for k, bridge in enumerate(bridges)]
         other_modes = list(other_modes)
         types = [bridge_taps(bridge)[0] for bridge in bridges]
         ends = ends or [(0, k + 1) if kind == 2 else (0, 0) for k, kind in enumerate(types)]
-        modes = [logits_copy(mode) for mode in (base, *other_modes)]
+        positions = [float(r) for r in positions]
+        modes = [logits_copy(as_functional(mode)) for mode in (base, *other_modes)]
         _check_ends(bridges, ends, len(modes))
+        _check_positions(bridges, positions)
 
         taps = list(dict.fromkeys(tap for bridge in bridges for tap in bridge_taps(bridge)[1]))
-        for mode in modes if taps else []:
-            check_taps(mode, taps)
-        image = keras.Input(base.input_shape[1:], name="image")
+        if taps:
+            check_taps(modes[0], taps)
+        inputs = _inputs(modes[0])
+        first = keras.tree.flatten(inputs)[0]
         features, logits = [], []
         for k, mode in enumerate(modes):
-            outputs = extractor(mode, taps, logits=True, name=f"mode{k}")(image)
+            own = counterparts(modes[0], mode, taps)
+            outputs = extractor(mode, own, logits=True, name=f"mode{k}")(inputs)
             *tapped, output = outputs if isinstance(outputs, list) else [outputs]
             features.append(dict(zip(taps, tapped, strict=True)))
             logits.append(output)
+        at = [Position(r, name=f"position{k}")(first) for k, r in enumerate(positions)]
         for bridge, kind, pair in zip(bridges, types, ends, strict=True):
             reads = [features[i][tap] for i in pair[:kind] for tap in bridge_taps(bridge)[1]]
-            logits.append(bridge(reads if len(reads) > 1 else reads[0]))
-        super().__init__(inputs=image, outputs=_statistics(logits), name=name)
+            logits += answers_at(bridge, reads, at)
+        super().__init__(inputs=inputs, outputs=_statistics(logits), name=name)
         self.base, self.bridges, self.other_modes = modes[0], bridges, modes[1:]
         self.ends = [tuple(pair) for pair in ends]
+        self.positions = positions
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -65,6 +77,7 @@ class BridgeEnsemble(keras.Model):
             "bridges": [serialize(bridge) for bridge in self.bridges],
             "other_modes": [serialize(mode) for mode in self.other_modes],
             "ends": [list(pair) for pair in self.ends],
+            "positions": self.positions,
             "name": self.name,
         }
 
@@ -75,6 +88,24 @@ class BridgeEnsemble(keras.Model):
         for key in ("bridges", "other_modes"):
             config[key] = [load(item, custom_objects) for item in config[key]]
         return cls(load(config.pop("base"), custom_objects), **config)
+
+
+def _inputs(base):
+    """New inputs like those of the base; of images one called `image`."""
+    if keras.utils.is_keras_tensor(base.input) and len(base.input.shape) == 4:
+        return keras.Input(base.input.shape[1:], dtype=base.input.dtype, name="image")
+    return keras.tree.map_structure(
+        lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), base.input
+    )
+
+
+def _check_positions(bridges, positions: list[float]) -> None:
+    if any(is_conditioned(bridge) for bridge in bridges) and not positions:
+        raise ValueError(
+            "conditioned bridges need positions, as in positions=[0.5]. Received: positions=[]"
+        )
+    if not all(0 <= r <= 1 for r in positions):
+        raise ValueError(f"positions must lie in [0, 1]. Received: positions={positions}")
 
 
 def _check_ends(bridges, ends, num_modes: int) -> None:

@@ -13,13 +13,34 @@ def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
     return [taps] if isinstance(taps, str) else list(taps)
 
 
+def as_functional(model) -> keras.Model:
+    """`model` as a graph of layers that can be tapped: itself, or the chain of a Sequential.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(model, keras.Sequential) and model.built:
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    if not is_functional(model):
+        raise InputError(
+            f"--taps: {model.name} is a {type(model).__name__}; a bridge needs a Functional or a "
+            "built Sequential model, whose layers can be tapped"
+        )
+    return model
+
+
 def is_functional(model) -> bool:
     """Whether the model is a graph of layers that can be tapped."""
     return isinstance(model, keras.Model) and hasattr(model, "operations")
 
 
+def operation(model, name: str):
+    """The layer or `keras.ops` operation of that name in a Functional model."""
+    return next(item for item in model.operations if item.name == name)
+
+
 def predecessors(model) -> dict[str, list[str]]:
-    """For each layer of a Functional model, in the model's order, the layers that feed it."""
+    """For each operation of a Functional model, in the model's order, those that feed it."""
     return {
         layer["name"]: _histories(layer["inbound_nodes"]) for layer in model.get_config()["layers"]
     }
@@ -38,53 +59,101 @@ def _histories(value) -> list[str]:
 def check_taps(base, taps: list[str]) -> None:
     """Checks that every tap is a layer whose output a bridge can start from.
 
+    Args:
+        base: a Functional model.
+        taps: names of its layers or operations.
+
     Raises:
-        InputError: no taps, an unknown layer (the nearest names are given), the input or output
-            layer, or a tap that a skip connection goes around (the nearest cuts are given).
+        InputError: no taps, an unknown layer (the nearest names are given), one without a single
+            output tensor, or a last tap where the base can't be cut (the nearest cuts are given):
+            the input or output layer, one that a skip connection goes around, or one with no
+            weights behind it.
     """
-    if not is_functional(base):
-        raise InputError(
-            f"taps need a Functional model, whose layers can be tapped. Received: base={base.name}"
-        )
-    graph = predecessors(base)
-    names = list(graph)
+    names = list(predecessors(base))
     if not taps:
         raise InputError("--taps: name at least one layer of the base")
     if len(set(taps)) < len(taps):
         raise InputError(f"--taps={','.join(taps)}: name each layer once")
     for tap in taps:
-        if tap not in graph:
+        if tap not in names:
             nearest = difflib.get_close_matches(tap, names, n=3, cutoff=0.0)
             raise InputError(f"--taps: no layer '{tap}' in {base.name}; nearest: {_join(nearest)}")
+        if not _has_one_output(operation(base, tap)):
+            raise InputError(
+                f"--taps: layer '{tap}' of {base.name} is called more than once or has several "
+                "outputs; name a layer with one output"
+            )
     last = max(taps, key=names.index)
-    cuts = [name for name in names if is_cut(base, graph, name)]
-    if last not in cuts:
+    if last not in (possible := cuts(base)):
         here = names.index(last)
-        nearest = sorted(cuts, key=lambda name: abs(names.index(name) - here))[:3]
+        nearest = sorted(possible, key=lambda name: abs(names.index(name) - here))[:3]
         raise InputError(
-            f"--taps: {base.name} can't be cut at '{last}', since it is the input or the output "
-            f"or a connection goes around it; nearest cuts: {_join(nearest)}"
+            f"--taps: {base.name} can't be cut at '{last}', since {_obstacle(base, last)}; "
+            f"nearest cuts: {_join(nearest) or 'none'}"
         )
 
 
-def is_cut(model, graph: dict[str, list[str]], name: str) -> bool:
-    """Whether every path from the inputs to the output passes through layer `name`.
+def _obstacle(base, name: str) -> str:
+    """Why a model can't be cut at an operation."""
+    if not predecessors(base)[name]:
+        return "it is an input"
+    if name == base.output_names[0]:
+        return "it is the output"
+    if not _behind(base, predecessors(base), name):
+        return "a connection goes around it"
+    return "no weights lie behind it"
 
-    Inputs and the output layer itself are no cuts: nothing lies before or behind them.
+
+def cuts(model) -> list[str]:
+    """Where a Functional model can be cut: the operations that every path passes through.
+
+    Inputs are no cuts, nor is what has no weights behind it. In the model's order.
     """
-    sources = {layer for layer, feeds in graph.items() if not feeds}
-    output = model.output_names[0]
-    if name in sources or name == output:
+    graph = predecessors(model)
+    operations = {item.name: item for item in model.operations}
+    return [
+        name
+        for name, item in operations.items()
+        if _has_one_output(item)
+        and any(getattr(operations[layer], "weights", ()) for layer in _behind(model, graph, name))
+    ]
+
+
+def counterparts(base, other, taps: list[str]) -> list[str]:
+    """The names that `taps` of `base` have in another model of its architecture.
+
+    Keras numbers what has no name of its own as it is made, so names may differ.
+
+    Raises:
+        InputError: the layers differ.
+    """
+    ours = [(type(item), item.name) for item in base.operations]
+    theirs = [(type(item), item.name) for item in other.operations]
+    if [kind for kind, _ in ours] != [kind for kind, _ in theirs]:
+        raise InputError(f"the modes {base.name} and {other.name} must be of one architecture")
+    names = {a: b for (_, a), (_, b) in zip(ours, theirs, strict=True)}
+    return [names[tap] for tap in taps]
+
+
+def _has_one_output(item) -> bool:
+    try:
+        return not isinstance(item.output, list | tuple | dict)
+    except (AttributeError, ValueError):  # Keras: it was called more than once
         return False
-    pending, seen = [output], set()
+
+
+def _behind(model, graph: dict[str, list[str]], name: str) -> set[str]:
+    """The operations between `name` and the output; none if a path leads around `name`."""
+    pending, seen = list(model.output_names[:1]), set()
     while pending:
         layer = pending.pop()
-        if layer in sources:
-            return False
-        if layer != name and layer not in seen:
-            seen.add(layer)
-            pending.extend(graph[layer])
-    return True
+        if not graph[layer]:
+            return set()
+        if layer == name or layer in seen:
+            continue
+        seen.add(layer)
+        pending.extend(graph[layer])
+    return seen
 
 
 def _join(names: list[str]) -> str:
@@ -92,14 +161,14 @@ def _join(names: list[str]) -> str:
 
 
 def extractor(base, taps: list[str], logits: bool, name: str = "extractor") -> keras.Model:
-    """A model from the images to the outputs of the taps and, if wanted, to the logits.
+    """A model from the inputs to the outputs of the taps and, if wanted, to the logits.
 
     The layers are the base's own, not copies: what is in both is computed once.
 
     Returns:
         A Functional model with a list of outputs, in the order of `taps`, the logits last.
     """
-    outputs = [base.get_layer(tap).output for tap in taps]
+    outputs = [operation(base, tap).output for tap in taps]
     return keras.Model(base.input, [*outputs, base.output] if logits else outputs, name=name)
 
 
@@ -115,8 +184,14 @@ def ends_in_softmax(model) -> bool:
 
 
 def logits_copy(model) -> keras.Model:
-    """A copy of a Functional classifier that ends in logits, whether `model` does or not."""
-    if not is_functional(model) or not ends_in_softmax(model):
+    """A copy of a classifier that ends in logits, whether `model` does or not.
+
+    A Sequential model becomes a Functional one, a subclassed model is copied as it is.
+    """
+    if not isinstance(model, keras.Sequential) and not is_functional(model):
+        return clone(model)
+    model = as_functional(model)
+    if not ends_in_softmax(model):
         return clone(model)
     config = to_config(model)
     last = config

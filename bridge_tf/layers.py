@@ -1,5 +1,7 @@
 """Small helpers over Keras layers that several rooms share."""
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -29,25 +31,58 @@ def copy_values(sources, targets) -> None:
 
 
 def to_config(layer) -> dict:
-    """The architecture of `layer` as plain data, without its optimizer and losses."""
-    config = keras.saving.serialize_keras_object(layer)
+    """The architecture of `layer` as plain data, without its optimizer and losses.
+
+    The moments of adapted `Normalization` layers are in it as constants.
+    """
+    with _moments_in_config(_adapted(layer)):
+        config = keras.saving.serialize_keras_object(layer)
     config.pop("compile_config", None)
     return config
 
 
+def _adapted(layer) -> list[keras.layers.Normalization]:
+    return [
+        inner
+        for inner in inner_layers(layer)
+        if isinstance(inner, keras.layers.Normalization) and inner.weights
+    ]
+
+
+@contextlib.contextmanager
+def _moments_in_config(layers: list[keras.layers.Normalization]):
+    """While it lasts, the layers' configurations hold their moments.
+
+    Keras computes with moments that it takes from these layers' variables only in `adapt` and in
+    loading, so that copies which merely assign variables would compute with others.
+    """
+    for layer in layers:
+        layer.input_mean = ops.convert_to_numpy(layer.adapt_mean)
+        layer.input_variance = ops.convert_to_numpy(layer.adapt_variance)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.input_mean = layer.input_variance = None
+
+
 def from_plain_config(config: dict, original):
     """Builds the layer of `config`, as `to_config` of `original` gives it or changed since."""
-    # Classes of the user's own need no registration for a copy within one process.
-    custom_objects = {type(inner).__name__: type(inner) for inner in inner_layers(original)}
+    # Classes of the user's own need no registration for a copy within one process. Keras knows its
+    # own by module and name; by name alone the operation Add would become the layer Add.
+    classes = {type(inner) for inner in inner_layers(original)}
+    custom_objects = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
     return keras.saving.deserialize_keras_object(
         config, custom_objects=custom_objects, safe_mode=False
     )
 
 
 def with_weights_of(original, copy):
-    """`copy`, once it has the values of the original's weights."""
+    """`copy`, built from the original's `to_config`, once it has the original's weights."""
+    constant = {id(weight) for layer in _adapted(original) for weight in layer.weights}
     for kind in ("trainable_variables", "non_trainable_variables"):
-        copy_values(getattr(original, kind), getattr(copy, kind))
+        sources = [v for v in getattr(original, kind) if id(v) not in constant]
+        copy_values(sources, getattr(copy, kind))
     return copy
 
 
@@ -63,3 +98,17 @@ def inner_layers(layer) -> list:
     """`layer` and all the layers inside it, at any depth."""
     # Keras has no public walk over layers held by other layers than models.
     return layer._flatten_layers(include_self=True, recursive=True)
+
+
+@contextlib.contextmanager
+def unrolled(layer):
+    """While it lasts, recurrent layers inside run as a chain of steps, not as a loop."""
+    recurrent = [inner for inner in inner_layers(layer) if isinstance(inner, keras.layers.RNN)]
+    before = [inner.unroll for inner in recurrent]
+    for inner in recurrent:
+        inner.unroll = True
+    try:
+        yield
+    finally:
+        for inner, unroll in zip(recurrent, before, strict=True):
+            inner.unroll = unroll

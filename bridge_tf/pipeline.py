@@ -8,20 +8,27 @@ trained, so that stages may run alone, in any process.
 import functools
 import json
 import pathlib
+import shutil
 
 import keras
 
 from bridge_tf import data
+from bridge_tf.alignment import align
 from bridge_tf.bridge import build_bridge
 from bridge_tf.config import STAGES
 from bridge_tf.curve import Curve
+from bridge_tf.curve_checks import check_same_architecture
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError
 from bridge_tf.export.places import check_export
 from bridge_tf.files import replacing, sha256, write_json
+from bridge_tf.networks.keras_file import read_model
 from bridge_tf.progress import TrainingProgress, say
 from bridge_tf.run import Run
 from bridge_tf.training import fit_bridge, fit_curve, fit_mode
+
+# Enough to correlate activations by.
+_ALIGNMENT_IMAGES = 1000
 
 
 class Pipeline(Run):
@@ -42,17 +49,49 @@ class Pipeline(Run):
         self.files.check(self.config)
         if "export" in stages:
             check_export(self.config.export_dir, self.config.export_name)
+        if self.config.modes:
+            self.take_modes()
         for stage in [stage for stage in STAGES if stage in stages]:
             getattr(self, stage)()
+
+    def take_modes(self) -> None:
+        """Copies the modes of --modes to the work directory, once all are known to fit.
+
+        Raises:
+            InputError: a file can't be read, isn't for the run's images and classes, or holds
+                another architecture than the first.
+        """
+        sources = {self.files.mode(k): path for k, path in enumerate(self.config.modes)}
+        if all(target.exists() for target in sources):
+            return
+        first = None
+        for path in map(pathlib.Path, sources.values()):
+            mode = read_model(path, "modes")
+            self.check_mode(mode, f"--modes: {path}", "name networks for these data")
+            first = first or mode
+            try:
+                check_same_architecture(first, mode)
+            except ValueError as error:
+                raise InputError(f"--modes: {path}: {error}") from error
+        self._check_bridge(first)
+        self.files.claim(self.config)
+        for target, path in sources.items():
+            if not target.exists():
+                with replacing(target) as partial:
+                    shutil.copyfile(path, partial)
+
+    def _check_bridge(self, base) -> None:
+        """Finds what can be wrong with data, network or taps, before anything is written."""
+        taps, width = self.bridge_settings(base)
+        build_bridge(base, taps, width, bridge_type=self.config.bridge_type)
+        data.steps_per_epoch(self.data.train, self.config.batch_size)
 
     def modes(self) -> None:
         targets = [self.files.mode(k) for k in range(self.config.num_modes)]
         missing = [k for k, target in enumerate(targets) if not target.exists()]
         if not missing:
             return
-        # What can be wrong with data, network or taps is found before anything is written.
-        build_bridge(self.build(), self.config.taps, bridge_type=self.config.bridge_type)
-        data.steps_per_epoch(self.data.train, self.config.batch_size)
+        self._check_bridge(self.build())
         for k in missing:
             seed = self._start(f"mode-{k}")
             model = self.build()
@@ -82,11 +121,14 @@ class Pipeline(Run):
             )
 
     def _new_curve(self, pair: tuple[int, int], seed: int) -> Curve:
-        ends = [self.load_mode(k) for k in pair]
+        start, end = (self.load_mode(k) for k in pair)
         config = self.config
         try:
+            if config.align != "none":
+                images = self.data.limited(_ALIGNMENT_IMAGES).train.images
+                end = align(start, end, config.align, images.astype("float32"), seed=seed)
             return Curve.between(
-                *ends, degree=config.curve_degree, kind=config.curve_kind, seed=seed
+                start, end, degree=config.curve_degree, kind=config.curve_kind, seed=seed
             )
         except ValueError as error:
             files = " and ".join(str(self.files.mode(k)) for k in pair)
@@ -102,14 +144,22 @@ class Pipeline(Run):
             self.files.need([self.files.curve(pair)], "bridges", "curves")
             seed = self._start(f"bridge-{pair[0]}-{pair[1]}")
             start, end = (self.load_mode(k) for k in pair)
+            taps, width = self.bridge_settings()
+            curve = self.load_curve(pair)
+            member = self.member(curve, config.r)
             bridge = build_bridge(
-                start, config.taps, config.bridge_width, bridge_type=config.bridge_type
+                start,
+                taps,
+                width,
+                bridge_type=config.bridge_type,
+                conditioned=config.conditioned,
+                warm_start=member if config.warm_start and width == 1 else None,
             )
             fit = functools.partial(
                 fit_bridge,
                 bridge,
                 start,
-                self.member(self.load_curve(pair), config.r),
+                self.path(curve) if config.conditioned else member,
                 end=end if config.bridge_type == 2 else None,
                 repulsion=config.repulsion,
             )

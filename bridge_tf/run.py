@@ -3,18 +3,23 @@
 The stages of `bridge_tf.pipeline` and the comparison read everything from here.
 """
 
+import dataclasses
 import functools
+import json
 import pathlib
 import zlib
 
 import keras
 
 from bridge_tf import data
-from bridge_tf.config import Config
+from bridge_tf.config import AUTO, Config
 from bridge_tf.curve import Curve
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError, reason
-from bridge_tf.networks import build_network
+from bridge_tf.files import write_json
+from bridge_tf.networks import build_network, network_options
+from bridge_tf.progress import say
+from bridge_tf.tap_choice import WIDTHS, choose_bridge
 from bridge_tf.training import Recipe
 from bridge_tf.workdir import WorkDir
 
@@ -48,16 +53,45 @@ class Run:
 
     def build(self) -> keras.Model:
         """The network of the run with fresh weights."""
+        name = self.config.model
+        options = {option: getattr(self.config, option) for option in network_options(name)}
+        return build_network(name, self.data.image_shape, self.data.num_classes, **options)
+
+    @property
+    def positions(self) -> tuple[float, ...]:
+        """The positions on a curve at which its bridge answers."""
+        return self.config.positions or (self.config.r,)
+
+    def bridge_settings(self, base=None) -> tuple[list[str], float]:
+        """The taps and the width of the run's bridges.
+
+        Args:
+            base: a network of the run's architecture; default: mode 0. With --taps=auto, they
+                are chosen for it unless an earlier choice is on file.
+
+        Raises:
+            InputError: no bridge keeps to --bridge_budget.
+        """
         config = self.config
-        return build_network(
-            config.model,
-            self.data.image_shape,
-            self.data.num_classes,
-            width=config.width,
-            norm=config.norm,
-            pixel_mean=config.pixel_mean,
-            pixel_std=config.pixel_std,
+        if config.taps != (AUTO,):
+            return list(config.taps), config.bridge_width
+        if self.files.choice.exists():
+            choice = json.loads(self.files.choice.read_text(encoding="utf-8"))
+            return [choice["tap"]], choice["width"]
+        choice = choose_bridge(
+            base or self.load_mode(0),
+            config.bridge_budget,
+            widths=(config.bridge_width,) if config.bridge_width else WIDTHS,
+            bridge_type=config.bridge_type,
+            conditioned=config.conditioned,
         )
+        say(
+            f"bridges: --taps=auto chose '{choice.tap}' at width {choice.width:g}, "
+            f"{choice.relative_flops:.3f} of the base's FLOPs: {choice.why}"
+        )
+        if base is None:
+            write_json(self.files.choice, dataclasses.asdict(choice))
+        return [choice.tap], choice.width
 
     def seed(self, task: str) -> int:
         """The seed of one training of the run."""
@@ -100,13 +134,22 @@ class Run:
         """
         path = self.files.mode(index)
         mode = self.load(path, keras.Model)
-        shapes = [(None, *self.data.image_shape), (None, self.data.num_classes)]
-        if [mode.input_shape, mode.output_shape] != shapes:
-            raise InputError(
-                f"{path} maps {mode.input_shape} to {mode.output_shape}, but the run's images and "
-                f"classes need {shapes[0]} to {shapes[1]}; remove it and run bin/train again"
-            )
+        self.check_mode(mode, path, "remove it and run bin/train again")
         return mode
+
+    def check_mode(self, mode, path, remedy: str) -> None:
+        """Checks that a network is for the run's images and classes.
+
+        Raises:
+            InputError: it isn't; the message names `path` and ends in `remedy`.
+        """
+        wanted = [(None, *self.data.image_shape), (None, self.data.num_classes)]
+        found = [getattr(mode, "input_shape", None), getattr(mode, "output_shape", None)]
+        if not all(_fits(*pair) for pair in zip(found, wanted, strict=True)):
+            raise InputError(
+                f"{path} maps {found[0]} to {found[1]}, but the run's images and classes need "
+                f"{wanted[0]} to {wanted[1]}; {remedy}"
+            )
 
     def load_curve(self, pair: tuple[int, int]) -> Curve:
         """The curve between two modes; errors as in `load`."""
@@ -120,7 +163,7 @@ class Run:
                 it again.
         """
         try:
-            model = keras.models.load_model(path)
+            model = keras.models.load_model(path, compile=False)
         except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
             raise InputError(
                 f"{path} can't be read ({reason(error)}); remove it and run bin/train again"
@@ -134,18 +177,33 @@ class Run:
 
     def member(self, curve, r: float) -> keras.Model:
         """A curve's member at r, its batch-norm statistics re-estimated."""
+        return curve.model_at(r, self._statistics_images())
+
+    def path(self, curve):
+        """A curve's members at all r, for conditioned bridges."""
+        return curve.path(self._statistics_images())
+
+    def _statistics_images(self):
         batches = self.training_batches(1, self.seed("statistics"))
-        return curve.model_at(
-            r, batches.map(lambda images, labels: images).take(_REESTIMATION_BATCHES)
-        )
+        return batches.map(lambda images, labels: images).take(_REESTIMATION_BATCHES)
 
     def build_ensemble(self, num_bridges: int) -> BridgeEnsemble:
         """The base with the first `num_bridges` bridges and the modes that they read."""
         pairs = self.config.curves()[:num_bridges]
         bridges = [self.load(self.files.bridge(pair), keras.Model) for pair in pairs]
         base = self.load_mode(0)
+        positions = self.positions if self.config.conditioned else ()
         if self.config.bridge_type == 1:
-            return BridgeEnsemble(base, bridges)
+            return BridgeEnsemble(base, bridges, positions=positions)
         others = range(1, max(j for _, j in pairs) + 1)
         modes = [self.load_mode(k) for k in others]
-        return BridgeEnsemble(base, bridges, modes, ends=pairs)
+        return BridgeEnsemble(base, bridges, modes, ends=pairs, positions=positions)
+
+
+def _fits(shape, wanted: tuple) -> bool:
+    """Whether a shape, in which None takes any size, is the wanted one."""
+    return (
+        isinstance(shape, tuple)
+        and len(shape) == len(wanted)
+        and all(a in (None, b) for a, b in zip(shape, wanted, strict=True))
+    )

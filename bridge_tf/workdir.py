@@ -35,6 +35,11 @@ class WorkDir:
     def bridge(self, pair: tuple[int, int]) -> pathlib.Path:
         return self.path / "bridges" / f"{pair[0]}-{pair[1]}.keras"
 
+    @property
+    def choice(self) -> pathlib.Path:
+        """Where a run with --taps=auto keeps what was chosen."""
+        return self.path / "bridges" / "choice.json"
+
     def logs(self, target: pathlib.Path) -> pathlib.Path:
         """TensorBoard's folder for the training whose result is `target`."""
         return self.path / "logs" / target.relative_to(self.path).with_suffix("")

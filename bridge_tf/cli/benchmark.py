@@ -10,22 +10,38 @@ from bridge_tf.config import Config
 from bridge_tf.errors import InputError
 
 USAGE = """
-Times training steps on CIFAR-sized images and prints one JSON object a measurement.
+Times training steps on random images and prints one JSON object a measurement.
 
     bin/benchmark --measure=curve_step,bridge_step,pipeline [--model=resnet8 --norm=frn]
+    bin/benchmark --measure=curve_step,curve_memory --model=MobileNetV2 --image_size=96
+
+Images are 32×32 unless --image_size says otherwise.
 
 Each ratio is measured within this process, the two sides in turn, of the fastest round of each;
 median, lowest and highest of the ratios round by round tell how noisy the machine is.
 """
 
-MEASURES = ("curve_step", "bridge_step", "pipeline")
+MEASURES = ("curve_step", "curve_memory", "bridge_step", "pipeline")
 KNOWN = ", ".join(MEASURES)
-SETTINGS = ("model", "norm", "width", "batch_size", "jit_compile")
+DEFAULT = ("curve_step", "bridge_step", "pipeline")
+SETTINGS = (
+    "model",
+    "norm",
+    "width",
+    "input_size",
+    "preprocessing",
+    "image_size",
+    "taps",
+    "bridge_width",
+    "bridge_budget",
+    "batch_size",
+    "jit_compile",
+)
 
 
 def main() -> None:
     module = sys.argv[0]
-    flags.DEFINE_list("measure", list(MEASURES), "What to time.", module_name=module)
+    flags.DEFINE_list("measure", list(DEFAULT), f"What to measure: {KNOWN}.", module_name=module)
     flags.DEFINE_integer(
         "steps",
         30,

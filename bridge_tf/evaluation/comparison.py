@@ -70,7 +70,8 @@ def compare(run) -> dict:
             {"curve": list(pair), "points": predictions.points[pair]} for pair in predictions.pairs
         ],
         "bridges": [
-            _bridge_row(run.config, predictions, pair, flops, params) for pair in predictions.pairs
+            _bridge_row(run, predictions, pair, r, flops, params)
+            for pair, r in predictions.places(predictions.pairs)
         ],
     }
 
@@ -92,13 +93,14 @@ def _warnings(predictions: "_Predictions") -> list[str]:
 class _Predictions:
     """Log-probabilities on test and validation split of all that a run trained.
 
-    Members are named ("mode", k), ("member", pair) for the curve member at the run's r, and
-    ("bridge", pair).
+    Members are named ("mode", k), ("member", pair, r) for a curve's members at the positions of
+    the run's bridges, and ("bridge", pair, r).
     """
 
     def __init__(self, run):
         self.splits: list[data.Split] = [run.data.test, run.data.validation]
         self.pairs = run.config.curves()
+        self.positions = run.positions
         self.log_probs: dict[tuple, list[np.ndarray]] = {}
         # All files are read first, so that a damaged one is found at once.
         self.models = [run.load_mode(k) for k in range(run.config.num_modes)]
@@ -116,23 +118,28 @@ class _Predictions:
 
     def _predict_bridges(self) -> None:
         predicted = self._predict(self.ensemble)
-        for k, pair in enumerate(reversed(self.pairs)):
-            self.log_probs["bridge", pair] = [members[-1 - k] for members in predicted]
+        for k, (pair, r) in enumerate(reversed(self.places(self.pairs))):
+            self.log_probs["bridge", pair, r] = [members[-1 - k] for members in predicted]
+
+    def places(self, pairs) -> list[tuple]:
+        """(pair, r) of each bridge member of these curves, in the ensemble's order."""
+        return [(pair, r) for pair in pairs for r in self.positions]
 
     def _predict(self, model) -> list[np.ndarray]:
         predict = log_prob_predictor(model)
         return [predict(split.images) for split in self.splits]
 
     def _walk(self, run, pair, curve) -> None:
-        """Predicts the member at the run's r; measures points along the curve."""
+        """Predicts the members that bridges follow; measures points along the curve."""
         config: Config = run.config
-        self.log_probs["member", pair] = self._predict(run.member(curve, config.r))
+        for r in self.positions:
+            self.log_probs["member", pair, r] = self._predict(run.member(curve, r))
         points, test = [], self.splits[0]
         for r in np.linspace(0, 1, config.curve_points):
             if r in (0, 1):
                 log_probs = self.log_probs["mode", pair[int(r)]][0]
-            elif r == config.r:
-                log_probs = self.log_probs["member", pair][0]
+            elif r in self.positions:
+                log_probs = self.log_probs["member", pair, float(r)][0]
             else:
                 log_probs = log_prob_predictor(run.member(curve, float(r)))(test.images)
             points.append(
@@ -169,27 +176,28 @@ def _rows(run, predictions: _Predictions) -> Iterator[tuple]:
     executed = [max(j for _, j in pairs[:k]) + 1 if type_2 else 1 for k in range(1, len(pairs) + 1)]
     for k, num_modes in enumerate(executed, start=1):
         members = [("mode", i) for i in range(num_modes)]
-        members += [("member", pair) for pair in pairs[:k]]
+        members += [("member", *place) for place in predictions.places(pairs[:k])]
         # A curve member costs what a mode costs: any network of its architecture stands for it.
         graph = BridgeEnsemble(modes[0], [], [modes[0]] * (len(members) - 1))
         yield "curve", f"curve_{k}", graph, members
     for k, num_modes in enumerate(executed, start=1):
         members = [("mode", i) for i in range(num_modes)]
-        members += [("bridge", pair) for pair in pairs[:k]]
+        members += [("bridge", *place) for place in predictions.places(pairs[:k])]
         yield "bridge", f"bridge_{k}", run.build_ensemble(k), members
 
 
-def _bridge_row(config, predictions, pair, flops, params) -> dict:
+def _bridge_row(run, predictions, pair, r, flops, params) -> dict:
     index = predictions.pairs.index(pair)
     bridge = predictions.ensemble.bridges[index]
-    member, answer = (predictions.log_probs[kind, pair][0] for kind in ("member", "bridge"))
+    member, answer = (predictions.log_probs[kind, pair, r][0] for kind in ("member", "bridge"))
     base = predictions.log_probs["mode", 0][0]
+    taps, width = run.bridge_settings()
     return {
         "curve": list(pair),
-        "r": config.r,
-        "type": config.bridge_type,
-        "taps": list(config.taps),
-        "width": config.bridge_width,
+        "r": r,
+        "type": run.config.bridge_type,
+        "taps": taps,
+        "width": width,
         "relative_flops": count_flops(bridge) / flops,
         "relative_params": count_params(bridge) / params,
         "kl": metrics.kl_divergence(member, answer),

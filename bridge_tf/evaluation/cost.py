@@ -59,9 +59,24 @@ def count_flops(model) -> int:
 
     unknown: set[str] = set()
     total = _graph_flops(keras.tree.flatten(_trace(model).structured_outputs), unknown)
+    _warn(unknown)
+    return total
+
+
+def count_flops_of_outputs(model) -> list[int]:
+    """For each output of a model, the FLOPs of all that it depends on; else as `count_flops`."""
+    import keras
+
+    unknown: set[str] = set()
+    outputs = keras.tree.flatten(_trace(model).structured_outputs)
+    totals = [_graph_flops([output], unknown) for output in outputs]
+    _warn(unknown)
+    return totals
+
+
+def _warn(unknown: set[str]) -> None:
     if unknown:
         logging.getLogger(__name__).warning("FLOPs not counted for %s", ", ".join(sorted(unknown)))
-    return total
 
 
 def count_params(model) -> int:
@@ -76,6 +91,8 @@ def _trace(model):
     import keras
     import tensorflow as tf
 
+    from bridge_tf.layers import unrolled
+
     specs = keras.tree.map_structure(
         lambda tensor: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype), model.input
     )
@@ -83,7 +100,9 @@ def _trace(model):
         raise ValueError(f"FLOPs need inputs of a known size. Received: model.input={model.input}")
     # Not frozen: freezing drops the static shapes behind calls that XLA compiles, which is how
     # Keras runs grouped convolutions on a CPU.
-    return tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(specs)
+    function = tf.function(lambda inputs: model(inputs, training=False))
+    with unrolled(model):  # the passes of a loop can't be counted
+        return function.get_concrete_function(specs)
 
 
 def _graph_flops(outputs, unknown: set[str]) -> int:

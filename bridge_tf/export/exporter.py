@@ -7,11 +7,12 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 
-from bridge_tf.errors import ParityError
+from bridge_tf.errors import InputError, ParityError
 from bridge_tf.export.places import check_export, publish
-from bridge_tf.export.predictor import load_predictor
+from bridge_tf.export.predictor import load_any
 
 TOLERANCE = 1e-4
 _PARITY_IMAGES = 256
@@ -46,16 +47,20 @@ def export(
     name keeps its version folder, and this one gets the next number.
 
     Args:
-        ensemble: a `BridgeEnsemble` that takes raw pixels.
+        ensemble: a `BridgeEnsemble` of one input: raw pixels, as a rule. Of another kind of input
+            the signatures have the name and type, and serving_uint8 is left out.
         export_dir: made if it isn't there.
         name: of the model.
-        images: N×H×W×C, raw pixels 0…255, real images for the comparison (256 of them count).
+        images: N×H×W×C, raw pixels 0…255, real images for the comparison (256 of them count), or
+            N inputs of the other kind.
         class_names: written as labels.txt, one a line, beside both artifacts.
 
     Raises:
-        InputError: the folder can't be written.
+        InputError: the folder can't be written, or the ensemble has several inputs.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
     """
+    if not keras.utils.is_keras_tensor(ensemble.input):
+        raise InputError(f"export: takes ensembles of one input, not {list(ensemble.input_names)}")
     export_dir = check_export(export_dir, name)
     export_dir.mkdir(parents=True, exist_ok=True)
     staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=export_dir))
@@ -85,17 +90,17 @@ def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
     from scipy.special import softmax
 
     images = np.asarray(images, "float32")
-    pixels = np.round(images)  # what serving_uint8 takes
     wanted = {
         "serving_default": (images, ensemble.predict(images, verbose=0)["probabilities"]),
         "base": (images, softmax(ensemble.base.predict(images, verbose=0), axis=1)),
     }
-    if path.is_dir():
+    if path.is_dir() and len(ensemble.input_shape) == 4:
+        pixels = np.round(images)  # what serving_uint8 takes
         probabilities = ensemble.predict(pixels, verbose=0)["probabilities"]
         wanted["serving_uint8"] = (pixels, probabilities)
     worst = 0.0
     for signature, (inputs, probabilities) in wanted.items():
-        found = load_predictor(path, signature)(inputs)["probabilities"]
+        found = load_any(path, signature)(inputs)["probabilities"]
         difference = float(np.max(np.abs(found - probabilities)))
         if not difference <= TOLERANCE:
             raise ParityError(

@@ -43,6 +43,15 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     Raises:
         InputError: no such file, or none of these kinds.
     """
+    predictor = load_any(path, signature)
+    shape = predictor.image_shape
+    if len(shape) != 3 or None in shape or min(shape) < 1:
+        raise InputError(f"--model: {path} takes no images of one size, but {shape}")
+    return predictor
+
+
+def load_any(path, signature: str = "serving_default") -> Predictor:
+    """As `load_predictor`, of models that take one input of any kind."""
     path = pathlib.Path(path)
     if not path.exists():
         raise InputError(f"--model: {path} doesn't exist; name {_WANTED}")
@@ -51,17 +60,13 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
         raise InputError(f"--model: {path} is of no known kind; name {_WANTED}")
     load = _saved_model if path.is_dir() else loaders[path.suffix]
     try:
-        predictor = load(_newest_version(path) if path.is_dir() else path, signature)
+        return load(_newest_version(path) if path.is_dir() else path, signature)
     except InputError:
         raise
     except Exception as error:  # damaged files raise all sorts
         raise InputError(
             f"--model: {path} can't be loaded ({reason(error)}); name {_WANTED}"
         ) from error
-    shape = predictor.image_shape
-    if len(shape) != 3 or None in shape or min(shape) < 1:
-        raise InputError(f"--model: {path} takes no images of one size, but {shape}")
-    return predictor
 
 
 def _newest_version(path: pathlib.Path) -> pathlib.Path:
@@ -80,12 +85,12 @@ def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
     if signature not in loaded.signatures:
         raise InputError(f"--model: {path} has no signature {signature}")
     function = loaded.signatures[signature]
-    spec = function.structured_input_signature[1]["image"]
+    ((name, spec),) = function.structured_input_signature[1].items()
 
     def run(images):
         # `loaded` is named here to keep its variables alive.
         assert loaded is not None
-        outputs = function(image=tf.cast(images, spec.dtype))
+        outputs = function(**{name: tf.cast(images, spec.dtype)})
         return {key: value.numpy() for key, value in outputs.items()}
 
     return Predictor(run, tuple(spec.shape[1:]), _labels(path / "assets.extra" / "labels.txt"))
@@ -100,8 +105,13 @@ def _tflite(path: pathlib.Path, signature: str) -> Predictor:
     if signature not in interpreter.get_signature_list():
         raise InputError(f"--model: {path} has no signature {signature}")
     runner = interpreter.get_signature_runner(signature)
-    shape = tuple(int(n) for n in runner.get_input_details()["image"]["shape_signature"][1:])
-    return Predictor(lambda images: runner(image=images), shape, _labels(_beside(path)))
+    ((name, details),) = runner.get_input_details().items()
+    shape = tuple(int(n) for n in details["shape_signature"][1:])
+    return Predictor(
+        lambda images: runner(**{name: images.astype(details["dtype"])}),
+        shape,
+        _labels(_beside(path)),
+    )
 
 
 def _keras(path: pathlib.Path, signature: str) -> Predictor:

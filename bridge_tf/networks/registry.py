@@ -1,18 +1,38 @@
 """Finding a network by its name."""
 
-import re
+import difflib
 
 import keras
 
 from bridge_tf.errors import InputError
+from bridge_tf.networks.applications import application_names, build_application
+from bridge_tf.networks.architecture import build_from_file
 from bridge_tf.networks.resnet import build_resnet
 
-_DEPTHS = tuple(range(8, 57, 6))
+_RESNETS = tuple(f"resnet{depth}" for depth in range(8, 57, 6))
+
+_OPTIONS = {
+    "resnet": ("width", "norm", "pixel_mean", "pixel_std"),
+    "application": ("width", "input_size", "preprocessing", "weights"),
+    "file": (),
+}
 
 
 def network_names() -> tuple[str, ...]:
-    """The names that `build_network` knows."""
-    return tuple(f"resnet{depth}" for depth in _DEPTHS)
+    """The names that `build_network` knows: `resnet<depth>` and those of `keras.applications`.
+
+    Besides these it takes the path of any .keras file.
+    """
+    return _RESNETS + application_names()
+
+
+def network_options(name: str) -> tuple[str, ...]:
+    """The options that `build_network` takes for the network `name`.
+
+    Raises:
+        InputError: there is no network of that name.
+    """
+    return _OPTIONS[_kind(name)]
 
 
 def build_network(
@@ -21,18 +41,42 @@ def build_network(
     """Builds the network called `name` with fresh weights.
 
     Args:
-        name: one of `network_names()`.
+        name: one of `network_names()`, or the path of a .keras file whose architecture is used.
+            Upper and lower case differ: `resnet50` is the network for small images, `ResNet50`
+            that of `keras.applications`.
         input_shape: (height, width, channels) of the images.
         num_classes: number of classes.
-        **options: passed on to the builder, for example `width`, `norm`.
+        **options: passed on to the builder; `network_options(name)` lists them.
 
     Returns:
-        A Functional model from raw pixels (N×H×W×C, 0…255) to logits (N×num_classes).
+        A model from raw pixels (N×H×W×C, 0…255) to logits (N×num_classes), Functional but for
+        .keras files that hold something else; those may also end in a softmax.
 
     Raises:
-        InputError: there is no network of that name.
+        InputError: there is no network of that name, or its builder refuses.
     """
-    match = re.fullmatch(r"resnet(\d+)", name)
-    if match is None or int(match[1]) not in _DEPTHS:
-        raise InputError(f"--model: no network '{name}'; known are {', '.join(network_names())}")
-    return build_resnet(int(match[1]), input_shape, num_classes, name=name, **options)
+    kind = _kind(name)
+    if kind == "file":
+        return build_from_file(name, input_shape, num_classes, **options)
+    if kind == "application":
+        return build_application(name, input_shape, num_classes, **options)
+    depth = int(name.removeprefix("resnet"))
+    return build_resnet(depth, input_shape, num_classes, name=name, **options)
+
+
+def _kind(name: str) -> str:
+    if name.endswith(".keras"):
+        return "file"
+    if name in application_names():
+        return "application"
+    if name in _RESNETS:
+        return "resnet"
+    nearest = sorted(network_names(), key=lambda known: -_likeness(known, name))[:3]
+    raise InputError(
+        f"--model: no network '{name}'; nearest: {', '.join(nearest)}; or give the path of a "
+        ".keras file"
+    )
+
+
+def _likeness(known: str, name: str) -> float:
+    return difflib.SequenceMatcher(None, known.lower(), name.lower()).ratio()

@@ -1,0 +1,69 @@
+"""What can be put on a curve, and between which two networks."""
+
+from bridge_tf.layers import inner_layers, is_float
+
+
+def check_weights(network) -> None:
+    """Checks that every weight of a network can be interpolated.
+
+    Raises:
+        ValueError: a layer is quantized or has a trainable weight that isn't floating point; the
+            message names it.
+    """
+    for layer in inner_layers(network):
+        if getattr(layer, "quantization_mode", None) is not None:
+            raise ValueError(
+                f"the layer {layer.path} is quantized ({layer.quantization_mode}); a curve needs "
+                "floating-point weights, so quantize what comes out of it. "
+                f"Received: network={network.name}"
+            )
+    for variable in network.trainable_variables:
+        if not is_float(variable):
+            raise ValueError(
+                f"the weight {variable.path} is trainable but of type {variable.dtype}; a curve "
+                f"needs floating-point weights. Received: network={network.name}"
+            )
+
+
+def check_same_architecture(start, end) -> None:
+    """Checks that two networks have the same layers in the same order, with weights alike.
+
+    Raises:
+        ValueError: they don't; the message names the first layer or weight that differs.
+    """
+    received = f"Received: start={start.name}, end={end.name}"
+    for kind in ("trainable_variables", "non_trainable_variables"):
+        ours, theirs = getattr(start, kind), getattr(end, kind)
+        for a, b in zip(ours, theirs, strict=False):
+            if tuple(a.shape) != tuple(b.shape) or a.dtype != b.dtype:
+                raise ValueError(
+                    f"start and end must share one architecture, but {a.path} is "
+                    f"{a.dtype}{tuple(a.shape)} in the one and {b.path} is "
+                    f"{b.dtype}{tuple(b.shape)} in the other. {received}"
+                )
+        if len(ours) != len(theirs):
+            longer = max(ours, theirs, key=len)
+            raise ValueError(
+                f"start and end must share one architecture, but they have {len(ours)} and "
+                f"{len(theirs)} {kind}; {longer[min(len(ours), len(theirs))].path} is in the one "
+                f"only. {received}"
+            )
+    layers = [inner_layers(network)[1:] for network in (start, end)]
+    for a, b in zip(*layers, strict=False):
+        if type(a) is not type(b) or _function(a) != _function(b):
+            raise ValueError(
+                f"start and end must share one architecture, but the layer {a.path} is "
+                f"{_function(a)} in the one and {b.path} is {_function(b)} in the other. {received}"
+            )
+    if len(layers[0]) != len(layers[1]):
+        raise ValueError(
+            f"start and end must share one architecture, but they have {len(layers[0])} and "
+            f"{len(layers[1])} layers. {received}"
+        )
+
+
+def _function(layer) -> str:
+    """The kind of a layer, with its activation where it has one."""
+    activation = getattr(layer, "activation", None)
+    name = getattr(activation, "__name__", "") if activation is not None else ""
+    return f"{type(layer).__name__} ({name})" if name else type(layer).__name__

@@ -1,0 +1,80 @@
+"""A trained curve as one fixed function of the input and of r."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from bridge_tf.batch_norm import batch_norms
+from bridge_tf.curve_shapes import coefficients
+from bridge_tf.graph import logits_copy
+from bridge_tf.layers import Untracked, clone
+
+
+class CurvePath(keras.Model):
+    """f(x; θ(r)) for any r, with batch-norm statistics that fit r; nothing of it is trained.
+
+    The statistics are re-estimated at evenly spread positions and interpolated between them;
+    other state goes in a straight line from one end to the other.
+
+    Args:
+        curve: a `Curve`; copied.
+        data: training inputs, as in `Curve.model_at`. Without batch normalization not used.
+        steps: number of batches of `data` a position, for endless data.
+        points: number of positions, ends included, at least 2.
+
+    Call arguments:
+        inputs: what the network takes.
+        r: scalar in [0, 1].
+
+    Returns (call): logits, N×classes.
+
+    Raises:
+        ValueError: `points` is below 2, or a curve with batch normalization comes without data.
+    """
+
+    def __init__(self, curve, data=None, steps: int | None = None, points: int = 9, **kwargs):
+        super().__init__(dtype=curve.dtype_policy, **kwargs)
+        if points < 2:
+            raise ValueError(f"points must be at least 2. Received: points={points}")
+        self.curve = clone(curve)
+        self.curve.trainable = False
+        network = logits_copy(curve.network)
+        self._network = Untracked(network)
+        moving = [
+            variable
+            for layer in batch_norms(network)
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        if moving and data is None:
+            raise ValueError("a curve with batch normalization needs data to re-estimate it on")
+        state = list(network.non_trainable_variables)
+        places = [k for k, v in enumerate(state) if any(v is m for m in moving)]
+        members = [
+            curve.model_at(r, data, steps).non_trainable_variables
+            for r in (np.linspace(0, 1, points) if moving else ())
+        ]
+        # One array a statistic, points×channels.
+        self.statistics = {
+            str(k): self.add_weight(
+                shape=(points, *state[k].shape),
+                dtype=state[k].dtype,
+                initializer=lambda shape, dtype, k=k: ops.stack(
+                    [ops.convert_to_tensor(member[k]) for member in members]
+                ),
+                trainable=False,
+                name=f"statistics_{k}",
+            )
+            for k in places
+        }
+        self.points = points
+        self.built = True
+
+    def call(self, inputs, r):
+        shares = ops.stack(coefficients("chain", self.points - 1, r))
+        state = self.curve.state_at(r)
+        for k, values in self.statistics.items():
+            state[int(k)] = ops.tensordot(ops.cast(shares, values.dtype), values, axes=1)
+        outputs, _ = self._network.value.stateless_call(
+            self.curve.weights_at(r), state, inputs, training=False
+        )
+        return outputs

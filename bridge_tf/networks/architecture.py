@@ -1,0 +1,106 @@
+"""Architectures from .keras files, to be trained from new seeds."""
+
+import contextlib
+
+import keras
+from keras import ops
+
+from bridge_tf.errors import InputError, reason
+from bridge_tf.layers import from_plain_config, inner_layers, to_config
+from bridge_tf.networks.keras_file import read_model
+
+
+def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    """Builds the network in a .keras file with fresh weights, as `fresh_copy` does.
+
+    Args:
+        path: a classifier from images, N×height×width×channels, to logits or probabilities. The
+            classes of its layers must be registered with Keras.
+        input_shape: (height, width, channels) of the images.
+        num_classes: number of classes.
+
+    Raises:
+        InputError: the file is missing, damaged or can't be loaded, or the model isn't for such
+            images and classes.
+    """
+    model = read_model(path, "model")
+    inputs, outputs = _shapes(model, (None, *input_shape), path)
+    if not _fits(inputs, (None, *input_shape)) or not _fits(outputs, (None, num_classes)):
+        raise InputError(
+            f"--model={path}: maps {inputs} to {outputs}, but the images and classes need "
+            f"{(None, *input_shape)} to {(None, num_classes)}"
+        )
+    return fresh_copy(model)
+
+
+def _shapes(model, images: tuple, path) -> tuple:
+    """The shapes of a model's input and output, for `images` where it doesn't fix them."""
+    with contextlib.suppress(AttributeError):  # Keras: it has no static shapes
+        return model.input_shape, model.output_shape
+    try:
+        if not model.built:
+            model.build_from_config({"input_shape": images})
+        outputs = model.compute_output_spec(keras.KerasTensor(images))
+    except Exception as error:  # raised by the user's own code
+        raise InputError(
+            f"--model={path}: can't be called on images of shape {images} ({reason(error)})"
+        ) from error
+    return images, keras.tree.map_structure(lambda tensor: tensor.shape, outputs)
+
+
+def _fits(shape, wanted: tuple) -> bool:
+    """Whether a model's shape is `wanted`; where it is None, all sizes will do."""
+    return (
+        isinstance(shape, tuple)
+        and len(shape) == len(wanted)
+        and all(size in (None, want) for size, want in zip(shape, wanted, strict=True))
+    )
+
+
+def fresh_copy(model: keras.Model) -> keras.Model:
+    """A model of the same architecture, its initial weights drawn by Keras's global seed.
+
+    Seeds in the configurations of initializers, which would make all modes alike, are dropped;
+    those that a class fixes in its code stay. What training doesn't change is kept: the weights
+    of frozen layers (`trainable=False`), and the moments of adapted `Normalization` layers, which
+    become constants. Moving averages of layers that aren't frozen start anew. Optimizer and
+    losses are left out.
+
+    Args:
+        model: a built model, its class and those of its layers with `get_config`.
+
+    Raises:
+        InputError: the class overrides `get_build_config`, so that the copy isn't built.
+    """
+    copy = from_plain_config(_fresh(to_config(model)), model)
+    if not copy.built:
+        raise InputError(
+            f"--model: {type(model).__name__} isn't built by its configuration; its class needs "
+            "get_build_config, which Keras provides unless it is overridden"
+        )
+    for original, layer in zip(inner_layers(model), inner_layers(copy), strict=True):
+        if not original.trainable and layer.weights:
+            store = {}
+            original.save_own_variables(store)
+            # Through NumPy, as in `bridge_tf.layers.copy_values`.
+            layer.load_own_variables({k: ops.convert_to_numpy(v) for k, v in store.items()})
+    return copy
+
+
+def _fresh(config, initializer: bool = False):
+    """A copy of a configuration without seeds of initializers and without compile state.
+
+    Args:
+        config: plain data, as Keras serializes layers.
+        initializer: whether it is inside the configuration of an initializer.
+    """
+    if isinstance(config, list | tuple):
+        return type(config)(_fresh(item, initializer) for item in config)
+    if not isinstance(config, dict):
+        return config
+    initializer = initializer or str(config.get("module")).startswith("keras.initializers")
+    return {
+        key: _fresh(value, initializer or key.endswith("initializer"))
+        for key, value in config.items()
+        if key != "compile_config" and not (initializer and key == "seed")
+    }

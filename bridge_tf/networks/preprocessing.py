@@ -1,0 +1,65 @@
+"""What pixels go through before a network of `keras.applications` sees them, as plain layers."""
+
+import sys
+
+import keras
+import numpy as np
+from keras import ops
+
+MODES = ("none", "tf", "torch", "caffe")
+"""The modes of `keras.applications.imagenet_utils.preprocess_input`, and none at all."""
+
+PREPROCESSING = ("auto", *MODES)
+"""The choices of `build_application`; "auto" is the mode of the application's own family."""
+
+# Published with ImageNet's models: of red, green, blue as fractions of 255, and of blue, green,
+# red in 0…255.
+_IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+def preprocess(images, mode: str):
+    """Applies a mode to raw RGB pixels.
+
+    Args:
+        images: symbolic tensor, N×H×W×3 in 0…255.
+        mode: one of `MODES`: "none" leaves the pixels as they are; "tf" maps them to -1…1;
+            "torch" gives them ImageNet's mean 0 and variance 1; "caffe" turns RGB into BGR and
+            subtracts ImageNet's mean.
+
+    Returns:
+        A symbolic tensor of the same shape. The scaling is the layer `pixels`.
+    """
+    if mode == "none":
+        return images
+    if mode == "tf":
+        scale, offset = 1 / 127.5, -1.0
+    elif mode == "torch":
+        scale = [1 / (255 * std) for std in IMAGENET_STD]
+        offset = [-mean / std for mean, std in zip(_IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    else:
+        images = ops.flip(images, axis=-1)
+        scale, offset = 1.0, [-mean for mean in _CAFFE_MEAN]
+    return keras.layers.Rescaling(scale, offset, name="pixels")(images)
+
+
+def own_mode(builder) -> str:
+    """The mode that the family of an application pre-processes its images with.
+
+    Args:
+        builder: a function of `keras.applications`, for example `keras.applications.VGG16`.
+
+    Raises:
+        ValueError: the family's pre-processing is none of `MODES`.
+    """
+    family = sys.modules[builder.__module__]
+    pixels = np.array([[[10.0, 100.0, 200.0]]])
+    # Each gets a copy, since Keras writes into the array.
+    expected = family.preprocess_input(pixels.copy())
+    for mode in MODES:
+        given = pixels
+        if mode != "none":
+            given = keras.applications.imagenet_utils.preprocess_input(pixels.copy(), mode=mode)
+        if np.allclose(given, expected):
+            return mode
+    raise ValueError(f"unknown pre-processing of {family.__name__}")

@@ -1,0 +1,107 @@
+"""Choosing where a bridge taps its base, and how wide it is, within a budget of FLOPs."""
+
+import bisect
+import dataclasses
+from collections.abc import Sequence
+
+from bridge_tf.bridge import build_bridge
+from bridge_tf.errors import InputError
+from bridge_tf.evaluation.cost import count_flops, count_flops_of_outputs
+from bridge_tf.graph import as_functional, cuts, extractor
+
+WIDTHS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
+# Between two cuts that cost less than this apart, as a normalization and its activation, the later
+# is the better one: what lies between needs no second copy in the bridge.
+_SAME = 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A bridge that fits a budget.
+
+    Attributes:
+        tap: the layer that feeds it.
+        width: factor of its channels.
+        relative_flops: its FLOPs over the base's.
+        why: how it was chosen, in one sentence.
+    """
+
+    tap: str
+    width: float
+    relative_flops: float
+    why: str
+
+
+def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **options) -> Choice:
+    """The tap and width of the bridge that `taps="auto"` builds.
+
+    For each width the earliest cut whose bridge keeps to the budget is found. Of these bridges
+    the widest is taken that uses at least half the budget: at equal cost a wide body from a
+    late tap follows its member better than a narrow one from an early tap
+    (docs/results/bridge_choices.md), but what costs next to nothing can't follow at all.
+
+    Args:
+        base: a Functional or Sequential classifier.
+        budget: FLOPs of the bridge over those of the base, > 0.
+        widths: to choose from.
+        **options: of `build_bridge`: bridge_type, conditioned.
+
+    Raises:
+        InputError: no bridge keeps to the budget; the message names the cheapest.
+    """
+    base = as_functional(base)
+    candidates = _Candidates(base, options)
+    found = []
+    for width in sorted(widths, reverse=True):
+        if choice := candidates.first_within(budget, width):
+            found.append(choice)
+            if choice.relative_flops >= budget / 2:
+                break
+    if not found:
+        tap, width = candidates.taps[-1], min(widths)
+        raise InputError(
+            f"--bridge_budget={budget:g}: the cheapest bridge of {base.name}, from '{tap}' at "
+            f"width {width:g}, costs {candidates.cost(tap, width):.3f} of the base's FLOPs"
+        )
+    choice = max(found, key=lambda c: c.relative_flops)
+    enough = choice.relative_flops >= budget / 2
+    why = "the widest that uses at least half" if enough else "none uses half"
+    tried = [f"{c.relative_flops:.3f} at width {c.width:g} from '{c.tap}'" for c in found]
+    return dataclasses.replace(
+        choice, why=f"{why} of the budget of {budget:g}; the first within it: {', '.join(tried)}"
+    )
+
+
+class _Candidates:
+    """The cuts of a base, and what bridges from them cost."""
+
+    def __init__(self, base, options: dict):
+        self.base, self.options = base, options
+        self._costs: dict[tuple[str, float], float] = {}
+        self.flops = count_flops(base)
+        names = cuts(base)
+        if not names:
+            raise InputError(f"--taps=auto: {base.name} can't be cut anywhere")
+        before = count_flops_of_outputs(extractor(base, names, logits=False))
+        # Of cuts that cost the same, the last one.
+        self.taps = [
+            name
+            for k, name in enumerate(names)
+            if k + 1 == len(names) or before[k + 1] - before[k] >= _SAME * self.flops
+        ]
+
+    def cost(self, tap: str, width: float) -> float:
+        """FLOPs of a bridge over the base's."""
+        if (tap, width) not in self._costs:
+            flops = count_flops(build_bridge(self.base, tap, width, **self.options))
+            self._costs[tap, width] = flops / self.flops
+        return self._costs[tap, width]
+
+    def first_within(self, budget: float, width: float) -> Choice | None:
+        """The bridge of this width from the earliest cut that keeps to the budget."""
+        # Bridges from later cuts cost less.
+        place = bisect.bisect_left(self.taps, True, key=lambda tap: self.cost(tap, width) <= budget)
+        if place == len(self.taps):
+            return None
+        tap = self.taps[place]
+        return Choice(tap, width, self.cost(tap, width), "")
