@@ -14,7 +14,7 @@ DATASET_KINDS = ("digits", "tfds:NAME[:VERSION]", "folder:PATH", "npz:PATH")
 AUGMENTATIONS = ("none", "crop", "crop_flip")
 NORMS = ("frn", "batch")
 CURVE_KINDS = ("bezier", "chain")
-
+PREPROCESSING = ("auto", "none", "tf", "torch", "caffe")
 ALIGNMENTS = ("none", "weights", "activations")
 AUTO = "auto"
 SMOKE_IMAGES = 256

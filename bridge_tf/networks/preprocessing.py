@@ -6,11 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-MODES = ("none", "tf", "torch", "caffe")
-"""The modes of `keras.applications.imagenet_utils.preprocess_input`, and none at all."""
+from bridge_tf.config import PREPROCESSING
 
-PREPROCESSING = ("auto", *MODES)
-"""The choices of `build_application`; "auto" is the mode of the application's own family."""
+MODES = PREPROCESSING[1:]
+"""The modes of `keras.applications.imagenet_utils.preprocess_input`, and none at all."""
 
 # Published with ImageNet's models: of red, green, blue as fractions of 255, and of blue, green,
 # red in 0…255.

@@ -20,6 +20,9 @@ def with_random_weights(model, seed: int, data=None):
         scale = 0.2 if value.ndim < 2 else value.std()
         value = value + generator.normal(0, scale, value.shape)
         variable.assign(np.abs(value) + 0.3 if "variance" in variable.path else value)
+    for layer in inner_layers(model):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
     norms = [x for x in inner_layers(model) if isinstance(x, keras.layers.BatchNormalization)]
     if data is not None and norms:
         momenta = [norm.momentum for norm in norms]
