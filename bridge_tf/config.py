@@ -104,6 +104,11 @@ class Config:
     conditioned: bool = _setting(
         False, "Train one bridge a curve for every r, which takes r as an input."
     )
+    shared_until: str = _setting(
+        "",
+        "With --conditioned, the layer behind the tap up to which a bridge is the same for all r; "
+        "default: none of it.",
+    )
     positions: list[float] = _setting(
         (), "With --conditioned, where each bridge answers; default: --r.", low=0, high=1
     )
@@ -145,11 +150,9 @@ class Config:
                 object.__setattr__(self, name, value)
         if len(self.modes) == 1:
             raise InputError(f"--modes={self.modes[0]}: name two or more .keras files")
-        if self.positions and not self.conditioned:
-            raise InputError(
-                f"--positions={_text(self.positions)}: only a bridge with --conditioned answers "
-                "at several"
-            )
+        for name in ("positions", "shared_until"):
+            if getattr(self, name) and not self.conditioned:
+                raise InputError(f"--{name}={_text(getattr(self, name))}: needs --conditioned")
         if len(set(self.positions)) < len(self.positions):
             raise InputError(f"--positions={_text(self.positions)}: name each position once")
         if self.modes:

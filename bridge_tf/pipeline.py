@@ -27,9 +27,6 @@ from bridge_tf.progress import TrainingProgress, say
 from bridge_tf.run import Run
 from bridge_tf.training import fit_bridge, fit_curve, fit_mode
 
-# Enough to correlate activations by.
-_ALIGNMENT_IMAGES = 1000
-
 
 class Pipeline(Run):
     """A run and its stages, each a method; `run` calls them in order."""
@@ -83,7 +80,14 @@ class Pipeline(Run):
     def _check_bridge(self, base) -> None:
         """Finds what can be wrong with data, network or taps, before anything is written."""
         taps, width = self.bridge_settings(base)
-        build_bridge(base, taps, width, bridge_type=self.config.bridge_type)
+        build_bridge(
+            base,
+            taps,
+            width,
+            bridge_type=self.config.bridge_type,
+            conditioned=self.config.conditioned,
+            shared_until=self.config.shared_until or None,
+        )
         data.steps_per_epoch(self.data.train, self.config.batch_size)
 
     def modes(self) -> None:
@@ -122,14 +126,10 @@ class Pipeline(Run):
 
     def _new_curve(self, pair: tuple[int, int], seed: int) -> Curve:
         start, end = (self.load_mode(k) for k in pair)
-        config = self.config
         try:
-            if config.align != "none":
-                images = self.data.limited(_ALIGNMENT_IMAGES).train.images
-                end = align(start, end, config.align, images.astype("float32"), seed=seed)
-            return Curve.between(
-                start, end, degree=config.curve_degree, kind=config.curve_kind, seed=seed
-            )
+            if self.config.align != "none":
+                end = align(start, end, self.config.align, self.alignment_images(), seed=seed)
+            return self.new_curve(start, end, seed)
         except ValueError as error:
             files = " and ".join(str(self.files.mode(k)) for k in pair)
             raise InputError(f"{files}: {error}") from error
@@ -153,6 +153,7 @@ class Pipeline(Run):
                 width,
                 bridge_type=config.bridge_type,
                 conditioned=config.conditioned,
+                shared_until=config.shared_until or None,
                 warm_start=member if config.warm_start and width == 1 else None,
             )
             fit = functools.partial(

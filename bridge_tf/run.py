@@ -25,6 +25,8 @@ from bridge_tf.workdir import WorkDir
 
 # Enough images to estimate means and variances of channels; more change the third digit.
 _REESTIMATION_BATCHES = 100
+# Enough to correlate activations by.
+_ALIGNMENT_IMAGES = 1000
 
 
 class Run:
@@ -174,6 +176,17 @@ class Run:
                 "bin/train again"
             )
         return model
+
+    def new_curve(self, start, end, seed: int) -> Curve:
+        """An untrained curve of the run's shape between two networks."""
+        config = self.config
+        return Curve.between(
+            start, end, degree=config.curve_degree, kind=config.curve_kind, seed=seed
+        )
+
+    def alignment_images(self):
+        """The training images by whose activations neurons are matched."""
+        return self.data.limited(_ALIGNMENT_IMAGES).train.images.astype("float32")
 
     def member(self, curve, r: float) -> keras.Model:
         """A curve's member at r, its batch-norm statistics re-estimated."""

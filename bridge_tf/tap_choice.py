@@ -72,6 +72,13 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
     )
 
 
+def candidates_within(base, budget: float, widths: Sequence[float] = WIDTHS) -> list[Choice]:
+    """For each width the bridge from the earliest cut that keeps to a budget, if there is one."""
+    candidates = _Candidates(as_functional(base), {})
+    found = [candidates.first_within(budget, width) for width in widths]
+    return [choice for choice in found if choice]
+
+
 class _Candidates:
     """The cuts of a base, and what bridges from them cost."""
 

@@ -49,16 +49,22 @@ def config_from_flags() -> Config:
     """
     values = {}
     for field in dataclasses.fields(Config):
-        value = flags.FLAGS[field.name].value
-        if field.type == list[float]:
-            try:
-                value = [float(item) for item in value]
-            except ValueError as error:
-                raise InputError(
-                    f"--{field.name}={','.join(value)}: must be numbers between commas"
-                ) from error
-        values[field.name] = value
+        is_numbers = field.type == list[float]
+        values[field.name] = numbers(field.name) if is_numbers else flags.FLAGS[field.name].value
     return Config(**values)
+
+
+def numbers(name: str) -> list[float]:
+    """The value of a flag that is a list of numbers.
+
+    Raises:
+        InputError: it isn't.
+    """
+    value = flags.FLAGS[name].value
+    try:
+        return [float(item) for item in value]
+    except ValueError as error:
+        raise InputError(f"--{name}={','.join(value)}: must be numbers between commas") from error
 
 
 def define_workdir_flags() -> None:

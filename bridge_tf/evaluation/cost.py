@@ -91,8 +91,10 @@ def _trace(model):
     import keras
     import tensorflow as tf
 
+    from bridge_tf.graph import as_functional
     from bridge_tf.layers import unrolled
 
+    model = as_functional(model)
     specs = keras.tree.map_structure(
         lambda tensor: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype), model.input
     )

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 import bridge_tf
 
@@ -16,6 +17,13 @@ APPLICATIONS = {
     "Xception": 71,
     "NASNetMobile": 32,
 }
+_QUICK = ("MobileNetV2", "MobileNetV3Small")
+
+
+def marked(others) -> list:
+    """All applications and the others, the slower ones marked so that `pytest -m zoo` runs them."""
+    slow = [name for name in APPLICATIONS if name not in _QUICK]
+    return [*_QUICK, *others, *(pytest.param(name, marks=pytest.mark.zoo) for name in slow)]
 
 
 def build(name: str):

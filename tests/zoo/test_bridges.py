@@ -7,6 +7,7 @@ from bridge_tf import BridgeEnsemble, Recipe, build_bridge, export, fit_bridge
 from bridge_tf.bridge_training import BridgeTraining
 from bridge_tf.evaluation.cost import count_flops
 from bridge_tf.tap_choice import choose_bridge
+from tests.alignment.models import with_random_weights
 from tests.zoo import models
 
 RECIPE = Recipe(epochs=4, learning_rate=0.02, warmup_epochs=0, jit_compile=False)
@@ -14,15 +15,18 @@ BUDGET = 0.15
 OTHERS = ("vision_transformer", "lstm", "sequential_mlp")
 
 
-@pytest.mark.parametrize("name", [*models.APPLICATIONS, *OTHERS])
+@pytest.mark.parametrize("name", models.marked(OTHERS))
 def test_auto_tap_training_and_export(name, tmp_path):
     base, member = models.build(name), models.build(name)
+    x = models.inputs(base)
+    for seed, network in enumerate((base, member)):
+        # At their initial weights deep networks say nothing about their input.
+        with_random_weights(network, seed, x)
     choice = choose_bridge(base, BUDGET)
     bridge = build_bridge(base, choice.tap, choice.width)
     relative = count_flops(bridge) / count_flops(base)
     assert relative == pytest.approx(choice.relative_flops) and relative <= BUDGET
 
-    x = models.inputs(base)
     training = BridgeTraining(bridge, base, member)
     before = float(training.compute_loss(x=x, y_pred=training(x, training=True)))
     fit_bridge(bridge, base, member, x, RECIPE, batch_size=8)

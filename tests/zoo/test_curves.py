@@ -15,7 +15,7 @@ def arrays(variables):
     return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
 
 
-@pytest.mark.parametrize("name", [*models.APPLICATIONS, *OTHERS])
+@pytest.mark.parametrize("name", models.marked(OTHERS))
 def test_ends_step_and_file(name, tmp_path):
     start, end = models.build(name), models.build(name)
     x = models.inputs(start, 4)
