@@ -75,8 +75,12 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
 def candidates_within(base, budget: float, widths: Sequence[float] = WIDTHS) -> list[Choice]:
     """For each width the bridge from the earliest cut that keeps to a budget, if there is one."""
     candidates = _Candidates(as_functional(base), {})
-    found = [candidates.first_within(budget, width) for width in widths]
-    return [choice for choice in found if choice]
+    found = {}
+    for width in widths:
+        if choice := candidates.first_within(budget, width):
+            # A body without channels of its own is the same at every width.
+            found.setdefault((choice.tap, choice.relative_flops), choice)
+    return list(found.values())
 
 
 class _Candidates:
