@@ -110,7 +110,7 @@ def answers_at(bridge, features: list, positions: list, training=None) -> list:
     Args:
         bridge: from `build_bridge`.
         features: tensors of its taps, in the order of its inputs.
-        positions: for a conditioned bridge, tensors of r, N×1 or 1×1; for another not read.
+        positions: for a conditioned bridge, tensors of r, N×1; for another not read.
     """
     alone = features[0] if len(features) == 1 else features
     if not is_conditioned(bridge):

@@ -64,14 +64,12 @@ class BridgeTraining(keras.Model):
         self.built = True  # as all its parts are
 
     def call(self, images, r=None, training=None):
-        positions = []
-        if not self.conditioned:
-            outputs = {"member": ops.log_softmax(self.member(images, training=False))}
-        else:
+        at = {}
+        if self.conditioned:
             if r is None:
                 r = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
-            outputs = {"member": ops.log_softmax(self.member(images, r=r, training=False))}
-            positions = [ops.reshape(ops.cast(r, "float32"), (1, 1))]
+            at = {"r": ops.cast(r, "float32")}
+        outputs = {"member": ops.log_softmax(self.member(images, training=False, **at))}
         features = []
         for extract in self.extractors:
             extracted = extract(images, training=False)
@@ -80,6 +78,8 @@ class BridgeTraining(keras.Model):
                 outputs["base"] = ops.log_softmax(extracted.pop())
             features += extracted
         features = [ops.stop_gradient(feature) for feature in features]
+        rows = ops.shape(features[0])[0]
+        positions = [ops.broadcast_to(r, (rows, 1)) for r in at.values()]
         (logits,) = answers_at(self.bridge, features, positions, training=training)
         outputs["bridge"] = ops.log_softmax(logits)
         return {name: ops.cast(value, "float32") for name, value in outputs.items()}

@@ -21,7 +21,7 @@ SMOKE_IMAGES = 256
 _NAME = r"\w[\w.-]{0,99}"
 
 # Where things are, not what is computed: a run may be moved.
-_LOCATIONS = ("data_dir", "export_dir", "export_name")
+_LOCATIONS = ("data_dir", "export_dir", "export_name", "imports")
 
 
 def _setting(default, help_text: str, **checks):
@@ -71,6 +71,9 @@ class Config:
     )
     modes: list[str] = _setting(
         (), "Trained modes, .keras files between commas, the base first; none are trained then."
+    )
+    imports: list[str] = _setting(
+        (), "Python modules to import first, which register the layers of --model and --modes."
     )
     num_modes: int = _setting(4, "Number of networks trained from seeds of their own.", low=2)
     align: str = _setting(

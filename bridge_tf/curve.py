@@ -175,7 +175,7 @@ class Curve(keras.Model):
             reestimate_batch_norm(model, data, steps=steps)
         return model
 
-    def path(self, data=None, steps: int | None = None, points: int = 9) -> CurvePath:
+    def path(self, data=None, steps: int | None = None, points: int = 17) -> CurvePath:
         """The curve as a fixed function of inputs and r, to train a conditioned bridge on.
 
         Arguments and errors as in `CurvePath`.

@@ -78,7 +78,7 @@ def check_taps(base, taps: list[str]) -> None:
         if tap not in names:
             nearest = difflib.get_close_matches(tap, names, n=3, cutoff=0.0)
             raise InputError(f"--taps: no layer '{tap}' in {base.name}; nearest: {_join(nearest)}")
-        if not _has_one_output(operation(base, tap)):
+        if tap not in _with_one_output(base):
             raise InputError(
                 f"--taps: layer '{tap}' of {base.name} is called more than once or has several "
                 "outputs; name a layer with one output"
@@ -113,9 +113,8 @@ def cuts(model) -> list[str]:
     operations = {item.name: item for item in model.operations}
     return [
         name
-        for name, item in operations.items()
-        if _has_one_output(item)
-        and any(getattr(operations[layer], "weights", ()) for layer in _behind(model, graph, name))
+        for name in _with_one_output(model)
+        if any(getattr(operations[layer], "weights", ()) for layer in _behind(model, graph, name))
     ]
 
 
@@ -135,11 +134,14 @@ def counterparts(base, other, taps: list[str]) -> list[str]:
     return [names[tap] for tap in taps]
 
 
-def _has_one_output(item) -> bool:
-    try:
-        return not isinstance(item.output, list | tuple | dict)
-    except (AttributeError, ValueError):  # Keras: it was called more than once
-        return False
+def _with_one_output(model) -> list[str]:
+    """The operations that are called once and give one tensor."""
+    calls = {layer["name"]: len(layer["inbound_nodes"]) for layer in model.get_config()["layers"]}
+    return [
+        item.name
+        for item in model.operations
+        if calls[item.name] < 2 and keras.utils.is_keras_tensor(item.output)
+    ]
 
 
 def _behind(model, graph: dict[str, list[str]], name: str) -> set[str]:

@@ -14,7 +14,7 @@ class Modulation(keras.layers.Layer):
     Args:
         hidden: units of the hidden layer.
 
-    Inputs: a pair, features (N×…×C) and r in [0, 1] (N×1 or 1×1). Output: like the features.
+    Inputs: a pair, features (N×…×C) and r in [0, 1] (N×1). Output: like the features.
     """
 
     def __init__(self, hidden: int = 8, **kwargs):
@@ -49,12 +49,12 @@ class Modulation(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class Position(keras.layers.Layer):
-    """The constant r, 1×1, as an input of a conditioned bridge.
+    """The constant r, N×1, as an input of a conditioned bridge.
 
     Args:
         r: position on the curve, in [0, 1].
 
-    Input: any tensor; it only ties the constant to a Functional graph.
+    Input: any tensor, N×…; it only gives the number of rows.
     """
 
     def __init__(self, r: float, **kwargs):
@@ -62,10 +62,10 @@ class Position(keras.layers.Layer):
         self.r = float(r)
 
     def call(self, inputs):
-        return ops.full((1, 1), self.r, dtype="float32")
+        return ops.broadcast_to(ops.full((1, 1), self.r, "float32"), (ops.shape(inputs)[0], 1))
 
     def compute_output_shape(self, input_shape):
-        return (1, 1)
+        return (input_shape[0], 1)
 
     def get_config(self):
         return {**super().get_config(), "r": self.r}

@@ -87,11 +87,11 @@ class Run:
             bridge_type=config.bridge_type,
             conditioned=config.conditioned,
         )
-        say(
-            f"bridges: --taps=auto chose '{choice.tap}' at width {choice.width:g}, "
-            f"{choice.relative_flops:.3f} of the base's FLOPs: {choice.why}"
-        )
         if base is None:
+            say(
+                f"bridges: --taps=auto chose '{choice.tap}' at width {choice.width:g}, "
+                f"{choice.relative_flops:.3f} of the base's FLOPs: {choice.why}"
+            )
             write_json(self.files.choice, dataclasses.asdict(choice))
         return [choice.tap], choice.width
 

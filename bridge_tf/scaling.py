@@ -71,6 +71,7 @@ class _Rebuilder:
         self.kept = _last_sized(model) if keep_output else set()
         self.norm = next((layer for layer in model.operations if is_norm(layer)), None)
         self.built: dict = {}
+        self.again = 0
 
     def on(self, inputs) -> keras.Model:
         return keras.models.clone_model(
@@ -84,8 +85,10 @@ class _Rebuilder:
         if type(layer).__name__ in _JOINS:
             args = self._joined(layer, args)
         try:
-            if id(layer) not in self.built:  # else a shared layer
+            if id(layer) not in self.built:
                 self.built[id(layer)] = self._anew(layer, keras.tree.flatten((args, kwargs)))
+            else:  # a shared layer, which takes the channels that it took the first time
+                args = self._as_before(layer, args)
             output = self.built[id(layer)](*args, **kwargs)
         except InputError:
             raise
@@ -108,6 +111,8 @@ class _Rebuilder:
             model.name = layer.name
             return model
         config = layer.get_config()
+        for wrapped in _wrapped(config):
+            wrapped.pop("build_config", None)  # it would be built for the old channels
         if tensors:
             self._resize(layer, config, tensors[0])
         return type(layer).from_config(config)
@@ -137,6 +142,14 @@ class _Rebuilder:
             return args
         wanted = self._scaled(layer.output.shape[-1])
         return keras.tree.map_structure(lambda x: self._projected(x, wanted, layer.name), args)
+
+    def _as_before(self, layer, args: tuple) -> tuple:
+        first = _first(self.built[id(layer)].input)
+        if keras.utils.is_keras_tensor(args[0]) and args[0].shape[-1] != first.shape[-1]:
+            self.again += 1
+            name = f"{layer.name}_again{self.again}"
+            args = (self._projected(args[0], first.shape[-1], name), *args[1:])
+        return args
 
     def _projected(self, x, channels: int, name: str):
         """`x` with that many channels, through a normalization like the network's own."""
@@ -170,8 +183,12 @@ def _is_model(layer) -> bool:
 
 def _inner_configs(config: dict) -> list[dict]:
     """The settings of a layer, or of those that it wraps (Bidirectional, TimeDistributed)."""
-    wrapped = [config.get(key) for key in ("layer", "backward_layer")]
-    return [item["config"] for item in wrapped if isinstance(item, dict)] or [config]
+    return [item["config"] for item in _wrapped(config)] or [config]
+
+
+def _wrapped(config: dict) -> list[dict]:
+    layers = [config.get(key) for key in ("layer", "backward_layer")]
+    return [item for item in layers if isinstance(item, dict)]
 
 
 def _last_sized(model) -> set:

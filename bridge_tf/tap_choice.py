@@ -66,9 +66,10 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
     choice = max(found, key=lambda c: c.relative_flops)
     enough = choice.relative_flops >= budget / 2
     why = "the widest that uses at least half" if enough else "none uses half"
-    tried = [f"{c.relative_flops:.3f} at width {c.width:g} from '{c.tap}'" for c in found]
+    tried = {c.tap: f"'{c.tap}' at width {c.width:g} ({c.relative_flops:.3f})" for c in found}
+    earliest = ", ".join(tried.values())
     return dataclasses.replace(
-        choice, why=f"{why} of the budget of {budget:g}; the first within it: {', '.join(tried)}"
+        choice, why=f"{why} of the budget of {budget:g}; the earliest within it: {earliest}"
     )
 
 

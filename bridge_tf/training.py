@@ -100,9 +100,10 @@ def fit_mode(model, data, recipe: Recipe, **options) -> keras.callbacks.History:
         model: a classifier with logits or a softmax as output.
         data: batches of (images, integer labels), or a tuple of two arrays.
         recipe: how to train.
-        **options: as in `fit`.
+        **options: as in `fit`. `loss` is needed for a subclassed model that ends in a softmax,
+            which can't be seen from outside.
     """
-    return fit(model, data, recipe, loss=_cross_entropy(model), metrics=["accuracy"], **options)
+    return fit(model, data, recipe, **(_classification(model) | options))
 
 
 def fit_curve(curve: Curve, data, recipe: Recipe, **options) -> keras.callbacks.History:
@@ -110,8 +111,7 @@ def fit_curve(curve: Curve, data, recipe: Recipe, **options) -> keras.callbacks.
 
     Arguments as in `fit_mode`.
     """
-    loss = _cross_entropy(curve.network)
-    return fit(curve, data, recipe, loss=loss, metrics=["accuracy"], **options)
+    return fit(curve, data, recipe, **(_classification(curve.network) | options))
 
 
 def fit_bridge(
@@ -120,10 +120,12 @@ def fit_bridge(
     """Trains a bridge to answer as `member` does, in place; see `BridgeTraining`.
 
     Args:
+        member: the curve member, from `Curve.model_at`; for a conditioned bridge the curve's
+            members at all r, from `Curve.path`.
         data: batches of images (labels, if there are any, are not read); the paper mixes them.
         recipe, **options: as in `fit_mode`.
     """
-    model = BridgeTraining(bridge, base, member, end=end, repulsion=repulsion)
+    model = BridgeTraining(bridge, base, member, end, repulsion, seed=recipe.seed)
     return fit(model, data, recipe, **options)
 
 
@@ -198,5 +200,6 @@ class _StopOnBadLoss(keras.callbacks.Callback):
             )
 
 
-def _cross_entropy(model) -> keras.losses.Loss:
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
+def _classification(model) -> dict:
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
+    return {"loss": loss, "metrics": ["accuracy"]}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from absl import app, flags, logging
 
 from bridge_tf.config import Config
-from bridge_tf.errors import InputError, ParityError, TrainingError
+from bridge_tf.errors import InputError, ParityError, TrainingError, reason
 from bridge_tf.quiet import quiet_stderr
 
 _DEFINE = {
@@ -97,9 +97,24 @@ def existing_run(**changes):
 def pipeline(config: Config, workdir: str):
     """The `Pipeline` of `config` in `workdir`, once TensorFlow is imported."""
     import_keras()
+    _import_modules(config.imports)
     from bridge_tf.pipeline import Pipeline
 
     return Pipeline(config, workdir)
+
+
+def _import_modules(names: tuple[str, ...]) -> None:
+    """Imports the modules of --imports, from the current directory too."""
+    for name in names:
+        sys.path.insert(0, os.getcwd())
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # raised by the user's own code
+            raise InputError(
+                f"--imports={name}: can't be imported ({reason(error)}); name a Python module"
+            ) from error
+        finally:
+            sys.path.pop(0)
 
 
 def required(name: str) -> str:
