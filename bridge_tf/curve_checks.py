@@ -32,6 +32,18 @@ def check_same_architecture(start, end) -> None:
         ValueError: they don't; the message names the first layer or weight that differs.
     """
     received = f"Received: start={start.name}, end={end.name}"
+    layers = [inner_layers(network)[1:] for network in (start, end)]
+    for a, b in zip(*layers, strict=False):
+        if type(a) is not type(b) or _function(a) != _function(b):
+            raise ValueError(
+                f"start and end must share one architecture, but the layer {a.path} is "
+                f"{_function(a)} in the one and {b.path} is {_function(b)} in the other. {received}"
+            )
+    if len(layers[0]) != len(layers[1]):
+        raise ValueError(
+            f"start and end must share one architecture, but they have {len(layers[0])} and "
+            f"{len(layers[1])} layers. {received}"
+        )
     for kind in ("trainable_variables", "non_trainable_variables"):
         ours, theirs = getattr(start, kind), getattr(end, kind)
         for a, b in zip(ours, theirs, strict=False):
@@ -48,18 +60,6 @@ def check_same_architecture(start, end) -> None:
                 f"{len(theirs)} {kind}; {longer[min(len(ours), len(theirs))].path} is in the one "
                 f"only. {received}"
             )
-    layers = [inner_layers(network)[1:] for network in (start, end)]
-    for a, b in zip(*layers, strict=False):
-        if type(a) is not type(b) or _function(a) != _function(b):
-            raise ValueError(
-                f"start and end must share one architecture, but the layer {a.path} is "
-                f"{_function(a)} in the one and {b.path} is {_function(b)} in the other. {received}"
-            )
-    if len(layers[0]) != len(layers[1]):
-        raise ValueError(
-            f"start and end must share one architecture, but they have {len(layers[0])} and "
-            f"{len(layers[1])} layers. {received}"
-        )
 
 
 def _function(layer) -> str:
