@@ -1,4 +1,4 @@
-"""Every command and program in the README runs."""
+"""Every command and program in the README and in the guide runs."""
 
 import os
 import re
@@ -7,21 +7,24 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from bridge_tf.networks import fresh_copy
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+GUIDE = (REPOSITORY / "docs" / "bring_your_own_model.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[str]:
-    text = "".join(blocks("bash")).replace("\\\n", " ")
+def commands(text: str = README) -> list[str]:
+    text = "".join(blocks("bash", text)).replace("\\\n", " ")
     return [part.strip() for line in text.splitlines() for part in line.split("&&")]
 
 
@@ -74,12 +77,42 @@ def test_commands_run(folder):
     assert (folder / "elsewhere" / "mine" / "1" / "saved_model.pb").exists()
     # The second of the programs reads what the first command exported.
     first, second = blocks("python")
-    first = re.sub(r"\bepochs=\d+", "epochs=1", first)
-    first = first.replace("Recipe(", "Recipe(jit_compile=False, ")
-    printed = run([sys.executable, "-c", first], folder)
+    printed = run([sys.executable, "-c", shortened(first)], folder)
     assert "'calibrated_nll'" in printed
     assert (folder / "saved_models" / "mine.tflite").exists()
     assert "shape=(3, 10)" in run([sys.executable, "-c", second], folder)
+
+
+def shortened(program: str) -> str:
+    program = re.sub(r"\bepochs=\d+", "epochs=1", program)
+    return program.replace("Recipe(", "Recipe(jit_compile=False, ")
+
+
+def test_the_guide_runs(folder):
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Rescaling(1 / 16)(image)
+    x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Conv2D(16, 3, strides=2, activation="relu")(x)
+    x = keras.layers.Dense(10, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    classifier = keras.Model(image, x, name="classifier")
+    for name in ("classifier", "a", "b"):
+        fresh_copy(classifier).save(folder / f"{name}.keras")
+
+    first, second = blocks("python", GUIDE)
+    body = [line for line in first.splitlines() if line.strip()]
+    assert len(body) < 30
+    printed = run([sys.executable, "-c", shortened(first)], folder)
+    assert "Choice(tap=" in printed
+    assert (folder / "saved_models" / "mine.tflite").exists()
+    assert int(run([sys.executable, "-c", second], folder)) > 1000
+    for command in commands(GUIDE):
+        if "MobileNetV2" in command:
+            continue  # tests/cli/test_own_models.py
+        words = [*shlex.split(command), "--smoke", "--nojit_compile"]
+        assert "bridge_1" in run([sys.executable, *words], folder), command
+    assert (folder / "saved_models" / "trained.tflite").exists()
+    assert (folder / "saved_models" / "architecture.tflite").exists()
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -90,5 +123,5 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 
 def test_files_that_the_readme_names_exist():
-    for name in re.findall(r"`((?:bridge_tf|bin|configs|docs)/[\w./-]*)`", README):
+    for name in re.findall(r"`((?:bridge_tf|bin|configs|docs)/[\w./-]*)`", README + GUIDE):
         assert (REPOSITORY / name).exists(), name

@@ -1,0 +1,142 @@
+"""Modes and architectures that come from elsewhere, on the command line."""
+
+import json
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+from bridge_tf.bridge import bridge_taps, is_conditioned
+from bridge_tf.networks import fresh_copy
+from tests.commands import done, refused
+
+QUICK = ("--smoke", "--nojit_compile", "--dataset=digits")
+
+
+def classifier(shape=(8, 8, 1), units=16):
+    image = keras.Input(shape)
+    x = keras.layers.Rescaling(1 / 16)(image)
+    x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(x)
+    x = keras.layers.ReLU(name="stem_out")(keras.layers.BatchNormalization()(x))
+    y = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="inside")(x)
+    x = keras.layers.Concatenate(name="joined")([x, y])
+    x = keras.layers.Conv2D(units, 3, strides=2, activation="relu", name="last")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(image, keras.layers.Dense(10, activation="softmax")(x), name="mine")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two modes and one of another architecture, compiled as their owner left them."""
+    for name, units in (("a", 16), ("b", 16), ("other", 12)):
+        model = fresh_copy(classifier(units=units))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.save(tmp_path / f"{name}.keras")
+    return tmp_path
+
+
+def test_trained_modes_are_taken_as_they_are(files):
+    flags = [*QUICK, f"--modes={files / 'a.keras'},{files / 'b.keras'}"]
+    flags += [f"--workdir={files / 'work'}", f"--export_dir={files / 'exports'}"]
+    flags += ["--conditioned", "--positions=0.25,0.75", "--align=activations"]
+    flags += ["--bridge_budget=0.2", "--stages=curves,bridges,evaluate,export"]
+    first = done("train", *flags)
+    for k, name in enumerate("ab"):
+        taken = (files / "work" / "modes" / f"{k}.keras").read_bytes()
+        assert taken == (files / f"{name}.keras").read_bytes()
+    choice = json.loads((files / "work" / "bridges" / "choice.json").read_text())
+    assert f"--taps=auto chose '{choice['tap']}' at width {choice['width']:g}" in first.stderr
+    report = json.loads((files / "work" / "report.json").read_text())
+    assert [row["r"] for row in report["bridges"]] == [0.25, 0.75]
+    for row in report["bridges"]:
+        assert (row["taps"], row["width"]) == ([choice["tap"]], choice["width"])
+        assert row["relative_flops"] <= 0.2
+    sizes = {row["name"]: row["size"] for row in report["ensembles"]}
+    assert sizes == {"single": 1, "deep_ensemble_2": 2, "curve_1": 3, "bridge_1": 3}
+    bridge = keras.models.load_model(files / "work" / "bridges" / "0-1.keras")
+    assert is_conditioned(bridge) and bridge_taps(bridge) == (1, [choice["tap"]])
+    assert (files / "exports" / "digits_a.tflite").exists()
+
+    again = done("train", *flags)
+    assert again.stdout == first.stdout and "epochs in" not in again.stderr
+
+
+def test_an_architecture_is_trained_from_new_seeds(files):
+    flags = [*QUICK, f"--model={files / 'a.keras'}", "--taps=joined", "--bridge_width=1"]
+    done("train", *flags, f"--workdir={files / 'work'}", "--stages=modes,curves,bridges")
+    modes = [keras.models.load_model(files / "work" / "modes" / f"{k}.keras") for k in range(2)]
+    given = keras.models.load_model(files / "a.keras")
+    kernels = [model.get_layer("stem").get_weights()[0] for model in (*modes, given)]
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(kernels[a] - kernels[b]).max() > 1e-2
+
+
+@pytest.mark.zoo
+def test_a_network_of_keras_applications(tmp_path):
+    flags = [*QUICK, "--model=MobileNetV2", "--input_size=32", "--nojit_compile"]
+    done("train", *flags, f"--workdir={tmp_path / 'work'}", f"--export_dir={tmp_path}")
+    mode = keras.models.load_model(tmp_path / "work" / "modes" / "0.keras")
+    assert mode.input_shape == (None, 8, 8, 1) and mode.output_shape == (None, 10)
+    assert (tmp_path / "digits_MobileNetV2.tflite").exists()
+
+
+def test_modules_with_layers_of_ones_own_are_imported(files):
+    (files / "my_layers.py").write_text(
+        textwrap.dedent("""
+        import keras
+
+        @keras.saving.register_keras_serializable("mine")
+        class Doubled(keras.layers.Layer):
+            def call(self, x):
+                return 2 * x
+        """)
+    )
+    program = (
+        "import keras, my_layers\n"
+        "x = keras.Input((8, 8, 1))\n"
+        "y = keras.layers.Flatten()(my_layers.Doubled()(x))\n"
+        "y = keras.layers.Dense(4, activation='relu', name='hidden')(y)\n"
+        "keras.Model(x, keras.layers.Dense(10)(y)).save('c.keras')\n"
+    )
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-c", program], cwd=files, check=True, capture_output=True)
+    flags = [*QUICK, f"--model={files / 'c.keras'}", f"--workdir={files / 'work'}"]
+    flags += ["--taps=hidden", "--stages=modes,curves,bridges"]
+    line = refused("train", *flags, cwd=files)
+    assert "--model" in line and "Doubled" in line
+    done("train", *flags, "--imports=my_layers", cwd=files)
+    assert (files / "work" / "bridges" / "0-1.keras").exists()
+    flags[2] = f"--workdir={files / 'elsewhere'}"
+    assert "--imports=absent: can't be imported" in refused(
+        "train", *flags, "--imports=absent", cwd=files
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--modes=a.keras"], ["--modes=a.keras", "two or more"]),
+        (["--modes=a.keras,absent.keras"], ["--modes=absent.keras", "no such file"]),
+        (["--modes=a.keras,broken.keras"], ["--modes=broken.keras", "damaged"]),
+        (["--modes=a.keras,other.keras"], ["--modes: other.keras", "last/kernel", "architecture"]),
+        (["--modes=rgb.keras,rgb.keras"], ["--modes: rgb.keras", "(None, 8, 8, 3)", "8, 8, 1)"]),
+        (["--model=rgb.keras"], ["--model=rgb.keras", "(None, 8, 8, 3)", "(None, 8, 8, 1)"]),
+        (["--model=MobileNetV9"], ["'MobileNetV9'", "MobileNetV2", ".keras file"]),
+        (["--model=a.keras", "--taps=inside"], ["'inside'", "goes around it", "'joined'"]),
+        (["--model=a.keras", "--bridge_budget=1e-9"], ["--bridge_budget=1e-09", "cheapest"]),
+        (["--positions=0.5"], ["--positions=0.5", "needs --conditioned"]),
+        (["--shared_until=pool"], ["--shared_until=pool", "needs --conditioned"]),
+        (["--conditioned", "--positions=2"], ["--positions=2.0", "at most 1"]),
+        (["--align=both"], ["--align=both", "none, weights, activations"]),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(files, flags, words):
+    (files / "broken.keras").write_bytes(b"no zip")
+    if any("rgb" in flag for flag in flags):
+        classifier((8, 8, 3)).save(files / "rgb.keras")
+    line = refused("train", *QUICK, "--workdir=work", *flags, cwd=files)
+    assert all(word in line for word in words), line
+    assert not (files / "work").exists()
