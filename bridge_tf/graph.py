@@ -19,19 +19,24 @@ def as_functional(model) -> keras.Model:
     Raises:
         InputError: it is neither.
     """
-    if isinstance(model, keras.Sequential) and model.built:
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    if not is_functional(model):
+    if not is_graph(model):
         raise InputError(
             f"--taps: {model.name} is a {type(model).__name__}; a bridge needs a Functional or a "
             "built Sequential model, whose layers can be tapped"
         )
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     return model
 
 
-def is_functional(model) -> bool:
-    """Whether the model is a graph of layers that can be tapped."""
-    return isinstance(model, keras.Model) and hasattr(model, "operations")
+def is_graph(model) -> bool:
+    """Whether it is a built Functional or Sequential model that runs as its graph says."""
+    return (
+        isinstance(model, keras.Model)
+        and type(model).call.__qualname__ in ("Functional.call", "Sequential.call")
+        and model.built
+        and bool(model.inputs)
+    )
 
 
 def operation(model, name: str):
@@ -190,7 +195,7 @@ def logits_copy(model) -> keras.Model:
 
     A Sequential model becomes a Functional one, a subclassed model is copied as it is.
     """
-    if not isinstance(model, keras.Sequential) and not is_functional(model):
+    if not is_graph(model):
         return clone(model)
     model = as_functional(model)
     if not ends_in_softmax(model):

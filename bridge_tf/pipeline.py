@@ -22,6 +22,7 @@ from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError
 from bridge_tf.export.places import check_export
 from bridge_tf.files import replacing, sha256, write_json
+from bridge_tf.graph import is_graph
 from bridge_tf.networks.keras_file import read_model
 from bridge_tf.progress import TrainingProgress, say
 from bridge_tf.run import Run
@@ -43,6 +44,7 @@ class Pipeline(Run):
             raise InputError(
                 f"--stages={','.join(stages)}: name one or more of {', '.join(STAGES)}"
             )
+        self.stages = stages
         self.files.check(self.config)
         if "export" in stages:
             check_export(self.config.export_dir, self.config.export_name)
@@ -79,6 +81,9 @@ class Pipeline(Run):
 
     def _check_bridge(self, base) -> None:
         """Finds what can be wrong with data, network or taps, before anything is written."""
+        data.steps_per_epoch(self.data.train, self.config.batch_size)
+        if not is_graph(base) and "bridges" not in self.stages:
+            return  # a subclassed network: modes and curves are all that can be had of it
         taps, width = self.bridge_settings(base)
         build_bridge(
             base,
@@ -88,7 +93,6 @@ class Pipeline(Run):
             conditioned=self.config.conditioned,
             shared_until=self.config.shared_until or None,
         )
-        data.steps_per_epoch(self.data.train, self.config.batch_size)
 
     def modes(self) -> None:
         targets = [self.files.mode(k) for k in range(self.config.num_modes)]

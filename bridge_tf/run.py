@@ -78,8 +78,14 @@ class Run:
         if config.taps != (AUTO,):
             return list(config.taps), config.bridge_width
         if self.files.choice.exists():
-            choice = json.loads(self.files.choice.read_text(encoding="utf-8"))
-            return [choice["tap"]], choice["width"]
+            try:
+                choice = json.loads(self.files.choice.read_text(encoding="utf-8"))
+                return [choice["tap"]], choice["width"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(
+                    f"{self.files.choice} can't be read ({reason(error)}); remove it and run "
+                    "bin/train again"
+                ) from error
         choice = choose_bridge(
             base or self.load_mode(0),
             config.bridge_budget,
@@ -146,8 +152,9 @@ class Run:
             InputError: it isn't; the message names `path` and ends in `remedy`.
         """
         wanted = [(None, *self.data.image_shape), (None, self.data.num_classes)]
-        found = [getattr(mode, "input_shape", None), getattr(mode, "output_shape", None)]
-        if not all(_fits(*pair) for pair in zip(found, wanted, strict=True)):
+        # A subclassed model has no static shapes.
+        found = [getattr(mode, name, None) for name in ("input_shape", "output_shape")]
+        if not all(_fits(*pair) for pair in zip(found, wanted, strict=True) if pair[0]):
             raise InputError(
                 f"{path} maps {found[0]} to {found[1]}, but the run's images and classes need "
                 f"{wanted[0]} to {wanted[1]}; {remedy}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import keras
 
 from bridge_tf.errors import InputError, reason
-from bridge_tf.graph import as_functional, is_functional, predecessors
+from bridge_tf.graph import as_functional, is_graph, predecessors
 
 # Layers and operations of keras.ops share these names.
 _JOINS = frozenset("Add Average Divide Maximum Minimum Multiply Subtract TrueDivide".split())
@@ -33,7 +33,7 @@ def is_norm(layer) -> bool:
 
 def is_sized(layer) -> bool:
     """Whether a layer or a model inside one chooses its number of channels."""
-    if _is_model(layer):
+    if is_graph(layer):
         return any(is_sized(inner) for inner in as_functional(layer).operations)
     return any(key in inner for inner in _inner_configs(layer.get_config()) for key in _SIZES)
 
@@ -102,7 +102,7 @@ class _Rebuilder:
 
     def _anew(self, layer, arguments):
         tensors = [item for item in arguments if keras.utils.is_keras_tensor(item)]
-        if _is_model(layer):
+        if is_graph(layer):
             inner = as_functional(layer)
             inputs = keras.tree.pack_sequence_as(
                 inner.input, [keras.Input(x.shape[1:], dtype=x.dtype) for x in tensors]
@@ -175,10 +175,6 @@ class _Rebuilder:
 
     def _scaled(self, channels: int) -> int:
         return max(1, round(channels * self.width))
-
-
-def _is_model(layer) -> bool:
-    return is_functional(layer) or isinstance(layer, keras.Sequential)
 
 
 def _inner_configs(config: dict) -> list[dict]:

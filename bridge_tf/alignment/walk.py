@@ -4,15 +4,7 @@ from collections.abc import Callable
 
 import keras
 
-
-def is_graph(operation) -> bool:
-    """Whether `operation` is a built Functional or Sequential model and runs as its graph says."""
-    return (
-        isinstance(operation, keras.Model)
-        and type(operation).call.__qualname__ in ("Functional.call", "Sequential.call")
-        and operation.built
-        and bool(operation.inputs)
-    )
+from bridge_tf.graph import is_graph
 
 
 def replay(model, inputs: list, call: Callable) -> list:
