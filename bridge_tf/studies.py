@@ -44,6 +44,8 @@ class Studies:
         self.flops = count_flops(self.base)
         self.taps, self.width = run.bridge_settings(self.base)
         self.test = run.data.test
+        if shared_until:  # found wrong before anything is trained
+            self._bridge(self.taps, 1.0, conditioned=True, shared_until=shared_until)
 
     def warm_start(self) -> Iterator[dict]:
         """Bridges of width 1 from fresh weights and from the member's, at equal steps."""
@@ -94,6 +96,7 @@ class Studies:
                     "curve": list(pair),
                     "bridge": "one",
                     "width": self.width,
+                    "shared_until": None,
                     "r": r,
                     **row,
                 }

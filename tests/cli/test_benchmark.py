@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from tests.commands import done, refused
 
 
@@ -18,7 +20,18 @@ def test_every_measure_prints_its_ratio():
         assert len(row["ms_per_step"]) == 2 and min(row["ms_per_step"]) > 0
 
 
+def test_memory_of_a_curve_step():
+    flags = ["--measure=curve_memory", "--batch_size=8", "--steps=1", "--nojit_compile"]
+    row = json.loads(done("benchmark", *flags).stdout)
+    assert row["what"] == "(peak memory of curve steps - of plain steps) / weights"
+    more, plain = row["mib"]
+    assert plain > row["weights_mib"] > 0.2
+    assert row["ratio"] == pytest.approx((more - plain) / row["weights_mib"], abs=0.5)
+    # Control points alone are three copies of the weights, one of which the network is as well.
+    assert row["ratio"] > 1
+
+
 def test_an_unknown_measure_is_named():
     line = refused("benchmark", "--measure=curve_step,speed")
-    assert "--measure=curve_step,speed: name one or more of curve_step, bridge_step" in line
+    assert "--measure=curve_step,speed: name one or more of curve_step, curve_memory" in line
     assert "--norm=layer" in refused("benchmark", "--norm=layer")
