@@ -12,7 +12,8 @@ def reestimate_batch_norm(network, data, steps: int | None = None) -> None:
 
     Each batch runs in training mode; with batches of equal size the mean of the batch means and,
     by the law of total variance, the mean of the batch variances plus the variance of the batch
-    means are the statistics of all the data. Nothing happens without batch normalization.
+    means are the statistics of all the data. Nothing happens without batch normalization. One that
+    is called several times gets the statistics of its last call.
 
     Args:
         network: a built Keras model.

@@ -18,7 +18,7 @@ from bridge_tf.layers import clone
 from bridge_tf.networks import build_network, network_options
 from bridge_tf.peak_memory import peak_of
 from bridge_tf.progress import say
-from bridge_tf.tap_choice import choose_bridge
+from bridge_tf.tap_choice import WIDTHS, choose_bridge
 from bridge_tf.training import Recipe
 
 _CLASSES = 10
@@ -85,7 +85,8 @@ class Benchmarks:
         """
         taps, width = list(self.config.taps), self.config.bridge_width
         if taps == [AUTO]:
-            choice = choose_bridge(self.base, self.config.bridge_budget)
+            widths = (width,) if width else WIDTHS
+            choice = choose_bridge(self.base, self.config.bridge_budget, widths=widths)
             taps, width = [choice.tap], choice.width
         bridge = build_bridge(self.base, taps, width)
         member = clone(self.end)

@@ -3,11 +3,19 @@
 import keras
 
 from bridge_tf.errors import InputError
-from bridge_tf.graph import check_taps, logits_copy, operation, predecessors
+from bridge_tf.graph import (
+    check_taps,
+    counterparts,
+    is_graph,
+    logits_copy,
+    operation,
+    predecessors,
+)
 from bridge_tf.modulation import Modulation
 from bridge_tf.scaling import is_norm, is_sized, rebuild
 
-SHARED, HEAD = "shared", "head"
+# Endings of the names of the two parts of a conditioned body.
+SHARED, HEAD = ".shared", ".head"
 
 
 def tail_body(base, taps: list[str], inputs: list, width: float):
@@ -44,7 +52,7 @@ def conditioned_body(base, taps: list[str], inputs: list, width: float, shared_u
             _check_split(base, last, split)
             part = keras.Model(operation(base, last).output, operation(base, split).output)
             output = rebuild(part, _input_like(output), width, keep_output=False)(output)
-        shared = keras.Model(starts if len(starts) > 1 else starts[0], output, name=SHARED)
+        shared = keras.Model(starts if len(starts) > 1 else starts[0], output, name=f"body{SHARED}")
         common = shared(features if len(features) > 1 else features[0])
     return _head(base, split, _input_like(common), width)([common, r])
 
@@ -64,7 +72,7 @@ def _head(base, split: str, start, width: float) -> keras.Model:
 
     body = rebuild(tail, inner, width, after=after)
     entry = Modulation(name="features_at_r")([start, r])
-    return keras.Model([start, r], body([entry, r]), name=HEAD)
+    return keras.Model([start, r], body([entry, r]), name=f"body{HEAD}")
 
 
 def last_tap(base, taps: list[str]) -> str:
@@ -72,24 +80,47 @@ def last_tap(base, taps: list[str]) -> str:
     return max(taps, key=list(predecessors(base)).index)
 
 
-def copy_weights(member, bridge) -> None:
-    """Gives the layers of a bridge the weights of the member's layers of their name and shape."""
-    sources = {layer.name: layer for layer in logits_copy(member).operations}
-    pending = list(bridge.layers)
-    while pending:
-        layer = pending.pop()
+def copy_weights(base, member, bridge) -> None:
+    """Gives layers of a bridge the weights of the member's layers in their place, if they fit.
+
+    Args:
+        base: the network that the bridge's layers are named after.
+        member: a network of its architecture.
+
+    Raises:
+        InputError: another architecture, or no layer fits.
+    """
+    member = logits_copy(member)
+    names = counterparts(base, member, [item.name for item in base.operations])
+    members = {item.name: item for item in member.operations}
+    sources = {ours.name: members[name] for ours, name in zip(base.operations, names, strict=True)}
+    if not _copy_fitting(sources, bridge.layers):
+        raise InputError("warm_start: no layer of the bridge fits one of the member's")
+
+
+def _copy_fitting(sources: dict, layers: list) -> int:
+    """Copies weights by name wherever shapes agree; the number of layers that got theirs."""
+    copied = 0
+    for layer in layers:
         source = sources.get(layer.name)
-        if source is None:
-            pending.extend(getattr(layer, "layers", ()))
-        elif [w.shape for w in getattr(source, "weights", ())] == [w.shape for w in layer.weights]:
+        if isinstance(layer, keras.Model):
+            inner = {x.name: x for x in source.layers} if is_graph(source) else sources
+            copied += _copy_fitting(inner, layer.layers)
+        elif source is not None and layer.weights and _shapes(source) == _shapes(layer):
             layer.set_weights(source.get_weights())
+            copied += 1
+    return copied
+
+
+def _shapes(layer) -> list[tuple]:
+    return [tuple(weight.shape) for weight in getattr(layer, "weights", ())]
 
 
 def _check_split(base, tap: str, name: str) -> None:
-    check_taps(base, [name])
+    check_taps(base, [name], flag="--shared_until")
     order = list(predecessors(base))
     if order.index(name) <= order.index(tap):
-        raise InputError(f"shared_until: '{name}' must lie behind the tap '{tap}'")
+        raise InputError(f"--shared_until: '{name}' must lie behind the tap '{tap}'")
 
 
 def _input_like(tensor):
@@ -105,12 +136,21 @@ def _joined(features: list, shape):
 
 
 def _pooled(feature, shape):
-    """`feature` averaged down to the height and width of `shape`."""
-    if len(feature.shape) == 4 and len(shape) == 2:
-        return keras.layers.GlobalAveragePooling2D()(feature)
-    if len(feature.shape) != 4 or feature.shape[1:3] == shape[1:3]:
+    """`feature` averaged down to the height and width, or the length, of `shape`."""
+    have, want = tuple(feature.shape[1:-1]), tuple(shape[1:-1])
+    if have == want:
         return feature
-    size = tuple(
-        -(-have // want) for have, want in zip(feature.shape[1:3], shape[1:3], strict=True)
-    )
-    return keras.layers.AveragePooling2D(size, padding="same")(feature)
+    ranks = len(have), len(want)
+    if ranks in ((1, 0), (2, 0)):
+        layers = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
+        return layers[ranks[0] - 1]()(feature)
+    if ranks not in ((1, 1), (2, 2)) or any(a < b for a, b in zip(have, want, strict=True)):
+        raise InputError(
+            f"--taps: features of shapes {tuple(feature.shape)} and {tuple(shape)} can't be "
+            "brought to the resolution of the last tap; name taps of images, or one tap"
+        )
+    strides = tuple(a // b for a, b in zip(have, want, strict=True))
+    # Windows that overlap where sizes don't divide, so that exactly `want` are left.
+    size = tuple(a - (b - 1) * s for a, b, s in zip(have, want, strides, strict=True))
+    layers = (keras.layers.AveragePooling1D, keras.layers.AveragePooling2D)
+    return layers[ranks[0] - 1](size, strides)(feature)

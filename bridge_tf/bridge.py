@@ -14,7 +14,7 @@ import keras
 
 from bridge_tf.bodies import HEAD, SHARED, conditioned_body, copy_weights, tail_body
 from bridge_tf.errors import InputError
-from bridge_tf.graph import as_functional, as_list, check_taps, logits_copy, operation
+from bridge_tf.graph import as_classifier, as_list, check_taps, logits_copy, operation
 
 _R = "curve.r"
 
@@ -44,9 +44,10 @@ def build_bridge(
         bridge_type: 1 sees the taps of the base, 2 those of both end points of the curve.
         body: instead of the base's tail: a function (a Keras model is one) from the features, a
             tensor or a list of them in the order of the bridge's inputs, to logits, N×classes.
-            For a conditioned bridge r, N×1, is the last of the list. `width` isn't used.
+            For a conditioned bridge r, N×1, is the last of the list. `width` isn't used. What it
+            gives is taken for logits.
         warm_start: a model of the base's architecture, the curve member that the bridge is to
-            follow, whose weights the body starts from wherever layers agree in name and shape
+            follow, whose weights the body starts from wherever layers agree in place and shape
             (all behind the tap at width 1). Default: fresh weights.
         conditioned: whether the bridge takes r as an input and answers at any position: each
             normalization of the body (each layer with units or filters, where there is none) is
@@ -75,7 +76,7 @@ def build_bridge(
         )
     taps = as_list(taps)
     # A copy of its own, since cutting adds nodes to the layers of what is cut.
-    base = logits_copy(as_functional(base))
+    base = logits_copy(as_classifier(base))
     check_taps(base, taps)
     inputs = _inputs(base, taps, bridge_type, conditioned)
     if body is not None:
@@ -87,7 +88,7 @@ def build_bridge(
         outputs = tail_body(base, taps, inputs, width)
     bridge = keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=name)
     if warm_start is not None:
-        copy_weights(warm_start, bridge)
+        copy_weights(base, warm_start, bridge)
     return bridge
 
 
@@ -115,11 +116,27 @@ def answers_at(bridge, features: list, positions: list, training=None) -> list:
     alone = features[0] if len(features) == 1 else features
     if not is_conditioned(bridge):
         return [bridge(alone, training=training)]
-    shared = next((layer for layer in bridge.layers if layer.name == SHARED), None)
-    if shared is None:
+    parts = _parts(bridge)
+    if SHARED not in parts:
         return [bridge([*features, r], training=training) for r in positions]
-    common = shared(alone, training=training)
-    return [bridge.get_layer(HEAD)([common, r], training=training) for r in positions]
+    common = parts[SHARED](alone, training=training)
+    return [parts[HEAD]([common, r], training=training) for r in positions]
+
+
+def name_parts(bridge, name: str) -> None:
+    """Names a bridge's parts after it, so that several bridges can be in one model, in place."""
+    for ending, part in _parts(bridge).items():
+        part.name = f"{name}{ending}"
+
+
+def _parts(bridge) -> dict:
+    """The models of a conditioned body, by the endings of their names."""
+    return {
+        ending: layer
+        for layer in bridge.layers
+        for ending in (SHARED, HEAD)
+        if isinstance(layer, keras.Model) and layer.name.endswith(ending)
+    }
 
 
 def _inputs(base, taps: list[str], bridge_type: int, conditioned: bool) -> list:

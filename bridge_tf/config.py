@@ -18,6 +18,16 @@ PREPROCESSING = ("auto", "none", "tf", "torch", "caffe")
 ALIGNMENTS = ("none", "weights", "activations")
 AUTO = "auto"
 SMOKE_IMAGES = 256
+# The kinds of networks that take a setting.
+_NETWORK_SETTINGS = {
+    "norm": ("resnet",),
+    "width": ("resnet", "application"),
+    "pixel_mean": ("resnet",),
+    "pixel_std": ("resnet",),
+    "input_size": ("application",),
+    "preprocessing": ("application",),
+    "weights": ("application",),
+}
 _NAME = r"\w[\w.-]{0,99}"
 
 # Where things are, not what is computed: a run may be moved.
@@ -99,7 +109,10 @@ class Config:
         low=0,
     )
     bridge_budget: float = _setting(
-        0.1, "With --taps=auto, the FLOPs a bridge may cost, relative to the base's.", above=0
+        0.1,
+        "With --taps=auto, the FLOPs that a bridge may cost (with --conditioned, one of its "
+        "answers), relative to the base's.",
+        above=0,
     )
     warm_start: bool = _setting(
         True, "Start a bridge's body of width 1 from the curve member's weights."
@@ -151,8 +164,7 @@ class Config:
         for name, value in self._defaults().items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
-        if len(self.modes) == 1:
-            raise InputError(f"--modes={self.modes[0]}: name two or more .keras files")
+        self._check_network()
         for name in ("positions", "shared_until"):
             if getattr(self, name) and not self.conditioned:
                 raise InputError(f"--{name}={_text(getattr(self, name))}: needs --conditioned")
@@ -164,6 +176,26 @@ class Config:
             raise InputError(
                 f"--export_name={self.export_name}: must be at most 100 letters, digits, '_', '-' "
                 "and '.', and begin with none of the last two"
+            )
+
+    def _check_network(self) -> None:
+        """Refuses settings that the network doesn't take, which would be passed over."""
+        if len(self.modes) == 1:
+            raise InputError(f"--modes={self.modes[0]}: name two or more .keras files")
+        if len(set(self.modes)) < len(self.modes):
+            raise InputError(f"--modes={_text(self.modes)}: name each file once")
+        kind = "modes" if self.modes else "file" if self.model.endswith(".keras") else "application"
+        if kind == "application" and re.fullmatch(r"resnet\d*", self.model):
+            kind = "resnet"
+        given = f"--modes={_text(self.modes)}" if self.modes else f"--model={self.model}"
+        for field in dataclasses.fields(self):
+            kinds = _NETWORK_SETTINGS.get(field.name)
+            if kinds and kind not in kinds and getattr(self, field.name) != field.default:
+                value = _text(getattr(self, field.name))
+                raise InputError(f"--{field.name}={value}: not for {given}; leave it out")
+        if self.modes and self.num_modes not in (type(self).num_modes, len(self.modes)):
+            raise InputError(
+                f"--num_modes={self.num_modes}: --modes names {len(self.modes)}; leave it out"
             )
 
     def _defaults(self) -> dict:

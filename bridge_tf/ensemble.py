@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned
-from bridge_tf.graph import as_functional, check_taps, counterparts, extractor, logits_copy
+from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned, name_parts
+from bridge_tf.graph import as_classifier, check_taps, counterparts, extractor, logits_copy
 from bridge_tf.layers import clone
 from bridge_tf.modulation import Position
 
@@ -41,11 +41,13 @@ class BridgeEnsemble(keras.Model):
     ):
         # Copies with names of their own, since bridges from different files may share theirs.
         bridges = [clone(bridge, f"bridge{k}") for k, bridge in enumerate(bridges)]
+        for bridge in bridges:
+            name_parts(bridge, bridge.name)
         other_modes = list(other_modes)
         types = [bridge_taps(bridge)[0] for bridge in bridges]
         ends = ends or [(0, k + 1) if kind == 2 else (0, 0) for k, kind in enumerate(types)]
         positions = [float(r) for r in positions]
-        modes = [logits_copy(as_functional(mode)) for mode in (base, *other_modes)]
+        modes = [logits_copy(as_classifier(mode)) for mode in (base, *other_modes)]
         _check_ends(bridges, ends, len(modes))
         _check_positions(bridges, positions)
 

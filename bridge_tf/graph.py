@@ -3,9 +3,13 @@
 import difflib
 
 import keras
+from keras import ops
 
 from bridge_tf.errors import InputError
-from bridge_tf.layers import clone, from_plain_config, to_config, with_weights_of
+from bridge_tf.layers import clone, from_plain_config, inner_layers, to_config, with_weights_of
+
+# Layers and operations that change no number of a softmax's output.
+_MOVERS = frozenset("Cast Dropout Flatten Identity Reshape Squeeze".split())
 
 
 def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
@@ -14,10 +18,13 @@ def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
 
 
 def as_functional(model) -> keras.Model:
-    """`model` as a graph of layers that can be tapped: itself, or the chain of a Sequential.
+    """`model` as a plain Functional model, a graph of layers that can be tapped.
+
+    That is itself, or for a Sequential model or a subclass of Functional the graph that it is
+    made of.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is none of these.
     """
     if not is_graph(model):
         raise InputError(
@@ -26,6 +33,36 @@ def as_functional(model) -> keras.Model:
         )
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    if "inbound_nodes" not in str(model.get_config().get("layers", "")):
+        return keras.Model(model.input, model.output, name=model.name)
+    return model
+
+
+def as_classifier(model) -> keras.Model:
+    """As `as_functional`, of a model that tells classes apart.
+
+    Raises:
+        InputError: it has other outputs than N×classes logits or probabilities of a softmax, or
+            a layer whose channels come first.
+    """
+    model = as_functional(model)
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2 or (shape[1] or 0) < 2:
+        raise InputError(
+            f"{model.name} gives {shape}; a classifier of one output is needed, N×classes logits "
+            "or probabilities of two classes or more"
+        )
+    if _activation(_output_operation(model)[0]) == "sigmoid":
+        raise InputError(
+            f"{model.name} ends in a sigmoid, whose classes don't exclude each other; end it in "
+            "a softmax or in logits"
+        )
+    for layer in inner_layers(model):
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise InputError(
+                f"layer '{layer.name}' of {model.name} has its channels first; build the model "
+                "with data_format='channels_last'"
+            )
     return model
 
 
@@ -61,12 +98,13 @@ def _histories(value) -> list[str]:
     return []
 
 
-def check_taps(base, taps: list[str]) -> None:
+def check_taps(base, taps: list[str], flag: str = "--taps") -> None:
     """Checks that every tap is a layer whose output a bridge can start from.
 
     Args:
         base: a Functional model.
         taps: names of its layers or operations.
+        flag: that named them, for the messages.
 
     Raises:
         InputError: no taps, an unknown layer (the nearest names are given), one without a single
@@ -76,16 +114,21 @@ def check_taps(base, taps: list[str]) -> None:
     """
     names = list(predecessors(base))
     if not taps:
-        raise InputError("--taps: name at least one layer of the base")
+        raise InputError(f"{flag}: name at least one layer of the base")
     if len(set(taps)) < len(taps):
-        raise InputError(f"--taps={','.join(taps)}: name each layer once")
+        raise InputError(f"{flag}={','.join(taps)}: name each layer once")
     for tap in taps:
+        if tap == "curve.r" or tap.startswith(("start.", "end.")):
+            raise InputError(
+                f"{flag}: a layer called '{tap}' can't be tapped, since inputs of bridges are "
+                "called so; rename it"
+            )
         if tap not in names:
             nearest = difflib.get_close_matches(tap, names, n=3, cutoff=0.0)
-            raise InputError(f"--taps: no layer '{tap}' in {base.name}; nearest: {_join(nearest)}")
+            raise InputError(f"{flag}: no layer '{tap}' in {base.name}; nearest: {_join(nearest)}")
         if tap not in _with_one_output(base):
             raise InputError(
-                f"--taps: layer '{tap}' of {base.name} is called more than once or has several "
+                f"{flag}: layer '{tap}' of {base.name} is called more than once or has several "
                 "outputs; name a layer with one output"
             )
     last = max(taps, key=names.index)
@@ -93,7 +136,7 @@ def check_taps(base, taps: list[str]) -> None:
         here = names.index(last)
         nearest = sorted(possible, key=lambda name: abs(names.index(name) - here))[:3]
         raise InputError(
-            f"--taps: {base.name} can't be cut at '{last}', since {_obstacle(base, last)}; "
+            f"{flag}: {base.name} can't be cut at '{last}', since {_obstacle(base, last)}; "
             f"nearest cuts: {_join(nearest) or 'none'}"
         )
 
@@ -180,14 +223,36 @@ def extractor(base, taps: list[str], logits: bool, name: str = "extractor") -> k
 
 
 def ends_in_softmax(model) -> bool:
-    """Whether the model's output is probabilities by a softmax, not logits."""
-    last = model
-    while inner := getattr(last, "operations", None) or getattr(last, "layers", None):
-        last = inner[-1]
+    """Whether a graph's output is probabilities by a softmax, not logits.
+
+    Of a subclassed model, which can't be seen into, it is taken to be logits.
+    """
+    if not is_graph(model):
+        return False
+    last, _ = _output_operation(model)
     # The layer Softmax and the operation keras.ops.softmax are classes of one name.
-    return type(last).__name__ == "Softmax" or (
-        getattr(last, "activation", None) is keras.activations.softmax
-    )
+    return type(last).__name__ == "Softmax" or _activation(last) == "softmax"
+
+
+def _activation(layer) -> str:
+    return getattr(getattr(layer, "activation", None), "__name__", "")
+
+
+def _output_operation(model) -> tuple:
+    """What computes the output of a graph, and whether nothing comes behind it.
+
+    Layers that only move data are passed over, and models are gone into.
+    """
+    direct = True
+    tensor = model.outputs[0]
+    while True:
+        layer = tensor._keras_history.operation
+        if is_graph(layer):
+            tensor = layer.outputs[0]
+        elif type(layer).__name__ in _MOVERS and keras.tree.flatten(layer.input):
+            direct, tensor = False, keras.tree.flatten(layer.input)[0]
+        else:
+            return layer, direct
 
 
 def logits_copy(model) -> keras.Model:
@@ -204,6 +269,12 @@ def logits_copy(model) -> keras.Model:
     last = config
     while "layers" in last["config"]:
         last = last["config"]["layers"][-1]
+    layer, direct = _output_operation(model)
+    if not direct or last["config"].get("name") != layer.name:
+        # The softmax can't be taken off; the logarithm of its output is logits as well.
+        copy = clone(model)
+        logits = ops.log(ops.maximum(copy.output, 1.2e-38))
+        return keras.Model(copy.input, logits, name=model.name)
     if last["class_name"] == "Softmax":
         last.update(module="keras.layers", class_name="Activation", registered_name=None)
         last["config"] = {"name": last["config"]["name"]}
@@ -211,3 +282,19 @@ def logits_copy(model) -> keras.Model:
             node["kwargs"] = {}  # Softmax takes a mask or an axis
     last["config"]["activation"] = "linear"
     return with_weights_of(model, from_plain_config(config, model))
+
+
+def rename_operations(model, names: list[str]) -> None:
+    """Gives the operations of a graph these names, in their order, in place."""
+    for item, name in zip(as_functional(model).operations, names, strict=True):
+        item.name = name
+
+
+def with_input_shape(model, shape: tuple[int, ...]) -> keras.Model:
+    """A graph's copy for inputs of this shape, where its own leaves sizes open; else itself."""
+    if not is_graph(model) or None not in model.input_shape[1:]:
+        return model
+    model = clone(as_functional(model))
+    name = model.inputs[0].name
+    inputs = keras.Input(shape, dtype=model.inputs[0].dtype, name=name)
+    return with_weights_of(model, keras.models.clone_model(model, input_tensors=inputs))

@@ -30,7 +30,13 @@ from bridge_tf.training import fit_bridge, fit_curve, fit_mode
 
 
 class Pipeline(Run):
-    """A run and its stages, each a method; `run` calls them in order."""
+    """A run and its stages, each a method; `run` calls them in order.
+
+    Attributes:
+        stages: those that are to be run.
+    """
+
+    stages = STAGES
 
     def run(self, stages=STAGES) -> None:
         """Runs the named stages in their order.
@@ -150,7 +156,8 @@ class Pipeline(Run):
             start, end = (self.load_mode(k) for k in pair)
             taps, width = self.bridge_settings()
             curve = self.load_curve(pair)
-            member = self.member(curve, config.r)
+            warm = config.warm_start and width == 1
+            member = self.member(curve, config.r) if warm or not config.conditioned else None
             bridge = build_bridge(
                 start,
                 taps,
@@ -158,7 +165,7 @@ class Pipeline(Run):
                 bridge_type=config.bridge_type,
                 conditioned=config.conditioned,
                 shared_until=config.shared_until or None,
-                warm_start=member if config.warm_start and width == 1 else None,
+                warm_start=member if warm else None,
             )
             fit = functools.partial(
                 fit_bridge,

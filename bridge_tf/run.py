@@ -17,7 +17,9 @@ from bridge_tf.curve import Curve
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError, reason
 from bridge_tf.files import write_json
+from bridge_tf.graph import as_functional, is_graph, rename_operations, with_input_shape
 from bridge_tf.networks import build_network, network_options
+from bridge_tf.networks.architecture import fits
 from bridge_tf.progress import say
 from bridge_tf.tap_choice import WIDTHS, choose_bridge
 from bridge_tf.training import Recipe
@@ -57,7 +59,8 @@ class Run:
         """The network of the run with fresh weights."""
         name = self.config.model
         options = {option: getattr(self.config, option) for option in network_options(name)}
-        return build_network(name, self.data.image_shape, self.data.num_classes, **options)
+        network = build_network(name, self.data.image_shape, self.data.num_classes, **options)
+        return with_input_shape(network, self.data.image_shape)
 
     @property
     def positions(self) -> tuple[float, ...]:
@@ -143,7 +146,23 @@ class Run:
         path = self.files.mode(index)
         mode = self.load(path, keras.Model)
         self.check_mode(mode, path, "remove it and run bin/train again")
+        mode = with_input_shape(mode, self.data.image_shape)
+        if index and self._names and is_graph(mode):
+            if len(as_functional(mode).operations) != len(self._names):
+                raise InputError(f"{path} is of another architecture than {self.files.mode(0)}")
+            rename_operations(mode, self._names)
         return mode
+
+    @functools.cached_property
+    def _names(self) -> list[str]:
+        """The names of the base's operations, which taps are named by, or none.
+
+        Keras numbers what has no name of its own, so that modes from elsewhere may have others.
+        """
+        if not self.files.mode(0).exists():
+            return []
+        base = self.load_mode(0)
+        return [item.name for item in as_functional(base).operations] if is_graph(base) else []
 
     def check_mode(self, mode, path, remedy: str) -> None:
         """Checks that a network is for the run's images and classes.
@@ -154,7 +173,7 @@ class Run:
         wanted = [(None, *self.data.image_shape), (None, self.data.num_classes)]
         # A subclassed model has no static shapes.
         found = [getattr(mode, name, None) for name in ("input_shape", "output_shape")]
-        if not all(_fits(*pair) for pair in zip(found, wanted, strict=True) if pair[0]):
+        if not all(fits(*pair) for pair in zip(found, wanted, strict=True) if pair[0]):
             raise InputError(
                 f"{path} maps {found[0]} to {found[1]}, but the run's images and classes need "
                 f"{wanted[0]} to {wanted[1]}; {remedy}"
@@ -218,12 +237,3 @@ class Run:
         others = range(1, max(j for _, j in pairs) + 1)
         modes = [self.load_mode(k) for k in others]
         return BridgeEnsemble(base, bridges, modes, ends=pairs, positions=positions)
-
-
-def _fits(shape, wanted: tuple) -> bool:
-    """Whether a shape, in which None takes any size, is the wanted one."""
-    return (
-        isinstance(shape, tuple)
-        and len(shape) == len(wanted)
-        and all(a in (None, b) for a, b in zip(shape, wanted, strict=True))
-    )

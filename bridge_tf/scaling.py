@@ -111,8 +111,11 @@ class _Rebuilder:
             model.name = layer.name
             return model
         config = layer.get_config()
+        if "trainable" in config:
+            config["trainable"] = True  # however frozen the base
         for wrapped in _wrapped(config):
             wrapped.pop("build_config", None)  # it would be built for the old channels
+            wrapped["config"]["trainable"] = True
         if tensors:
             self._resize(layer, config, tensors[0])
         return type(layer).from_config(config)
@@ -167,7 +170,8 @@ class _Rebuilder:
             layer = keras.layers.Dense(channels, name=f"{name}_projection")
         x = layer(x)
         if self.norm is not None:
-            config = {**self.norm.get_config(), "name": f"{name}_projection_norm"}
+            own = {"name": f"{name}_projection_norm", "trainable": True}
+            config = self.norm.get_config() | own
             if config.get("groups", 1) > 1:
                 config["groups"] = math.gcd(config["groups"], channels)
             x = type(self.norm).from_config(config)(x)

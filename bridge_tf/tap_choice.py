@@ -1,13 +1,12 @@
 """Choosing where a bridge taps its base, and how wide it is, within a budget of FLOPs."""
 
-import bisect
 import dataclasses
 from collections.abc import Sequence
 
 from bridge_tf.bridge import build_bridge
 from bridge_tf.errors import InputError
 from bridge_tf.evaluation.cost import count_flops, count_flops_of_outputs
-from bridge_tf.graph import as_functional, cuts, extractor
+from bridge_tf.graph import as_classifier, cuts, extractor
 
 WIDTHS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
 # Between two cuts that cost less than this apart, as a normalization and its activation, the later
@@ -33,7 +32,7 @@ class Choice:
 
 
 def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **options) -> Choice:
-    """The tap and width of the bridge that `taps="auto"` builds.
+    """The tap and width of the bridge that `--taps=auto` builds (TensorFlow backend).
 
     For each width the earliest cut whose bridge keeps to the budget is found. Of these bridges
     the widest is taken that uses at least half the budget: at equal cost a wide body from a
@@ -42,14 +41,15 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
 
     Args:
         base: a Functional or Sequential classifier.
-        budget: FLOPs of the bridge over those of the base, > 0.
+        budget: FLOPs of the bridge, of a conditioned one at one position, over those of the
+            base, > 0.
         widths: to choose from.
         **options: of `build_bridge`: bridge_type, conditioned.
 
     Raises:
         InputError: no bridge keeps to the budget; the message names the cheapest.
     """
-    base = as_functional(base)
+    base = as_classifier(base)
     candidates = _Candidates(base, options)
     found = []
     for width in sorted(widths, reverse=True):
@@ -58,10 +58,11 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
             if choice.relative_flops >= budget / 2:
                 break
     if not found:
-        tap, width = candidates.taps[-1], min(widths)
+        width = min(widths)
+        costs = {candidates.cost(tap, width): tap for tap in candidates.taps}
         raise InputError(
-            f"--bridge_budget={budget:g}: the cheapest bridge of {base.name}, from '{tap}' at "
-            f"width {width:g}, costs {candidates.cost(tap, width):.3f} of the base's FLOPs"
+            f"--bridge_budget={budget:g}: the cheapest bridge of {base.name}, from "
+            f"'{costs[min(costs)]}' at width {width:g}, costs {min(costs):.2g} of the base's FLOPs"
         )
     choice = max(found, key=lambda c: c.relative_flops)
     enough = choice.relative_flops >= budget / 2
@@ -75,7 +76,7 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
 
 def candidates_within(base, budget: float, widths: Sequence[float] = WIDTHS) -> list[Choice]:
     """For each width the bridge from the earliest cut that keeps to a budget, if there is one."""
-    candidates = _Candidates(as_functional(base), {})
+    candidates = _Candidates(as_classifier(base), {})
     found = {}
     for width in widths:
         if choice := candidates.first_within(budget, width):
@@ -95,12 +96,12 @@ class _Candidates:
         if not names:
             raise InputError(f"--taps=auto: {base.name} can't be cut anywhere")
         before = count_flops_of_outputs(extractor(base, names, logits=False))
-        # Of cuts that cost the same, the last one.
-        self.taps = [
-            name
+        # Of cuts that cost the same, the last one; with the share of the FLOPs that is behind it.
+        self.taps = {
+            name: 1 - before[k] / self.flops
             for k, name in enumerate(names)
             if k + 1 == len(names) or before[k + 1] - before[k] >= _SAME * self.flops
-        ]
+        }
 
     def cost(self, tap: str, width: float) -> float:
         """FLOPs of a bridge over the base's."""
@@ -111,9 +112,10 @@ class _Candidates:
 
     def first_within(self, budget: float, width: float) -> Choice | None:
         """The bridge of this width from the earliest cut that keeps to the budget."""
-        # Bridges from later cuts cost less.
-        place = bisect.bisect_left(self.taps, True, key=lambda tap: self.cost(tap, width) <= budget)
-        if place == len(self.taps):
-            return None
-        tap = self.taps[place]
-        return Choice(tap, width, self.cost(tap, width), "")
+        for tap, behind in self.taps.items():
+            # No layer gets by with less than the square of its width, but for rounding; so early
+            # cuts needn't be built.
+            least = behind * min(1, width) ** 2 / 2
+            if least <= budget and self.cost(tap, width) <= budget:
+                return Choice(tap, width, self.cost(tap, width), "")
+        return None

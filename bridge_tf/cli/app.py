@@ -6,7 +6,7 @@ import importlib
 import logging as std_logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
@@ -97,13 +97,13 @@ def existing_run(**changes):
 def pipeline(config: Config, workdir: str):
     """The `Pipeline` of `config` in `workdir`, once TensorFlow is imported."""
     import_keras()
-    _import_modules(config.imports)
+    import_modules(config.imports)
     from bridge_tf.pipeline import Pipeline
 
     return Pipeline(config, workdir)
 
 
-def _import_modules(names: tuple[str, ...]) -> None:
+def import_modules(names: Sequence[str]) -> None:
     """Imports the modules of --imports, from the current directory too."""
     for name in names:
         sys.path.insert(0, os.getcwd())

@@ -24,6 +24,7 @@ def main() -> None:
     flags.DEFINE_string(
         "model", "", "SavedModel directory, .tflite or .keras file.", module_name=sys.argv[0]
     )
+    app.define_config_flags(("imports",))
     app.run(_predict, USAGE)
 
 
@@ -39,6 +40,7 @@ def _predict(paths: list[str]) -> None:
 
     if not model.endswith(".tflite"):
         app.import_keras()
+        app.import_modules(flags.FLAGS.imports)
     from bridge_tf.export.predictor import load_predictor
 
     predictor = load_predictor(pathlib.Path(model))

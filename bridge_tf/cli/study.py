@@ -55,6 +55,8 @@ def _study(arguments: list[str]) -> None:
         "study",
         "modes,curves",
     )
+    if run.config.bridge_type == 2:
+        raise InputError("--workdir: studies need a run with --bridge_type=1")
     from bridge_tf.studies import Studies
 
     studies = Studies(run, flags.FLAGS.curves, budgets, flags.FLAGS.shared_until)

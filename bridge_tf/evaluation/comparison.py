@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bridge_tf import data
+from bridge_tf.bridge import bridge_taps
 from bridge_tf.config import Config
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
@@ -191,7 +192,7 @@ def _bridge_row(run, predictions, pair, r, flops, params) -> dict:
     bridge = predictions.ensemble.bridges[index]
     member, answer = (predictions.log_probs[kind, pair, r][0] for kind in ("member", "bridge"))
     base = predictions.log_probs["mode", 0][0]
-    taps, width = run.bridge_settings()
+    taps, (_, width) = bridge_taps(bridge)[1], run.bridge_settings()
     return {
         "curve": list(pair),
         "r": r,

@@ -12,6 +12,7 @@ import numpy as np
 
 from bridge_tf.errors import InputError, ParityError
 from bridge_tf.export.places import check_export, publish
+from bridge_tf.export.precision import in_float32
 from bridge_tf.export.predictor import load_any
 
 TOLERANCE = 1e-4
@@ -42,6 +43,8 @@ def export(
 ) -> Artifacts:
     """Exports a `BridgeEnsemble` as a SavedModel and a float32 TFLite file.
 
+    One of mixed precision is exported in float32, the precision of its weights.
+
     Everything is written in a hidden folder beside its final place, compared with the Keras
     model, and then renamed; where anything fails, nothing stays. An earlier export of the same
     name keeps its version folder, and this one gets the next number.
@@ -60,8 +63,10 @@ def export(
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
     """
     if not keras.utils.is_keras_tensor(ensemble.input):
-        raise InputError(f"export: takes ensembles of one input, not {list(ensemble.input_names)}")
+        names = ", ".join(tensor.name for tensor in ensemble.inputs)
+        raise InputError(f"export: takes ensembles of one input, not of {names}")
     export_dir = check_export(export_dir, name)
+    ensemble = in_float32(ensemble)
     export_dir.mkdir(parents=True, exist_ok=True)
     staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=export_dir))
     try:

@@ -122,7 +122,7 @@ def _keras(path: pathlib.Path, signature: str) -> Predictor:
     from bridge_tf.graph import ends_in_softmax
 
     bridge_tf.register()
-    model = keras.models.load_model(path)
+    model = keras.models.load_model(path, compile=False)
     if isinstance(model, bridge_tf.Curve) or not hasattr(model, "input_shape"):
         raise InputError(f"--model: {path} holds no classifier of images; name a mode or ensemble")
     is_ensemble = isinstance(model, bridge_tf.BridgeEnsemble)

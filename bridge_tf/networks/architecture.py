@@ -25,7 +25,7 @@ def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -
     """
     model = read_model(path, "model")
     inputs, outputs = _shapes(model, (None, *input_shape), path)
-    if not _fits(inputs, (None, *input_shape)) or not _fits(outputs, (None, num_classes)):
+    if not fits(inputs, (None, *input_shape)) or not fits(outputs, (None, num_classes)):
         raise InputError(
             f"--model={path}: maps {inputs} to {outputs}, but the images and classes need "
             f"{(None, *input_shape)} to {(None, num_classes)}"
@@ -48,7 +48,7 @@ def _shapes(model, images: tuple, path) -> tuple:
     return images, keras.tree.map_structure(lambda tensor: tensor.shape, outputs)
 
 
-def _fits(shape, wanted: tuple) -> bool:
+def fits(shape, wanted: tuple) -> bool:
     """Whether a model's shape is `wanted`; where it is None, all sizes will do."""
     return (
         isinstance(shape, tuple)
