@@ -175,12 +175,7 @@ class Pipeline(Run):
                 end=end if config.bridge_type == 2 else None,
                 repulsion=config.repulsion,
             )
-            recipe = self.recipe(
-                config.bridge_epochs,
-                seed,
-                learning_rate=config.bridge_learning_rate,
-                weight_decay=config.bridge_weight_decay,
-            )
+            recipe = self.bridge_recipe(config.bridge_epochs, seed)
             title = f"bridge {pair[0]}-{pair[1]} ({n + 1} of {len(pairs)})"
             self._train(bridge, target, title, recipe, fit, mixup_alpha=config.mixup_alpha)
         parts = [self.files.mode(0), *(self.files.bridge(pair) for pair in pairs)]

@@ -125,6 +125,16 @@ class Run:
         }
         return Recipe(epochs=epochs, seed=seed, **(values | changes))
 
+    def bridge_recipe(self, epochs: int, seed: int) -> Recipe:
+        """The run's recipe for bridges."""
+        config = self.config
+        return self.recipe(
+            epochs,
+            seed,
+            learning_rate=config.bridge_learning_rate,
+            weight_decay=config.bridge_weight_decay,
+        )
+
     def training_batches(self, epochs: int, seed: int, first_epoch=0, mixup_alpha=0.0):
         """Batches of the run's training images, augmented as its flags say."""
         return data.training_batches(

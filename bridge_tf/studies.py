@@ -156,16 +156,8 @@ class Studies:
         }
 
     def _fit(self, bridge, member, epochs: int) -> None:
-        config = self.run.config
-        recipe = self.run.recipe(
-            epochs,
-            _SEED,
-            learning_rate=config.bridge_learning_rate,
-            weight_decay=config.bridge_weight_decay,
-        )
-        self._train(
-            functools.partial(fit_bridge, bridge, self.base, member), recipe, config.mixup_alpha
-        )
+        fit = functools.partial(fit_bridge, bridge, self.base, member)
+        self._train(fit, self.run.bridge_recipe(epochs, _SEED), self.run.config.mixup_alpha)
 
     def _fit_curve(self, curve) -> None:
         recipe = self.run.recipe(self.run.config.curve_epochs, _SEED)

@@ -6,11 +6,12 @@ from bridge_tf.alignment.activations import match_activations
 from bridge_tf.alignment.permutations import permute
 from bridge_tf.alignment.spaces import find_structure
 from bridge_tf.alignment.weights import match_weights
+from bridge_tf.config import ALIGNMENTS
 from bridge_tf.curve_checks import check_same_architecture
 from bridge_tf.graph import is_graph
 from bridge_tf.layers import clone
 
-METHODS = ("weights", "activations")
+METHODS = ALIGNMENTS[1:]
 
 
 def align(start, end, method: str = "weights", data=None, *, seed: int = 0) -> keras.Model:

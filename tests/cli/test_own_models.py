@@ -1,6 +1,8 @@
 """Modes and architectures that come from elsewhere, on the command line."""
 
 import json
+import subprocess
+import sys
 import textwrap
 
 import keras
@@ -62,6 +64,32 @@ def test_trained_modes_are_taken_as_they_are(files):
     assert again.stdout == first.stdout and "epochs in" not in again.stderr
 
 
+def test_several_conditioned_bridges_of_type_2_of_modes_numbered_differently(files):
+    x = image = keras.Input((8, 8, 1))
+    for units in (4, 6, 8):
+        x = keras.layers.Conv2D(units, 3, padding="same", activation="relu")(x)
+    x = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x))
+    names = []
+    for k in range(3):
+        mode = keras.models.clone_model(keras.Model(image, x))
+        for layer in mode.layers[1:]:
+            layer.name = f"{layer.name}_of_{k}"
+        names.append(str(files / f"numbered{k}.keras"))
+        mode.save(names[-1])
+    flags = [f"--modes={','.join(names)}", f"--workdir={files / 'work'}", "--dataset=digits"]
+    flags += ["--curve_epochs=1", "--bridge_epochs=1", "--max_images=128", "--batch_size=64"]
+    flags += ["--nojit_compile", "--curve_points=2", "--bridge_budget=2", "--bridge_type=2"]
+    flags += ["--conditioned", "--positions=0.25,0.5", "--stages=curves,bridges,evaluate"]
+    done("train", *flags)
+    report = json.loads((files / "work" / "report.json").read_text())
+    rows = [(row["curve"], row["r"], row["type"]) for row in report["bridges"]]
+    pairs = ([0, 1], [0, 2], [1, 2])
+    assert rows == [(pair, r, 2) for pair in pairs for r in (0.25, 0.5)]
+    assert all(row["taps"][0].endswith("_of_0") for row in report["bridges"])
+    sizes = {row["name"]: row["size"] for row in report["ensembles"]}
+    assert sizes["bridge_1"] == 4 and sizes["bridge_3"] == sizes["curve_3"] == 9
+
+
 def test_an_architecture_is_trained_from_new_seeds(files):
     flags = [*QUICK, f"--model={files / 'a.keras'}", "--taps=joined", "--bridge_width=1"]
     done("train", *flags, f"--workdir={files / 'work'}", "--stages=modes,curves,bridges")
@@ -99,9 +127,6 @@ def test_modules_with_layers_of_ones_own_are_imported(files):
         "y = keras.layers.Dense(4, activation='relu', name='hidden')(y)\n"
         "keras.Model(x, keras.layers.Dense(10)(y)).save('c.keras')\n"
     )
-    import subprocess
-    import sys
-
     subprocess.run([sys.executable, "-c", program], cwd=files, check=True, capture_output=True)
     flags = [*QUICK, f"--model={files / 'c.keras'}", f"--workdir={files / 'work'}"]
     flags += ["--taps=hidden", "--stages=modes,curves,bridges"]
@@ -122,11 +147,21 @@ def test_modules_with_layers_of_ones_own_are_imported(files):
         (["--modes=a.keras,absent.keras"], ["--modes=absent.keras", "no such file"]),
         (["--modes=a.keras,broken.keras"], ["--modes=broken.keras", "damaged"]),
         (["--modes=a.keras,other.keras"], ["--modes: other.keras", "last/kernel", "architecture"]),
-        (["--modes=rgb.keras,rgb.keras"], ["--modes: rgb.keras", "(None, 8, 8, 3)", "8, 8, 1)"]),
+        (["--modes=rgb.keras,a.keras"], ["--modes: rgb.keras", "(None, 8, 8, 3)", "8, 8, 1)"]),
         (["--model=rgb.keras"], ["--model=rgb.keras", "(None, 8, 8, 3)", "(None, 8, 8, 1)"]),
         (["--model=MobileNetV9"], ["'MobileNetV9'", "MobileNetV2", ".keras file"]),
         (["--model=a.keras", "--taps=inside"], ["'inside'", "goes around it", "'joined'"]),
         (["--model=a.keras", "--bridge_budget=1e-9"], ["--bridge_budget=1e-09", "cheapest"]),
+        (["--modes=a.keras,a.keras"], ["--modes=a.keras,a.keras", "once"]),
+        (["--modes=a.keras,b.keras", "--num_modes=5"], ["--num_modes=5", "names 2"]),
+        (["--modes=a.keras,b.keras", "--width=3"], ["--width=3.0: not for --modes"]),
+        (["--model=a.keras", "--weights=x.h5"], ["--weights=x.h5: not for --model=a.keras"]),
+        (["--model=resnet8", "--input_size=77"], ["--input_size=77: not for --model=resnet8"]),
+        (["--model=MobileNetV2", "--norm=batch"], ["--norm=batch: not for --model=MobileNetV2"]),
+        (
+            ["--model=a.keras", "--taps=joined", "--conditioned", "--shared_until=nope"],
+            ["--shared_until: no layer 'nope'", "'joined'"],
+        ),
         (["--positions=0.5"], ["--positions=0.5", "needs --conditioned"]),
         (["--shared_until=pool"], ["--shared_until=pool", "needs --conditioned"]),
         (["--conditioned", "--positions=2"], ["--positions=2.0", "at most 1"]),
