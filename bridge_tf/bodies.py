@@ -2,15 +2,9 @@
 
 import keras
 
+from bridge_tf.classifier import logits_copy
 from bridge_tf.errors import InputError
-from bridge_tf.graph import (
-    check_taps,
-    counterparts,
-    is_graph,
-    logits_copy,
-    operation,
-    predecessors,
-)
+from bridge_tf.graph import check_taps, counterparts, is_graph, operation, predecessors
 from bridge_tf.modulation import Modulation
 from bridge_tf.scaling import is_norm, is_sized, rebuild
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 import keras
 
 from bridge_tf.bodies import HEAD, SHARED, conditioned_body, copy_weights, tail_body
+from bridge_tf.classifier import as_classifier, logits_copy
 from bridge_tf.errors import InputError
-from bridge_tf.graph import as_classifier, as_list, check_taps, logits_copy, operation
+from bridge_tf.graph import as_list, check_taps, operation
 
 _R = "curve.r"
 

@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned
+from bridge_tf.classifier import logits_copy
 from bridge_tf.curve_path import CurvePath
-from bridge_tf.graph import check_taps, counterparts, extractor, logits_copy
+from bridge_tf.graph import check_taps, counterparts, extractor
 
 
 class BridgeTraining(keras.Model):

@@ -5,8 +5,8 @@ import numpy as np
 from keras import ops
 
 from bridge_tf.batch_norm import batch_norms
+from bridge_tf.classifier import logits_copy
 from bridge_tf.curve_shapes import coefficients
-from bridge_tf.graph import logits_copy
 from bridge_tf.layers import Untracked, clone
 
 

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned, name_parts
-from bridge_tf.graph import as_classifier, check_taps, counterparts, extractor, logits_copy
+from bridge_tf.classifier import as_classifier, logits_copy
+from bridge_tf.graph import check_taps, counterparts, extractor
 from bridge_tf.layers import clone
 from bridge_tf.modulation import Position
 

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from bridge_tf.bridge import build_bridge
+from bridge_tf.classifier import as_classifier
 from bridge_tf.errors import InputError
 from bridge_tf.evaluation.cost import count_flops, count_flops_of_outputs
-from bridge_tf.graph import as_classifier, cuts, extractor
+from bridge_tf.graph import cuts, extractor
 
 WIDTHS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
 # Between two cuts that cost less than this apart, as a normalization and its activation, the later

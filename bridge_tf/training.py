@@ -9,9 +9,9 @@ import keras
 
 from bridge_tf.bridge_training import BridgeTraining
 from bridge_tf.checkpoints import Checkpoints, EpochSeeds
+from bridge_tf.classifier import ends_in_softmax
 from bridge_tf.curve import Curve
 from bridge_tf.errors import TrainingError
-from bridge_tf.graph import ends_in_softmax
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, InputError, build_bridge
-from bridge_tf.graph import as_functional, check_taps, counterparts, cuts, ends_in_softmax
+from bridge_tf.classifier import ends_in_softmax
+from bridge_tf.graph import as_functional, check_taps, counterparts, cuts
 
 L = keras.layers
 

@@ -14,8 +14,10 @@ import bridge_tf
 from bridge_tf import BridgeEnsemble, Curve, build_bridge
 
 HEART = (
-    "batch_norm bridge bridge_training curve curve_shapes ensemble graph layers training "
-    "networks/frn networks/resnet"
+    "batch_norm bodies bridge bridge_training classifier curve curve_checks curve_path "
+    "curve_shapes ensemble graph layers modulation scaling training networks/frn networks/resnet "
+    "alignment/activations alignment/align alignment/permutations alignment/rules alignment/spaces "
+    "alignment/walk alignment/weights"
 ).split()
 
 # Reads what the test below wrote on TensorFlow, then trains each kind of model on JAX.

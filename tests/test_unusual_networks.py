@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, Curve, InputError, build_bridge, choose_bridge, export
-from bridge_tf.graph import as_classifier, ends_in_softmax, logits_copy, with_input_shape
+from bridge_tf.classifier import as_classifier, ends_in_softmax, logits_copy
+from bridge_tf.graph import with_input_shape
 
 L = keras.layers
 

@@ -44,8 +44,8 @@ def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], n
     """
     from scipy.special import log_softmax
 
+    from bridge_tf.classifier import logits_copy
     from bridge_tf.ensemble import BridgeEnsemble
-    from bridge_tf.graph import logits_copy
 
     if isinstance(model, BridgeEnsemble):
 

@@ -119,7 +119,7 @@ def _keras(path: pathlib.Path, signature: str) -> Predictor:
     import keras
 
     import bridge_tf
-    from bridge_tf.graph import ends_in_softmax
+    from bridge_tf.classifier import ends_in_softmax
 
     bridge_tf.register()
     model = keras.models.load_model(path, compile=False)
