@@ -10,7 +10,7 @@ from bridge_tf.tap_choice import choose_bridge
 from tests.alignment.models import with_random_weights
 from tests.zoo import models
 
-RECIPE = Recipe(epochs=4, learning_rate=0.02, warmup_epochs=0, jit_compile=False)
+RECIPE = Recipe(epochs=30, learning_rate=0.003, warmup_epochs=0, jit_compile=False)
 BUDGET = 0.15
 OTHERS = ("vision_transformer", "lstm", "sequential_mlp")
 
