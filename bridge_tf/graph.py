@@ -29,7 +29,7 @@ def as_functional(model) -> keras.Model:
         )
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    if "inbound_nodes" not in str(model.get_config().get("layers", "")):
+    if type(model).get_config.__qualname__ != "Functional.get_config":
         return keras.Model(model.input, model.output, name=model.name)
     return model
 
