@@ -82,28 +82,24 @@ def copy_weights(base, member, bridge) -> None:
         member: a network of its architecture.
 
     Raises:
-        InputError: another architecture, or no layer fits.
+        InputError: another architecture.
     """
     member = logits_copy(member)
     names = counterparts(base, member, [item.name for item in base.operations])
     members = {item.name: item for item in member.operations}
     sources = {ours.name: members[name] for ours, name in zip(base.operations, names, strict=True)}
-    if not _copy_fitting(sources, bridge.layers):
-        raise InputError("warm_start: no layer of the bridge fits one of the member's")
+    _copy_fitting(sources, bridge.layers)
 
 
-def _copy_fitting(sources: dict, layers: list) -> int:
-    """Copies weights by name wherever shapes agree; the number of layers that got theirs."""
-    copied = 0
+def _copy_fitting(sources: dict, layers: list) -> None:
+    """Copies weights by name wherever shapes agree."""
     for layer in layers:
         source = sources.get(layer.name)
         if isinstance(layer, keras.Model):
             inner = {x.name: x for x in source.layers} if is_graph(source) else sources
-            copied += _copy_fitting(inner, layer.layers)
+            _copy_fitting(inner, layer.layers)
         elif source is not None and layer.weights and _shapes(source) == _shapes(layer):
             layer.set_weights(source.get_weights())
-            copied += 1
-    return copied
 
 
 def _shapes(layer) -> list[tuple]:

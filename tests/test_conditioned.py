@@ -62,7 +62,7 @@ def test_what_is_shared_is_computed_once(build):
     bridge = build_bridge(
         base, "stage2_block2", 1.0, conditioned=True, shared_until="stage3_block1"
     )
-    shared = count_flops(bridge.get_layer("shared"))
+    shared = count_flops(bridge.get_layer("body.shared"))
     assert shared > 0.3 * one
     one, three = cost(bridge, [0.5]), cost(bridge, [0.2, 0.5, 0.8])
     assert three == pytest.approx(3 * one - 2 * shared, rel=0.001)

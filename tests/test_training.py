@@ -4,7 +4,7 @@ import pytest
 
 from bridge_tf import Curve, Recipe, TrainingError, fit_curve, fit_mode, fit_modes
 from bridge_tf.layers import clone
-from bridge_tf.training import L2SGD, _cross_entropy
+from bridge_tf.training import L2SGD, _classification
 
 QUICK = Recipe(epochs=2, learning_rate=0.05, warmup_epochs=0, jit_compile=False)
 
@@ -61,9 +61,10 @@ def test_the_loss_knows_how_a_classifier_ends():
             keras.Sequential([keras.Input((3,)), dense()]),
             keras.Model(inputs, keras.Sequential([keras.layers.Dense(4), dense()])(inputs)),
         ):
-            assert _cross_entropy(model).from_logits == from_logits
+            assert _classification(model)["loss"].from_logits == from_logits
     for layer in (keras.layers.Softmax(), keras.layers.Activation("softmax"), keras.ops.softmax):
-        assert not _cross_entropy(keras.Model(inputs, layer(inputs))).from_logits
+        loss = _classification(keras.Model(inputs, layer(inputs)))["loss"]
+        assert not loss.from_logits
 
 
 def test_a_bad_loss_stops_the_training(build, images, labels):
