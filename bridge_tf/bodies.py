@@ -32,8 +32,8 @@ def tail_body(base, taps: list[str], inputs: list, width: float):
 def conditioned_body(base, taps: list[str], inputs: list, width: float, shared_until: str | None):
     """As `tail_body`, modulated by r, the last of `inputs`.
 
-    The models "shared", where several features are joined or `shared_until` names a layer, and
-    "head" are its parts: the first is the same for all r.
+    Its parts are models whose names end in `SHARED`, where several features are joined or
+    `shared_until` names a layer, and in `HEAD`: the first is the same for all r.
     """
     *features, r = inputs
     last = split = last_tap(base, taps)

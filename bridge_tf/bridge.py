@@ -15,9 +15,7 @@ import keras
 from bridge_tf.bodies import HEAD, SHARED, conditioned_body, copy_weights, tail_body
 from bridge_tf.classifier import as_classifier, logits_copy
 from bridge_tf.errors import InputError
-from bridge_tf.graph import as_list, check_taps, operation
-
-_R = "curve.r"
+from bridge_tf.graph import END_PREFIXES, R_INPUT, as_list, check_taps, operation
 
 
 def build_bridge(
@@ -95,15 +93,15 @@ def build_bridge(
 
 def bridge_taps(bridge) -> tuple[int, list[str]]:
     """(type, taps) of a bridge, read off the names of its inputs."""
-    names = [tensor.name for tensor in bridge.inputs if tensor.name != _R]
-    if all(name.startswith(("start.", "end.")) for name in names):
+    names = [tensor.name for tensor in bridge.inputs if tensor.name != R_INPUT]
+    if all(name.startswith(END_PREFIXES) for name in names):
         return 2, [name.partition(".")[2] for name in names[: len(names) // 2]]
     return 1, names
 
 
 def is_conditioned(bridge) -> bool:
     """Whether a bridge takes r as its last input."""
-    return bridge.inputs[-1].name == _R
+    return bridge.inputs[-1].name == R_INPUT
 
 
 def answers_at(bridge, features: list, positions: list, training=None) -> list:
@@ -142,13 +140,13 @@ def _parts(bridge) -> dict:
 
 def _inputs(base, taps: list[str], bridge_type: int, conditioned: bool) -> list:
     inputs = []
-    for prefix in [""] if bridge_type == 1 else ["start.", "end."]:
+    for prefix in [""] if bridge_type == 1 else END_PREFIXES:
         for tap in taps:
             feature = operation(base, tap).output
             inputs.append(
                 keras.Input(feature.shape[1:], dtype=feature.dtype, name=f"{prefix}{tap}")
             )
-    return [*inputs, keras.Input((1,), name=_R)] if conditioned else inputs
+    return [*inputs, keras.Input((1,), name=R_INPUT)] if conditioned else inputs
 
 
 def _check_body(outputs, shape: tuple) -> None:

@@ -56,8 +56,8 @@ class Curve(keras.Model):
             raise ValueError(f"network must be built first. Received: network={network.name}")
         self.degree, self.kind, self.seed = int(degree), kind, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        # Tracked, the network's own variables would be saved and optimized though never read.
         check_weights(network)
+        # Tracked, the network's own variables would be saved and optimized though never read.
         self._network = Untracked(clone(network))
         weights = self.network.trainable_variables
         self.control_points = [

@@ -106,7 +106,7 @@ def _connections(network) -> list[list[int]]:
 
 def _settings(layer) -> dict[str, str]:
     """The settings of a layer that decide what it computes, as text."""
-    if is_graph(layer) or isinstance(layer, keras.Model):
+    if isinstance(layer, keras.Model):
         return {}
     try:
         config = layer.get_config()

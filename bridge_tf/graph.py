@@ -7,6 +7,9 @@ import keras
 from bridge_tf.errors import InputError
 from bridge_tf.layers import clone, with_weights_of
 
+# Names of the inputs of bridges: r, and before taps of the modes at the two ends of a curve.
+R_INPUT, END_PREFIXES = "curve.r", ("start.", "end.")
+
 
 def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
     """One tap or several, as a list."""
@@ -86,7 +89,7 @@ def check_taps(base, taps: list[str], flag: str = "--taps") -> None:
     if len(set(taps)) < len(taps):
         raise InputError(f"{flag}={','.join(taps)}: name each layer once")
     for tap in taps:
-        if tap == "curve.r" or tap.startswith(("start.", "end.")):
+        if tap == R_INPUT or tap.startswith(END_PREFIXES):
             raise InputError(
                 f"{flag}: a layer called '{tap}' can't be tapped, since inputs of bridges are "
                 "called so; rename it"

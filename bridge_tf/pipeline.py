@@ -72,7 +72,7 @@ class Pipeline(Run):
         first = None
         for path in map(pathlib.Path, sources.values()):
             mode = read_model(path, "modes")
-            self.check_mode(mode, f"--modes: {path}", "name networks for these data")
+            mode = self.for_images(mode, f"--modes: {path}", "name networks for these data")
             first = first or mode
             try:
                 check_same_architecture(first, mode)

@@ -155,8 +155,7 @@ class Run:
         """
         path = self.files.mode(index)
         mode = self.load(path, keras.Model)
-        self.check_mode(mode, path, "remove it and run bin/train again")
-        mode = with_input_shape(mode, self.data.image_shape)
+        mode = self.for_images(mode, path, "remove it and run bin/train again")
         if index and self._names and is_graph(mode):
             if len(as_functional(mode).operations) != len(self._names):
                 raise InputError(f"{path} is of another architecture than {self.files.mode(0)}")
@@ -174,8 +173,8 @@ class Run:
         base = self.load_mode(0)
         return [item.name for item in as_functional(base).operations] if is_graph(base) else []
 
-    def check_mode(self, mode, path, remedy: str) -> None:
-        """Checks that a network is for the run's images and classes.
+    def for_images(self, mode, path, remedy: str) -> keras.Model:
+        """A network that is for the run's images and classes, sizes that it leaves open closed.
 
         Raises:
             InputError: it isn't; the message names `path` and ends in `remedy`.
@@ -188,6 +187,7 @@ class Run:
                 f"{path} maps {found[0]} to {found[1]}, but the run's images and classes need "
                 f"{wanted[0]} to {wanted[1]}; {remedy}"
             )
+        return with_input_shape(mode, self.data.image_shape)
 
     def load_curve(self, pair: tuple[int, int]) -> Curve:
         """The curve between two modes; errors as in `load`."""

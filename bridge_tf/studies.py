@@ -100,12 +100,13 @@ class Studies:
                     "r": r,
                     **row,
                 }
+            path = self.run.path(curve)
             bodies = [(self.width, None)]
             if self.shared_until:
                 bodies.append((1.0, self.shared_until))
             for (width, shared), factor in itertools.product(bodies, (1, len(_POSITIONS))):
                 bridge = self._bridge(self.taps, width, conditioned=True, shared_until=shared)
-                self._fit(bridge, self.run.path(curve), factor * epochs)
+                self._fit(bridge, path, factor * epochs)
                 answers = self._answers(bridge, _POSITIONS)
                 together = self._relative_flops([bridge], _POSITIONS)
                 for r, member, answer in zip(_POSITIONS, members, answers, strict=True):
@@ -187,8 +188,11 @@ class Studies:
     def _relative_flops(self, bridges: list, positions=()) -> float:
         """FLOPs of bridges on one base, over the base's."""
         executed = count_flops(BridgeEnsemble(self.base, bridges, positions=positions))
-        alone = count_flops(BridgeEnsemble(self.base, []))
-        return (executed - alone) / self.flops
+        return (executed - self._flops_alone) / self.flops
+
+    @functools.cached_property
+    def _flops_alone(self) -> int:
+        return count_flops(BridgeEnsemble(self.base, []))
 
     def _loss(self, curve, r: float) -> float:
         log_probs = log_prob_predictor(self.run.member(curve, r))(self.test.images)

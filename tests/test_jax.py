@@ -1,6 +1,5 @@
 """The heart on the JAX backend, in a process of its own, without TensorFlow."""
 
-import ast
 import json
 import os
 import pathlib
@@ -12,24 +11,18 @@ import pytest
 
 import bridge_tf
 from bridge_tf import BridgeEnsemble, Curve, build_bridge
+from tests.without_tensorflow import FORBIDDEN, imported
 
 HEART = (
     "batch_norm bodies bridge bridge_training classifier curve curve_checks curve_path "
-    "curve_shapes ensemble graph layers modulation scaling training networks/frn networks/resnet "
-    "alignment/activations alignment/align alignment/permutations alignment/rules alignment/spaces "
-    "alignment/walk alignment/weights"
+    "curve_shapes ensemble graph layers modulation scaling training networks/frn networks/resnet"
 ).split()
 
 # Reads what the test below wrote on TensorFlow, then trains each kind of model on JAX.
-PROGRAM = """
-import importlib.abc, json, pathlib, sys
-
-class NoTensorFlow(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "tensorflow":
-            raise ModuleNotFoundError(f"No module named {name!r}")
-
-sys.meta_path.insert(0, NoTensorFlow())
+PROGRAM = (
+    FORBIDDEN
+    + """
+import json, pathlib
 import keras, numpy as np
 import bridge_tf
 from bridge_tf import (
@@ -66,18 +59,14 @@ for norm in ("frn", "batch"):
     found[f"{norm} sums"] = outputs["probabilities"].sum(axis=1).tolist()
 print(json.dumps(found))
 """
+)
 
 
 @pytest.mark.parametrize("module", HEART)
 def test_the_heart_imports_no_tensorflow(module):
     path = pathlib.Path(bridge_tf.__file__).parent / f"{module}.py"
-    imported = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            imported += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            imported.append(node.module)
-    assert imported and not [name for name in imported if name.startswith("tensorflow")]
+    names = imported(path)
+    assert names and not [name for name in names if name.startswith("tensorflow")]
 
 
 def test_jax_reads_what_tensorflow_wrote_and_trains(build, images, labels, tmp_path):

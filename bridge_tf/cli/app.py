@@ -117,6 +117,18 @@ def import_modules(names: Sequence[str]) -> None:
             sys.path.pop(0)
 
 
+def chosen(name: str, known: Sequence[str]) -> list[str]:
+    """The value of a flag that names one or more of the `known`.
+
+    Raises:
+        InputError: it names none or another.
+    """
+    value = flags.FLAGS[name].value
+    if not value or set(value) - set(known):
+        raise InputError(f"--{name}={','.join(value)}: name one or more of {', '.join(known)}")
+    return value
+
+
 def required(name: str) -> str:
     """The value of a flag that must be given."""
     value = flags.FLAGS[name].value

@@ -7,7 +7,6 @@ from absl import flags
 
 from bridge_tf.cli import app
 from bridge_tf.config import Config
-from bridge_tf.errors import InputError
 
 USAGE = """
 Times training steps on random images and prints one JSON object a measurement.
@@ -56,10 +55,7 @@ def main() -> None:
 
 def _benchmark(arguments: list[str]) -> None:
     app.no_arguments(arguments)
-    measures = flags.FLAGS.measure
-    unknown = [name for name in measures if name not in MEASURES]
-    if unknown or not measures:
-        raise InputError(f"--measure={','.join(measures)}: name one or more of {KNOWN}")
+    measures = app.chosen("measure", MEASURES)
     # Checks them, before anything slow is imported.
     config = Config(**{name: flags.FLAGS[name].value for name in SETTINGS})
     app.import_keras()

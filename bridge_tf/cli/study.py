@@ -44,10 +44,7 @@ def main() -> None:
 
 def _study(arguments: list[str]) -> None:
     app.no_arguments(arguments)
-    names = flags.FLAGS.study
-    unknown = [name for name in names if name not in STUDIES]
-    if unknown or not names:
-        raise InputError(f"--study={','.join(names)}: name one or more of {', '.join(STUDIES)}")
+    names = app.chosen("study", list(STUDIES))
     budgets = app.numbers("budgets")
     run = app.existing_run()
     run.files.need(

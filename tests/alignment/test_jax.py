@@ -1,6 +1,5 @@
 """Alignment on the JAX backend, in a process of its own, without TensorFlow."""
 
-import ast
 import json
 import os
 import pathlib
@@ -10,18 +9,14 @@ import sys
 import pytest
 
 import bridge_tf.alignment
+from tests.without_tensorflow import FORBIDDEN, imported
 
 MODULES = sorted(pathlib.Path(bridge_tf.alignment.__file__).parent.glob("*.py"))
 
-PROGRAM = """
-import importlib.abc, json, sys
-
-class NoTensorFlow(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "tensorflow":
-            raise ModuleNotFoundError(f"No module named {name!r}")
-
-sys.meta_path.insert(0, NoTensorFlow())
+PROGRAM = (
+    FORBIDDEN
+    + """
+import json
 import keras, numpy as np
 from bridge_tf import build_network
 from bridge_tf.alignment import METHODS, align
@@ -45,17 +40,13 @@ except ValueError:
 found["start"] = float(np.abs(outputs(start, images) - expected).max())
 print(json.dumps(found))
 """
+)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_no_tensorflow_is_imported(path):
-    imported = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            imported += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            imported.append(node.module)
-    assert imported and not [name for name in imported if name.startswith("tensorflow")]
+    names = imported(path)
+    assert names and not [name for name in names if name.startswith("tensorflow")]
 
 
 def test_shuffled_neurons_are_put_back_on_jax():
