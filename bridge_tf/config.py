@@ -16,6 +16,7 @@ NORMS = ("frn", "batch")
 CURVE_KINDS = ("bezier", "chain")
 PREPROCESSING = ("auto", "none", "tf", "torch", "caffe")
 ALIGNMENTS = ("none", "weights", "activations")
+ON_DIVERGENCE = ("stop", "retry")
 AUTO = "auto"
 SMOKE_IMAGES = 256
 # The kinds of networks that take a setting.
@@ -30,8 +31,11 @@ _NETWORK_SETTINGS = {
 }
 _NAME = r"\w[\w.-]{0,99}"
 
-# Where things are, not what is computed: a run may be moved.
-_LOCATIONS = ("data_dir", "export_dir", "export_name", "imports")
+# Where things are and what to do when something fails, not what is computed: a run may be moved.
+_INDECISIVE = (
+    *("data_dir", "export_dir", "export_name", "imports"),
+    *("checkpoint_minutes", "on_divergence"),
+)
 
 
 def _setting(default, help_text: str, **checks):
@@ -52,6 +56,9 @@ class Config:
         0, "Height and width to resize folder images to; 0 takes the first image's size.", low=0
     )
     max_images: int = _setting(0, "Use at most so many images of each split; 0 uses all.", low=0)
+    skip_bad_images: int = _setting(
+        0, "Leave out up to so many images that can't be read or are mislabelled.", low=0
+    )
     augment: str = _setting("none", "Augmentation of training images.", choices=AUGMENTATIONS)
     pixel_mean: list[float] = _setting(
         (0.5,), "Mean of the pixels as a fraction of 255: one number or one a channel."
@@ -150,6 +157,14 @@ class Config:
         5.0, "Epochs of linear warm-up from 1 % of the peak, then cosine decay.", low=0
     )
     jit_compile: bool = _setting(True, "Compile training steps with XLA.")
+    checkpoint_minutes: float = _setting(
+        5.0, "Minutes between checkpoints within an epoch; each epoch ends in one anyway.", low=0
+    )
+    on_divergence: str = _setting(
+        "stop",
+        "When a loss diverges: stop, or go back to the last epoch and retry at half the rate.",
+        choices=ON_DIVERGENCE,
+    )
     curve_points: int = _setting(
         5, "Positions along each curve that the report measures, ends included.", low=2
     )
@@ -259,7 +274,7 @@ class Config:
 
 
 def _decisive(settings: dict) -> dict:
-    return {key: value for key, value in settings.items() if key not in _LOCATIONS}
+    return {key: value for key, value in settings.items() if key not in _INDECISIVE}
 
 
 def _text(value) -> str:
