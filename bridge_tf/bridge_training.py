@@ -64,6 +64,11 @@ class BridgeTraining(keras.Model):
         self.agreement = keras.metrics.Mean(name="agreement")
         self.built = True  # as all its parts are
 
+    @property
+    def changing_variables(self) -> list:
+        """All that training changes; base and member don't."""
+        return [*self.bridge.variables, self.seed_generator.state]
+
     def call(self, images, r=None, training=None):
         at = {}
         if self.conditioned:

@@ -1,58 +1,195 @@
-"""Checkpoints of a training, one an epoch, from which it goes on as if it had never stopped."""
+"""Checkpoints of a training, from which it goes on as if it had never stopped."""
 
+import dataclasses
+import io
+import json
 import os
 import pathlib
 import re
+import time
+import zipfile
 
 import keras
+import numpy as np
 
+from bridge_tf import signals
+from bridge_tf.errors import reason
 from bridge_tf.files import replacing
+from bridge_tf.progress import say
 
-_NAME = re.compile(r"epoch-(\d+)\.weights\.h5")
+_NAME = re.compile(r"(?:epoch|step)-\d+\.npz")
+_NOTES = "notes"
+
+
+@dataclasses.dataclass
+class State:
+    """What a checkpoint holds.
+
+    Attributes:
+        name: of its file.
+        step: steps done since the training began.
+        notes: what isn't a variable, as plain data.
+        arrays: the values of all that training changes, by group and number.
+    """
+
+    name: str
+    step: int
+    notes: dict
+    arrays: dict[str, np.ndarray]
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Keeps the weights and the optimizer after the last epoch in one file of `folder`.
+    """Keeps the state of a training: weights, optimizer, metrics, seeds, position in the data.
 
-    The file's name tells its epoch, and it appears in one rename, so that there is always one
-    whole checkpoint or none. It stays when the training ends: remove the folder once the model
-    is saved.
+    `folder` holds one file of the last epoch, `epoch-N.npz`, and, within an epoch, one of the last
+    step that was kept, `step-N.npz` (steps since the training began). Each appears in one rename;
+    zip's checksums tell a damaged one, which is passed over. They stay when the training ends:
+    remove the folder once the model is saved.
+
+    When a signal asks the process to stop (`bridge_tf.signals`), the state is written after the
+    running step.
 
     Args:
         folder: made with the first checkpoint.
+        minutes: between checkpoints within an epoch; 0 makes none.
+        made_from: names what the training starts from, digests for example. Checkpoints of
+            something else are passed over.
+        on_divergence: "stop" or "retry", see `bridge_tf.divergence`.
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        minutes: float = 5.0,
+        made_from: dict | None = None,
+        on_divergence: str = "stop",
+    ):
         super().__init__()
         self.folder = pathlib.Path(folder)
+        self.seconds = 60 * minutes or float("inf")
+        self.made_from = made_from or {}
+        self.on_divergence = on_divergence
+        self.notes: dict = {}
+        self.within_epochs = True
+        self.step = 0
 
-    def restore(self, model) -> int:
-        """Loads the newest checkpoint that can be read into a compiled model.
-
-        Returns:
-            How many epochs it has seen; 0 where there is none.
-        """
-        model.optimizer.build(model.trainable_variables)
-        untrained = model.get_weights()
-        for epoch, path in sorted(self._found().items(), reverse=True):
+    def newest(self, epochs_only: bool = False) -> State | None:
+        """The newest checkpoint that is whole and of this training; damaged ones are removed."""
+        found = []
+        for path in self._files("epoch-*.npz" if epochs_only else "*.npz"):
             try:
-                model.load_weights(path)
-                return epoch
-            except Exception:  # h5py raises all sorts for a damaged file
-                model.set_weights(untrained)
+                state = _read(path)
+            except Exception as error:  # zipfile and numpy raise all sorts for a damaged file
+                say(f"{path} is damaged ({reason(error)}) and removed")
                 path.unlink()
-        return 0
+                continue
+            if state.notes.get("made_from") == self.made_from:
+                found.append(state)
+        return max(found, key=lambda state: state.step, default=None)
+
+    def restore(self, model, state: State | None) -> None:
+        """Gives a compiled model the state of a checkpoint; without one, that of its start."""
+        model.optimizer.build(model.trainable_variables)
+        self.step = state.step if state else 0
+        self.notes = {**(state.notes if state else {}), "made_from": self.made_from}
+        # Of a state within an epoch: what begins anew with each epoch, but must go on here.
+        self._to_set = self._to_add = None
+        if state:
+            _assign(_variables(model), state.arrays)
+            if state.name.startswith("step"):
+                self._to_set = self._to_add = state.arrays
+
+    def write(self, model, name: str) -> None:
+        """Writes the state of `model` as the only checkpoint of its kind."""
+        arrays = {
+            key: keras.ops.convert_to_numpy(variable)
+            for key, variable in (_variables(model) | _metrics(model)).items()
+        }
+        earlier = self._files("*.npz" if name.startswith("epoch") else "step-*.npz")
+        path = self._write(State(name, self.step, self.notes, arrays))
+        for other in set(earlier) - {path}:
+            other.unlink(missing_ok=True)
+        self._written = time.monotonic()
+
+    def roll_back(self, notes: dict) -> None:
+        """Makes the last epoch's checkpoint, with other notes, the newest one."""
+        state = self.newest(epochs_only=True)
+        for path in self._files("step-*.npz"):
+            path.unlink()
+        self._write(dataclasses.replace(state, notes=state.notes | notes))
+
+    def on_train_begin(self, logs=None):
+        self._written = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._to_set is not None:
+            _assign(_variables(self.model), self._to_set)
+            self._to_set = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        if self._to_add is not None:
+            # Keras builds metrics in the first step only. They are sums, as those of means are.
+            for key, variable in _metrics(self.model).items():
+                variable.assign(variable + self._to_add[key])
+            self._to_add = None
+        if batch + 1 == self.params["steps"]:
+            return  # the epoch's own checkpoint comes next
+        signal = signals.requested()
+        due = time.monotonic() - self._written >= self.seconds
+        if self.within_epochs and (signal or due):
+            self.write(self.model, f"step-{self.step}")
+        _leave_if(signal)
 
     def on_epoch_end(self, epoch, logs=None):
-        earlier = self._found().values()
-        with replacing(self.folder / f"epoch-{epoch + 1}.weights.h5") as partial:
-            self.model.save_weights(partial, overwrite=True)
-        for path in earlier:
-            path.unlink(missing_ok=True)
+        self.write(self.model, f"epoch-{epoch + 1}")
+        _leave_if(signals.requested())
 
-    def _found(self) -> dict[int, pathlib.Path]:
-        names = {path: _NAME.fullmatch(path.name) for path in self.folder.glob("*.weights.h5")}
-        return {int(match[1]): path for path, match in names.items() if match}
+    def _write(self, state: State) -> pathlib.Path:
+        path = self.folder / f"{state.name}.npz"
+        notes = json.dumps({"step": state.step, **state.notes}).encode()
+        with replacing(path) as partial, open(partial, "wb") as file:
+            np.savez(file, **{_NOTES: np.frombuffer(notes, "uint8")}, **state.arrays)
+        return path
+
+    def _files(self, pattern: str) -> list[pathlib.Path]:
+        return sorted(path for path in self.folder.glob(pattern) if _NAME.fullmatch(path.name))
+
+
+def _leave_if(signal: int | None) -> None:
+    if signal:
+        raise signals.Interrupted(signal)
+
+
+def _read(path: pathlib.Path) -> State:
+    with zipfile.ZipFile(path) as archive:
+        arrays = {
+            name.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(name)), allow_pickle=False
+            )
+            for name in archive.namelist()
+        }
+    notes = json.loads(arrays.pop(_NOTES).tobytes())
+    return State(path.stem, notes.pop("step"), notes, arrays)
+
+
+def _variables(model) -> dict:
+    """The variables that training changes, by group and number."""
+    own = getattr(model, "changing_variables", model.variables)
+    groups = {"model": own, "optimizer": model.optimizer.variables}
+    return {f"{group}-{k}": v for group, some in groups.items() for k, v in enumerate(some)}
+
+
+def _metrics(model) -> dict:
+    return {f"metrics-{k}": v for k, v in enumerate(model.metrics_variables)}
+
+
+def _assign(variables: dict, arrays: dict[str, np.ndarray]) -> None:
+    for key, variable in variables.items():
+        value = arrays[key]
+        if value.dtype.kind == "V":  # numpy's files don't know bfloat16
+            value = value.view(keras.ops.convert_to_numpy(variable).dtype)
+        variable.assign(value)
 
 
 class EpochSeeds(keras.callbacks.Callback):

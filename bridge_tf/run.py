@@ -11,12 +11,11 @@ import zlib
 
 import keras
 
-from bridge_tf import data
+from bridge_tf import data, model_files
 from bridge_tf.config import AUTO, Config
 from bridge_tf.curve import Curve
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError, reason
-from bridge_tf.files import write_json
 from bridge_tf.graph import as_functional, is_graph, rename_operations, with_input_shape
 from bridge_tf.networks import build_network, network_options
 from bridge_tf.networks.architecture import fits
@@ -34,14 +33,19 @@ _ALIGNMENT_IMAGES = 1000
 class Run:
     """A run of `config` in the work directory `workdir`.
 
+    Args:
+        wait: while another process writes there; else that is an error.
+        repair: make damaged files again; else they are errors.
+
     Attributes:
         config: every setting.
         files: the work directory.
     """
 
-    def __init__(self, config: Config, workdir):
+    def __init__(self, config: Config, workdir, wait: bool = False, repair: bool = False):
         self.config = config
-        self.files = WorkDir(workdir)
+        self.files = WorkDir(workdir, repair)
+        self.wait = wait
 
     @functools.cached_property
     def data(self) -> data.Dataset:
@@ -52,6 +56,7 @@ class Run:
             seed=config.seed,
             validation_fraction=config.validation_fraction,
             image_size=config.image_size,
+            skip_bad_images=config.skip_bad_images,
         )
         return loaded.limited(config.max_images) if config.max_images else loaded
 
@@ -80,7 +85,8 @@ class Run:
         config = self.config
         if config.taps != (AUTO,):
             return list(config.taps), config.bridge_width
-        if self.files.choice.exists():
+        if self.files.current(self.files.choice, []) or self.files.choice.exists():
+            self.files.verify(self.files.choice)
             try:
                 choice = json.loads(self.files.choice.read_text(encoding="utf-8"))
                 return [choice["tap"]], choice["width"]
@@ -101,7 +107,8 @@ class Run:
                 f"bridges: --taps=auto chose '{choice.tap}' at width {choice.width:g}, "
                 f"{choice.relative_flops:.3f} of the base's FLOPs: {choice.why}"
             )
-            write_json(self.files.choice, dataclasses.asdict(choice))
+            with self.files.writing(self.files.choice) as partial:
+                partial.write_text(json.dumps(dataclasses.asdict(choice)), encoding="utf-8")
         return [choice.tap], choice.width
 
     def seed(self, task: str) -> int:
@@ -135,14 +142,14 @@ class Run:
             weight_decay=config.bridge_weight_decay,
         )
 
-    def training_batches(self, epochs: int, seed: int, first_epoch=0, mixup_alpha=0.0):
+    def training_batches(self, epochs: int, seed: int, first_step=0, mixup_alpha=0.0):
         """Batches of the run's training images, augmented as its flags say."""
         return data.training_batches(
             self.data.train,
             self.config.batch_size,
             epochs=epochs,
             seed=seed,
-            first_epoch=first_epoch,
+            first_step=first_step,
             augment=self.config.augment,
             mixup_alpha=mixup_alpha,
         )
@@ -197,21 +204,11 @@ class Run:
         """Reads a .keras file of the run, which must hold a `kind`.
 
         Raises:
-            InputError: it can't be read or holds something else; the message says how to make
-                it again.
+            InputError: it is damaged or holds something else; the message says how to make it
+                again.
         """
-        try:
-            model = keras.models.load_model(path, compile=False)
-        except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
-            raise InputError(
-                f"{path} can't be read ({reason(error)}); remove it and run bin/train again"
-            ) from error
-        if not isinstance(model, kind):
-            raise InputError(
-                f"{path} holds a {type(model).__name__}, not a {kind.__name__}; remove it and run "
-                "bin/train again"
-            )
-        return model
+        self.files.verify(path)
+        return model_files.read(path, kind, "remove it and run bin/train again")
 
     def new_curve(self, start, end, seed: int) -> Curve:
         """An untrained curve of the run's shape between two networks."""

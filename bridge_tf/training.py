@@ -1,17 +1,14 @@
 """One recipe, by which modes, curves and bridges are all trained."""
 
 import dataclasses
-import math
 import os
-from collections.abc import Sequence
 
 import keras
 
 from bridge_tf.bridge_training import BridgeTraining
-from bridge_tf.checkpoints import Checkpoints, EpochSeeds
 from bridge_tf.classifier import ends_in_softmax
 from bridge_tf.curve import Curve
-from bridge_tf.errors import TrainingError
+from bridge_tf.fitting import fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,77 +124,6 @@ def fit_bridge(
     """
     model = BridgeTraining(bridge, base, member, end, repulsion, seed=recipe.seed)
     return fit(model, data, recipe, **options)
-
-
-def fit(
-    model,
-    data,
-    recipe: Recipe,
-    *,
-    loss=None,
-    metrics=None,
-    batch_size: int = 128,
-    steps_per_epoch: int | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    backup_dir: str | os.PathLike | None = None,
-) -> keras.callbacks.History:
-    """Compiles and fits `model` by the recipe.
-
-    Args:
-        data: batches, or arrays: a tuple (inputs, targets) or the inputs alone. A function is
-            called with the number of epochs that are done and gives the batches of the others.
-        batch_size: for arrays.
-        steps_per_epoch: needed where `data` is endless, a function, or spans all epochs.
-        callbacks: further Keras callbacks.
-        backup_dir: where to keep a checkpoint of the last epoch, from which an interrupted
-            training goes on. It isn't removed: do so once the model is saved.
-
-    Raises:
-        TrainingError: the loss became infinite or not a number.
-    """
-    arrays = isinstance(data, tuple) or hasattr(data, "shape")
-    if steps_per_epoch is None:
-        size = len(data[0] if isinstance(data, tuple) else data)
-        steps_per_epoch = math.ceil(size / batch_size) if arrays else size
-    model.compile(
-        optimizer=recipe.optimizer(steps_per_epoch),
-        loss=loss,
-        metrics=metrics,
-        jit_compile=recipe.jit_compile,
-    )
-    callbacks, done = [EpochSeeds(), *callbacks, _StopOnBadLoss()], 0
-    if backup_dir is not None:
-        # The last, so that a bad loss leaves no checkpoint.
-        callbacks.append(Checkpoints(backup_dir))
-        done = callbacks[-1].restore(model)
-    if done >= recipe.epochs:
-        history = keras.callbacks.History()
-        history.on_train_begin()
-        return history
-    if callable(data):
-        data = data(done)
-    inputs, targets = data if isinstance(data, tuple) else (data, None)
-    return model.fit(
-        inputs,
-        targets,
-        batch_size=batch_size if arrays else None,
-        epochs=recipe.epochs,
-        initial_epoch=done,
-        steps_per_epoch=None if arrays else steps_per_epoch,
-        shuffle=arrays,
-        callbacks=callbacks,
-        verbose=0,
-    )
-
-
-class _StopOnBadLoss(keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss of epoch {epoch + 1} is {loss}; try a lower --learning_rate in another "
-                "--workdir"
-            )
 
 
 def _classification(model) -> dict:

@@ -1,30 +1,45 @@
 """The work directory: where a run keeps its files, and whose run it is."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import pathlib
 import shutil
+from collections.abc import Iterator, Sequence
 
 from bridge_tf.config import Config
 from bridge_tf.errors import InputError
-from bridge_tf.files import check_writable, write_json
+from bridge_tf.files import check_writable, remove_partials, replacing
+from bridge_tf.lock import locked
+from bridge_tf.manifest import Manifest
+
+
+def damage(path: pathlib.Path) -> str:
+    """What to say of a damaged file."""
+    return (
+        f"{path} isn't as it was written: damaged, or changed since; bin/train --repair makes it "
+        "again"
+    )
 
 
 class WorkDir:
-    """Paths of a run's files. Nothing is written before `claim`.
+    """Paths of a run's files, and which of them are done. Nothing is written before `claim`.
 
     Args:
         path: the directory; it need not exist yet.
+        repair: make damaged files again instead of refusing them.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, repair: bool = False):
         self.path = pathlib.Path(path)
+        self.repair = repair
         self.config = self.path / "config.json"
         self.ensemble = self.path / "ensemble.keras"
         self.report = self.path / "report.json"
         self.report_page = self.path / "report.md"
-        self.exports = self.path / "export.json"
+        self.manifest = Manifest(self.path)
+        self._lock = contextlib.nullcontext
 
     def mode(self, index: int) -> pathlib.Path:
         return self.path / "modes" / f"{index}.keras"
@@ -45,16 +60,35 @@ class WorkDir:
         return self.path / "logs" / target.relative_to(self.path).with_suffix("")
 
     def backup(self, target: pathlib.Path) -> pathlib.Path:
-        """Where the training whose result is `target` keeps its checkpoint."""
+        """Where the training whose result is `target` keeps its checkpoints."""
         return self.path / "checkpoints" / target.relative_to(self.path).with_suffix("")
 
     def remove_backup(self, target: pathlib.Path) -> None:
-        """Removes the checkpoint of a training whose result is saved, and what it leaves empty."""
+        """Removes the checkpoints of a training whose result is saved, and what it leaves empty."""
         backup = self.backup(target)
         shutil.rmtree(backup, ignore_errors=True)
         for folder in (backup.parent, backup.parent.parent):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+    @contextlib.contextmanager
+    def held(self, wait: bool = False) -> Iterator[None]:
+        """Keeps other processes from writing here: at once if a run is here, else from `claim` on.
+
+        Args:
+            wait: for a process that does write here; else it is an error.
+        """
+        with contextlib.ExitStack() as stack:
+
+            def lock():
+                stack.enter_context(locked(self.path, "--workdir", wait))
+                remove_partials(self.path)
+
+            self._lock = lock
+            check_writable("--workdir", self.path)
+            if self.config.exists() or self.manifest.path.exists():
+                lock()
+            yield
 
     def read_config(self) -> Config:
         """The configuration of the run that the directory holds.
@@ -68,12 +102,13 @@ class WorkDir:
                 f"--workdir: {self.path} holds no config.json; name the work directory of a "
                 "finished bin/train"
             )
+        remedy = "bin/train --repair with the run's flags writes it again"
+        if self.damaged(self.config):
+            raise InputError(f"{self.config} isn't as bin/train wrote it; {remedy}")
         try:
             return Config(**json.loads(self.config.read_text(encoding="utf-8"))["flags"])
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{self.config} can't be read ({error}); it must be as bin/train wrote it"
-            ) from error
+            raise InputError(f"{self.config} can't be read ({error}); {remedy}") from error
 
     def check(self, config: Config) -> None:
         """Checks that the directory is free or holds the run of `config`.
@@ -82,6 +117,8 @@ class WorkDir:
             InputError: it is a file, or holds another run; the flags that differ are named.
         """
         check_writable("--workdir", self.path)
+        if self.repair:
+            self._repair(config)
         if self.config.exists():
             differences = config.differences(self.read_config())
             if differences:
@@ -90,27 +127,93 @@ class WorkDir:
                     f"{', '.join(differences)}; use these flags or another --workdir"
                 )
 
+    def _repair(self, config: Config) -> None:
+        """Sets damaged manifest.json and config.json aside."""
+        try:
+            known = self.manifest.read()
+        except InputError:
+            self.set_aside(self.manifest.path)
+            return
+        if self.damaged(self.config) and known.get("fingerprint") == config.fingerprint:
+            self.set_aside(self.config)
+
     def claim(self, config: Config) -> None:
         """Makes the directory and writes config.json, unless it is there."""
-        self.check(config)
-        if self.config.exists():
-            return
         self.path.mkdir(parents=True, exist_ok=True)
-        packages = ("bridge_tf", "keras", "tensorflow")
-        versions = {name: importlib.metadata.version(name) for name in packages}
-        content = {
-            "flags": config.to_json(),
-            "versions": versions,
-            "fingerprint": config.fingerprint,
-        }
-        write_json(self.config, content)
+        self._lock()
+        self.check(config)  # another process may have come first
+        if not self.config.exists():
+            packages = ("bridge_tf", "keras", "tensorflow")
+            content = {
+                "flags": config.to_json(),
+                "versions": {name: importlib.metadata.version(name) for name in packages},
+                "fingerprint": config.fingerprint,
+            }
+            with self.writing(self.config) as partial:
+                partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        elif self.state(self.config) == "unlisted":  # of a version that kept no manifest
+            self.manifest.add(self.config, self.config)
+        self.manifest.set_fingerprint(config.fingerprint)
 
-    def stale(self, target: pathlib.Path, sources: list[pathlib.Path]) -> bool:
-        """Whether `target` is missing or older than one of the files it is made from."""
+    @contextlib.contextmanager
+    def writing(
+        self, target: pathlib.Path, sources: Sequence[pathlib.Path] = (), **notes
+    ) -> Iterator[pathlib.Path]:
+        """Gives a name to write to, which becomes `target` and is listed in the manifest.
+
+        Args:
+            sources: the files that it is made from.
+            **notes: kept in the manifest.
+        """
+        with replacing(target) as partial:
+            yield partial
+            self.manifest.add(target, partial, sources, **notes)
+
+    def state(self, target: pathlib.Path, sources: Sequence[pathlib.Path] = ()) -> str:
+        """What is known of a file that is made from `sources`.
+
+        "missing"; "unlisted" in the manifest; "damaged", or changed since; "replaced", where a
+        process was killed before it could rename the new one; "outdated", made from others than
+        `sources` are now; "current".
+        """
         if not target.exists():
-            return True
-        made = target.stat().st_mtime_ns
-        return any(path.exists() and path.stat().st_mtime_ns > made for path in sources)
+            return "missing"
+        entry = self.manifest.entry(target)
+        if entry is None:
+            return "unlisted"
+        digest = self.manifest.digest(target)
+        if digest != entry["sha256"]:
+            return "replaced" if digest == entry.get("replaces") else "damaged"
+        return "current" if entry["made_from"] == self.manifest.digests(sources) else "outdated"
+
+    def damaged(self, path: pathlib.Path) -> bool:
+        """Whether a listed file isn't as it was written."""
+        return self.state(path) == "damaged"
+
+    def verify(self, path: pathlib.Path) -> None:
+        """Checks a file before it is read.
+
+        Raises:
+            InputError: it isn't as it was written.
+        """
+        if self.damaged(path):
+            raise InputError(damage(path))
+
+    def current(self, target: pathlib.Path, sources: Sequence[pathlib.Path]) -> bool:
+        """Whether a file that costs little to make again is as it should be.
+
+        Raises:
+            InputError: it isn't as it was written, and isn't to be repaired.
+        """
+        if not self.repair:
+            self.verify(target)
+        return self.state(target, sources) == "current"
+
+    def set_aside(self, path: pathlib.Path) -> None:
+        """Renames a file that is to be made again to NAME.damaged."""
+        os.replace(path, path.with_name(f"{path.name}.damaged"))
+        if path != self.manifest.path:
+            self.manifest.remove(path)
 
     def need(self, paths: list[pathlib.Path], stage: str, before: str) -> None:
         """Checks that the files `stage` reads are there.

@@ -71,7 +71,7 @@ def test_a_result_that_cannot_be_saved_costs_no_training(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         Pipeline(config, tmp_path).run(["modes"])
     checkpoints = [path.name for path in (tmp_path / "checkpoints" / "modes" / "0").iterdir()]
-    assert checkpoints == ["epoch-2.weights.h5"]
+    assert checkpoints == ["epoch-2.npz"]
     assert not list(tmp_path.rglob("*.keras"))
 
     monkeypatch.setattr(keras.Model, "save", save)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from bridge_tf import Curve, Recipe, TrainingError, fit_curve, fit_mode, fit_modes
+from bridge_tf import Curve, Recipe, fit_curve, fit_mode, fit_modes
 from bridge_tf.layers import clone
 from bridge_tf.training import L2SGD, _classification
 
@@ -67,12 +67,6 @@ def test_the_loss_knows_how_a_classifier_ends():
         assert not loss.from_logits
 
 
-def test_a_bad_loss_stops_the_training(build, images, labels):
-    recipe = Recipe(epochs=3, learning_rate=1e20, warmup_epochs=0, jit_compile=False)
-    with pytest.raises(TrainingError, match=r"epoch 1 is (nan|inf).*--learning_rate"):
-        fit_mode(build(), (images, labels), recipe, batch_size=8)
-
-
 class Interrupt(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2:
@@ -94,7 +88,7 @@ def test_an_interrupted_training_goes_on(build, images, labels, tmp_path, kind):
     undisturbed, _ = train()
     with pytest.raises(KeyboardInterrupt):
         train(callbacks=[Interrupt()], backup_dir=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-2.weights.h5"]
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-2.npz"]
     resumed, epochs = train(backup_dir=tmp_path)
     assert epochs == [2, 3]
     for a, b in zip(resumed, undisturbed, strict=True):
@@ -124,12 +118,5 @@ def test_a_damaged_checkpoint_counts_as_none(build, images, labels, tmp_path):
 def test_modes_keep_checkpoints_of_their_own(build, images, labels, tmp_path):
     data = (images[:8], labels[:8])
     fit_modes(build, data, 2, QUICK, batch_size=8, backup_dir=tmp_path)
-    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.h5"))
-    assert names == ["0/epoch-2.weights.h5", "1/epoch-2.weights.h5"]
-
-
-def test_a_bad_loss_leaves_no_checkpoint(build, images, labels, tmp_path):
-    recipe = Recipe(epochs=3, learning_rate=1e20, warmup_epochs=0, jit_compile=False)
-    with pytest.raises(TrainingError):
-        fit_mode(build(), (images, labels), recipe, batch_size=8, backup_dir=tmp_path / "new")
-    assert not (tmp_path / "new").exists()
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.npz"))
+    assert names == ["0/epoch-2.npz", "1/epoch-2.npz"]

@@ -11,11 +11,10 @@ Measures a finished run anew, writes its report and prints the comparison.
 
 def main() -> None:
     app.define_workdir_flags()
+    app.define_wait_flag()
     app.run(_evaluate, USAGE)
 
 
 def _evaluate(arguments: list[str]) -> None:
     app.no_arguments(arguments)
-    run = app.existing_run()
-    run.reevaluate()
-    run.evaluate()
+    app.existing_run().reevaluate()

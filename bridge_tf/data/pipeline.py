@@ -30,11 +30,11 @@ def training_batches(
     *,
     epochs: int,
     seed: int,
-    first_epoch: int = 0,
+    first_step: int = 0,
     augment: str = "none",
     mixup_alpha: float = 0.0,
 ):
-    """A `tf.data.Dataset` of (images, labels) for epochs `first_epoch` … `epochs` - 1.
+    """A `tf.data.Dataset` of (images, labels) from step `first_step` to the end of the epochs.
 
     Images are float32, B×H×W×C, raw pixels; labels int32, B. The order of an epoch and every
     random draw are functions of (seed, epoch, step) alone, so that training may be interrupted
@@ -46,7 +46,7 @@ def training_batches(
         batch_size: images a batch.
         epochs: of the whole training.
         seed: of order and draws.
-        first_epoch: where to go on.
+        first_step: where to go on, in steps since the first epoch began.
         augment: "none", "crop" (pad by an eighth of the height and crop) or "crop_flip".
         mixup_alpha: > 0 mixes the images of a batch; labels stay those of the first.
 
@@ -87,8 +87,9 @@ def training_batches(
             x = augmentation.mixup(x, mixup_alpha, seeds[2])
         return x, tf.gather(labels, indices)
 
-    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_order)
+    epoch, within = divmod(first_step, steps)
+    batches = tf.data.Dataset.range(epoch, epochs).flat_map(epoch_order).skip(within)
     batches = batches.map(batch).apply(
-        tf.data.experimental.assert_cardinality(max(0, epochs - first_epoch) * steps)
+        tf.data.experimental.assert_cardinality(max(0, epochs * steps - first_step))
     )
     return batches.prefetch(2)

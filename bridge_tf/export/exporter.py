@@ -3,15 +3,13 @@
 import dataclasses
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from bridge_tf.errors import InputError, ParityError
-from bridge_tf.export.places import check_export, publish
+from bridge_tf.export.places import check_export, publish, staging
 from bridge_tf.export.precision import in_float32
 from bridge_tf.export.predictor import load_any
 
@@ -40,14 +38,16 @@ def export(
     name: str,
     images: np.ndarray,
     class_names: Sequence[str] = (),
+    source: str = "",
 ) -> Artifacts:
     """Exports a `BridgeEnsemble` as a SavedModel and a float32 TFLite file.
 
     One of mixed precision is exported in float32, the precision of its weights.
 
     Everything is written in a hidden folder beside its final place, compared with the Keras
-    model, and then renamed; where anything fails, nothing stays. An earlier export of the same
-    name keeps its version folder, and this one gets the next number.
+    model, and then renamed; where anything fails, nothing stays, and what a killed process left
+    is finished or removed by the next export. An earlier export of the same name keeps its
+    version folder, and this one gets the next number.
 
     Args:
         ensemble: a `BridgeEnsemble` of one input: raw pixels, as a rule. Of another kind of input
@@ -57,6 +57,8 @@ def export(
         images: N×H×W×C, raw pixels 0…255, real images for the comparison (256 of them count), or
             N inputs of the other kind.
         class_names: written as labels.txt, one a line, beside both artifacts.
+        source: names what is exported, a digest for example; kept in assets.extra/export.json
+            with the digests of all files.
 
     Raises:
         InputError: the folder can't be written, or the ensemble has several inputs.
@@ -67,10 +69,8 @@ def export(
         raise InputError(f"export: takes ensembles of one input, not of {names}")
     export_dir = check_export(export_dir, name)
     ensemble = in_float32(ensemble)
-    export_dir.mkdir(parents=True, exist_ok=True)
-    staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=export_dir))
-    try:
-        saved_model, tflite = staging / "saved_model", staging / "model.tflite"
+    with staging(export_dir) as folder:
+        saved_model, tflite = folder / "saved_model", folder / "model.tflite"
         _write(ensemble, saved_model, tflite)
         # Evenly spread, since sources may be in the order of their classes.
         chosen = np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)
@@ -78,10 +78,8 @@ def export(
             check_parity(ensemble, path, images[chosen]) for path in (saved_model, tflite)
         )
         _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
-        _write_labels(staging / "labels.txt", class_names)
-        return Artifacts(*publish(staging, export_dir, name), difference)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        _write_labels(folder / "labels.txt", class_names)
+        return Artifacts(*publish(folder, name, source), difference)
 
 
 def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:

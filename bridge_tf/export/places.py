@@ -1,11 +1,22 @@
-"""Where an export lands."""
+"""Where an export lands, and how it gets there whole."""
 
+import json
 import os
 import pathlib
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bridge_tf.errors import InputError
-from bridge_tf.files import check_writable
+from bridge_tf.files import check_writable, folder_to_disk, sha256, write_json
+from bridge_tf.lock import locked
+
+_STAGING = ".export-"
+# In a version's folder: what it was exported from, and the digest of every file.
+_RECORD = "assets.extra/export.json"
+# In a staging folder that holds a whole export: where it goes.
+_MOVES = "moves.json"
 
 
 def check_export(export_dir: str | os.PathLike, name: str) -> pathlib.Path:
@@ -24,27 +35,101 @@ def check_export(export_dir: str | os.PathLike, name: str) -> pathlib.Path:
     return export_dir
 
 
-def publish(
-    staging: pathlib.Path, export_dir: pathlib.Path, name: str
-) -> tuple[pathlib.Path, pathlib.Path]:
-    """Moves what `staging` holds to its final place, the SavedModel under the next version.
+@contextmanager
+def staging(export_dir: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A hidden folder in `export_dir` to write an export to, which `publish` moves to its place.
+
+    One process at a time has one; others wait. What a killed process has left is finished if it
+    was about to be published, else removed.
+    """
+    export_dir.mkdir(parents=True, exist_ok=True)
+    with locked(export_dir, "--export_dir", wait=True):
+        for left in export_dir.glob(f"{_STAGING}*"):
+            _clear(left)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=_STAGING, dir=export_dir))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(folder: pathlib.Path, name: str, source: str) -> tuple[pathlib.Path, pathlib.Path]:
+    """Moves what a staging folder holds to its final place, the SavedModel under the next version.
+
+    Each file and the whole SavedModel appear in one rename. From the first on, an export that is
+    killed is finished by the next one (`staging`).
+
+    Args:
+        folder: from `staging`, with saved_model/, model.tflite and perhaps labels.txt.
+        name: of the model.
+        source: names what was exported, for `find_export`.
 
     Returns:
-        The places of the SavedModel and of the TFLite file. Where something fails, no SavedModel
-        stays without its TFLite file.
+        The places of the SavedModel and of the TFLite file.
     """
-    model_dir, tflite = export_dir / name, export_dir / f"{name}.tflite"
+    model_dir = folder.parent / name
+    versions = _versions(model_dir)
+    saved_model = folder / "saved_model"
+    files = [path for path in saved_model.rglob("*") if path.is_file()]
+    record = {
+        "source": source,
+        "files": {path.relative_to(saved_model).as_posix(): sha256(path) for path in files},
+        "tflite": sha256(folder / "model.tflite"),
+    }
+    (saved_model / _RECORD).parent.mkdir(exist_ok=True)
+    write_json(saved_model / _RECORD, record)
+    folder_to_disk(folder)
+    write_json(folder / _MOVES, {"name": name, "version": max(versions, default=0) + 1})
+    return _finish(folder)
+
+
+def find_export(export_dir: str | os.PathLike, name: str, source: str) -> list[pathlib.Path]:
+    """The SavedModel and the TFLite file that were exported from `source`.
+
+    Empty where there are none, or where a file isn't as it was written.
+    """
+    model_dir = pathlib.Path(export_dir).resolve() / name
+    tflite = model_dir.with_name(f"{name}.tflite")
+    for version in sorted(_versions(model_dir), reverse=True):
+        folder = model_dir / str(version)
+        try:
+            record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+            whole = all(sha256(folder / path) == digest for path, digest in record["files"].items())
+            # Another run may have exported under the same name.
+            if record["source"] == source and whole and sha256(tflite) == record["tflite"]:
+                return [folder, tflite]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return []
+
+
+def _versions(model_dir: pathlib.Path) -> list[int]:
+    if not model_dir.is_dir():
+        return []
+    return [int(path.name) for path in model_dir.iterdir() if path.name.isdigit()]
+
+
+def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Makes the moves of a staging folder that haven't been made yet, and removes it."""
+    moves = json.loads((folder / _MOVES).read_text(encoding="utf-8"))
+    name, version = pathlib.PurePath(str(moves["name"])).name, int(moves["version"])
+    model_dir = folder.parent / name
     model_dir.mkdir(exist_ok=True)
-    versions = [int(path.name) for path in model_dir.iterdir() if path.name.isdigit()]
-    target = model_dir / str(max(versions, default=0) + 1)
+    saved_model, tflite = model_dir / str(version), folder.parent / f"{name}.tflite"
+    for path, target in (
+        (folder / "saved_model", saved_model),
+        (folder / "labels.txt", folder.parent / f"{name}.labels.txt"),
+        (folder / "model.tflite", tflite),
+    ):
+        if path.exists():
+            os.replace(path, target)
+    shutil.rmtree(folder)
+    return saved_model, tflite
+
+
+def _clear(folder: pathlib.Path) -> None:
+    """Finishes or removes what a killed process has left."""
     try:
-        os.replace(staging / "saved_model", target)
-        if (staging / "labels.txt").exists():
-            os.replace(staging / "labels.txt", export_dir / f"{name}.labels.txt")
-        os.replace(staging / "model.tflite", tflite)
-    except OSError:
-        shutil.rmtree(target, ignore_errors=True)
-        if not any(model_dir.iterdir()):
-            model_dir.rmdir()
-        raise
-    return target, tflite
+        _finish(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        shutil.rmtree(folder, ignore_errors=True)

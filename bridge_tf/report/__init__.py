@@ -1,5 +1,6 @@
 """The report of a run, for people."""
 
 from bridge_tf.report.markdown import render_markdown, render_table
+from bridge_tf.report.reader import read_report
 
-__all__ = ["render_markdown", "render_table"]
+__all__ = ["read_report", "render_markdown", "render_table"]

@@ -1,0 +1,63 @@
+"""Keras files of a run: written whole, and equal where the models are equal."""
+
+import json
+import pathlib
+import shutil
+import zipfile
+
+import keras
+
+from bridge_tf.errors import InputError, reason
+
+_METADATA = "metadata.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
+
+
+def write_model(model, path: pathlib.Path) -> None:
+    """Saves `model` as a .keras file without the time at which it was saved.
+
+    Equal models give equal bytes, so that a digest tells whether a file made anew is the old one.
+
+    Args:
+        path: as `bridge_tf.files.replacing` gives it; it must end in .keras.
+    """
+    dated = path.with_name(f".partial-dated-{path.name}")
+    try:
+        model.save(dated)
+        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(path, "w") as target:
+            for name in sorted(source.namelist()):
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.file_size = source.getinfo(name).file_size  # for files above 2 GiB
+                with source.open(name) as old, target.open(entry, "w") as new:
+                    if name == _METADATA:
+                        metadata = json.load(old)
+                        del metadata["date_saved"]
+                        new.write(json.dumps(metadata).encode())
+                    else:
+                        shutil.copyfileobj(old, new, 1 << 20)
+    finally:
+        dated.unlink(missing_ok=True)
+
+
+def is_whole(path: pathlib.Path) -> bool:
+    """Whether all checksums in a .keras file hold."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # damaged files raise all sorts
+        return False
+
+
+def read(path: pathlib.Path, kind: type, remedy: str) -> keras.Model:
+    """Reads a .keras file, in safe mode, which must hold a `kind`.
+
+    Raises:
+        InputError: it can't be read or holds something else; the message ends in `remedy`.
+    """
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
+        raise InputError(f"{path} can't be read ({reason(error)}); {remedy}") from error
+    if not isinstance(model, kind):
+        raise InputError(f"{path} holds a {type(model).__name__}, not a {kind.__name__}; {remedy}")
+    return model
