@@ -1,45 +1,91 @@
 """Reading one image file."""
 
 import os
+import warnings
 
 import numpy as np
 
-from bridge_tf.errors import InputError
+from bridge_tf.errors import InputError, reason
+
+_GREY = ("1", "L", "LA", "I", "I;16", "F")
+
+
+class BadImageError(InputError):
+    """An image file that can't be used.
+
+    Attributes:
+        why: what is wrong with it, in a few words that don't name it.
+    """
+
+    def __init__(self, message: str, why: str):
+        super().__init__(message)
+        self.why = why
 
 
 def read_image(
-    path: str | os.PathLike, *, channels: int, size: tuple[int, int] | None = None
+    path: str | os.PathLike, *, channels: int | None = None, size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Decodes an image file whole.
 
     Args:
         path: of a file that Pillow reads.
-        channels: 1 for grey, 3 for RGB. Transparent pixels are laid on black.
+        channels: 1 for grey, 3 for RGB; None for what the file holds. Transparent pixels are laid
+            on black.
         size: (height, width) to resize to, bilinearly; None keeps the image's own.
 
     Returns:
         H×W×channels, uint8.
 
     Raises:
-        InputError: the file is missing, truncated or no image; the message names it.
+        BadImageError: the file is missing, truncated or no image; the message names it.
+    """
+    try:
+        pixels = _decode(path, channels)
+    except FileNotFoundError as error:
+        raise BadImageError(
+            f"{path}: no such file; name a PNG or JPEG image", "no such file"
+        ) from error
+    except Exception as error:  # damaged files raise all sorts, SyntaxError and struct.error too
+        why = _why(path, error)
+        raise BadImageError(
+            f"{path}: can't be decoded as an image ({why}); it must be a whole PNG or JPEG", why
+        ) from error
+    return pixels if size is None else resize(pixels, size)
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes an image bilinearly; one that has the size already is returned as it is.
+
+    Args:
+        pixels: H×W×1 or H×W×3, uint8.
+        size: (height, width).
     """
     from PIL import Image
 
-    with _opened(path) as image:
-        image = _eight_bits(image)
+    height, width = size
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(height, width, -1)
+
+
+def _decode(path, channels: int | None) -> np.ndarray:
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        # Large images are decoded; beyond twice Pillow's limit it raises.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        opened = Image.open(path)
+    with opened:
+        opened.load()
+        channels = channels or (1 if opened.mode in _GREY else 3)
+        image = _eight_bits(opened)
         if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
         image = image.convert("L" if channels == 1 else "RGB")
-        if size is not None and image.size != (size[1], size[0]):
-            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
         return np.asarray(image, "uint8").reshape(image.size[1], image.size[0], channels)
-
-
-def is_grey(path: str | os.PathLike) -> bool:
-    """Whether the file holds a grey image, with or without transparency."""
-    with _opened(path, decode=False) as image:
-        return image.mode in ("1", "L", "LA", "I", "I;16", "F")
 
 
 def _eight_bits(image):
@@ -51,26 +97,12 @@ def _eight_bits(image):
     return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype("uint8"))
 
 
-class _opened:
-    """Opens and, if wanted, decodes an image; what goes wrong becomes an InputError."""
+def _why(path, error: Exception) -> str:
+    from PIL import Image, UnidentifiedImageError
 
-    def __init__(self, path, decode: bool = True):
-        self.path, self.decode = path, decode
-
-    def __enter__(self):
-        from PIL import Image
-
-        try:
-            self.image = Image.open(self.path)
-            if self.decode:
-                self.image.load()
-        except FileNotFoundError as error:
-            raise InputError(f"{self.path}: no such file; name a PNG or JPEG image") from error
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(
-                f"{self.path}: can't be decoded as an image; it must be a whole PNG or JPEG"
-            ) from error
-        return self.image
-
-    def __exit__(self, *error):
-        self.image.close()
+    if isinstance(error, UnidentifiedImageError):
+        return "no image" if os.path.getsize(path) else "empty"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
+    # With an errno, the text repeats the path.
+    return getattr(error, "strerror", None) or reason(error)

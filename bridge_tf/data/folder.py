@@ -1,26 +1,55 @@
 """Images in folders, one a class."""
 
+import dataclasses
 import os
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 
+from bridge_tf.data.faults import digest, printable
 from bridge_tf.data.types import Source, Split
 from bridge_tf.errors import InputError
-from bridge_tf.images import is_grey, read_image
+from bridge_tf.images import BadImageError, read_image, resize
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+_LISTED = 10
 
 
-def read_folder(path: str, image_size: int) -> Source:
+@dataclasses.dataclass
+class _Picture:
+    """A decoded file: its folder's split and class, and its pixels.
+
+    `pixels` have the size of the data set; `digest` is of the picture as the file holds it.
+    """
+
+    path: pathlib.Path
+    split: str
+    class_name: str
+    pixels: np.ndarray
+    digest: tuple
+
+
+def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
     """Reads PATH/train/CLASS/*.png|jpg and, if there, PATH/test/CLASS/….
 
     Classes are the sorted names of the folders in train. All images get one size: `image_size`
-    squared or, for 0, that of the first training image; others are resized bilinearly. They
-    become grey if every one of them is, else RGB; transparent pixels are laid on black.
+    squared or, for 0, that of the first training image that can be read; others are resized
+    bilinearly. They become grey if every one of them is, else RGB; transparent pixels are laid on
+    black.
+
+    Bad images are those that can't be decoded whole, those in a class folder of test that train
+    doesn't have, and, since nobody can tell which label is right, all copies of a picture that
+    lies under two classes.
+
+    Args:
+        path: the folder.
+        image_size: height and width; 0 for the first image's.
+        skip_bad_images: how many bad images may be left out.
 
     Raises:
-        InputError: a folder is missing or empty, or an image can't be decoded.
+        InputError: a folder is missing or empty; there are more bad images than may be left out;
+            or without them a class has no training image, or test no image at all.
     """
     root = pathlib.Path(path)
     if not root.is_dir():
@@ -29,25 +58,41 @@ def read_folder(path: str, image_size: int) -> Source:
         raise InputError(
             f"--dataset=folder:{path}: has no folder train; it must hold train/CLASS/*.png|jpg"
         )
-    train = _class_files(root / "train")
-    test = _class_files(root / "test") if (root / "test").is_dir() else {}
-    unknown = sorted(set(test) - set(train))
-    if unknown:
+    files = {"train": _class_files(root / "train")}
+    if (root / "test").is_dir():
+        files["test"] = _class_files(root / "test")
+    pictures, bad = _read(files, image_size)
+    bad |= _contradictory(root, pictures)
+    pictures = [picture for picture in pictures if picture.path not in bad]
+    lost = sorted(set(files["train"]) - {p.class_name for p in pictures if p.split == "train"})
+    if len(bad) > skip_bad_images:
+        # Where a class would have no images left, leaving them out is no way.
+        leave = "" if lost else f", or leave them out by --skip_bad_images={len(bad)}"
         raise InputError(
-            f"{root / 'test' / unknown[0]}: a class that train doesn't have; it has "
-            f"{', '.join(train)}"
+            f"--dataset=folder:{path}: {_listing(root, files, bad, skip_bad_images)}; mend or "
+            f"remove them{leave}"
         )
-    paths = [file for split in (train, test) for files in split.values() for file in files]
-    channels = 1 if all(is_grey(file) for file in paths) else 3
-    size = (image_size, image_size)
-    if not image_size:
-        size = read_image(paths[0], channels=channels).shape[:2]
-    names = tuple(train)
+    if lost:
+        raise InputError(
+            f"{root / 'train' / lost[0]}: without its bad images (--skip_bad_images="
+            f"{skip_bad_images}) the class has none; mend some or remove the folder"
+        )
+    names = tuple(files["train"])
+    channels = max(picture.pixels.shape[2] for picture in pictures)
+    test = [picture for picture in pictures if picture.split == "test"]
+    if "test" in files and not test:
+        raise InputError(
+            f"{root / 'test'}: without its bad images (--skip_bad_images={skip_bad_images}) it "
+            "holds none; mend some, or remove the folder to hold out a fifth of train"
+        )
+    train = [picture for picture in pictures if picture.split == "train"]
+    del pictures
     return Source(
         os.path.basename(os.path.abspath(root)),
         names,
-        _decode(train, names, size, channels),
-        _decode(test, names, size, channels) if test else None,
+        _gather(train, names, channels),
+        _gather(test, names, channels) if test else None,
+        tuple(_shown(root, file) for file in _all(files) if file in bad),
     )
 
 
@@ -67,10 +112,70 @@ def _class_files(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     return classes
 
 
-def _decode(files, names, size, channels) -> Split:
-    labels = [k for k, name in enumerate(names) for _ in files.get(name, ())]
-    images = np.empty((len(labels), *size, channels), "uint8")
-    ordered = [file for name in names for file in files.get(name, ())]
-    for k, file in enumerate(ordered):
-        images[k] = read_image(file, size=size, channels=channels)
-    return Split(images, np.array(labels, "int32"))
+def _all(files: dict[str, dict[str, list[pathlib.Path]]]) -> Iterable[pathlib.Path]:
+    return (file for classes in files.values() for group in classes.values() for file in group)
+
+
+def _read(files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
+    """All pictures of known classes, and for each file that gave none the reason."""
+    size = (image_size, image_size) if image_size else None
+    pictures, bad = [], {}
+    for split, classes in files.items():
+        for name, group in classes.items():
+            if name not in files["train"]:
+                bad |= dict.fromkeys(group, f"train has no class {printable(name)}")
+                continue
+            for file in group:
+                try:
+                    pixels = read_image(file)
+                except BadImageError as error:
+                    bad[file] = error.why
+                    continue
+                size = size or pixels.shape[:2]
+                # As RGB, so that a grey picture has the same digest in a file of either kind.
+                rgb = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+                key = (rgb.shape, digest(rgb))
+                pictures.append(_Picture(file, split, name, resize(pixels, size), key))
+    return pictures, bad
+
+
+def _contradictory(root: pathlib.Path, pictures: list[_Picture]) -> dict[pathlib.Path, str]:
+    """All copies of pictures that lie under two or more classes, with the reason."""
+    copies: dict[tuple, list[_Picture]] = {}
+    for picture in pictures:
+        copies.setdefault(picture.digest, []).append(picture)
+    bad = {}
+    for group in copies.values():
+        first: dict[str, _Picture] = {}
+        for picture in group:
+            first.setdefault(picture.class_name, picture)
+        if len(first) > 1:
+            for picture in group:
+                other = next(p for name, p in first.items() if name != picture.class_name)
+                bad[picture.path] = f"the same picture as {_shown(root, other.path)}"
+    return bad
+
+
+def _listing(root: pathlib.Path, files, bad: dict[pathlib.Path, str], allowed: int) -> str:
+    """How many are bad, the first of them and why."""
+    ordered = [file for file in _all(files) if file in bad]
+    listed = ", ".join(f"{_shown(root, file)} ({bad[file]})" for file in ordered[:_LISTED])
+    more = f", and {len(bad) - _LISTED:,} more" if len(bad) > _LISTED else ""
+    beyond = f", more than --skip_bad_images={allowed}" if allowed else ""
+    total = sum(1 for _ in _all(files))
+    return f"bad images, {len(bad):,} of {total:,}{beyond}: {listed}{more}"
+
+
+def _shown(root: pathlib.Path, file: pathlib.Path) -> str:
+    return printable(file.relative_to(root).as_posix())
+
+
+def _gather(pictures: list[_Picture], names: tuple[str, ...], channels: int) -> Split:
+    """One array of all pictures, in the order of their classes; empties the list."""
+    pictures.sort(key=lambda picture: names.index(picture.class_name))
+    labels = np.array([names.index(picture.class_name) for picture in pictures], "int32")
+    images = np.empty((len(pictures), *pictures[0].pixels.shape[:2], channels), "uint8")
+    for k in reversed(range(len(pictures))):
+        # Grey becomes RGB by broadcasting; what is copied is let go, to hold no image twice.
+        images[k] = pictures.pop().pixels
+    return Split(images, labels)

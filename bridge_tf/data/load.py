@@ -1,10 +1,12 @@
 """From `--dataset` to the three splits."""
 
+import dataclasses
 import difflib
 
 import numpy as np
 
 from bridge_tf.data.digits import read_digits
+from bridge_tf.data.faults import Faults, find_faults
 from bridge_tf.data.folder import read_folder
 from bridge_tf.data.npz import read_npz
 from bridge_tf.data.tfds import read_tfds
@@ -22,6 +24,7 @@ def load_dataset(
     seed: int = 0,
     validation_fraction: float = 0.1,
     image_size: int = 0,
+    skip_bad_images: int = 0,
 ) -> Dataset:
     """Reads, decodes and splits a data set.
 
@@ -34,6 +37,8 @@ def load_dataset(
         seed: of the validation split.
         validation_fraction: share of the training images, in (0, 1).
         image_size: height and width that folder images are resized to; 0 for the first's.
+        skip_bad_images: how many folder images may be left out that can't be read or are
+            mislabelled.
 
     Raises:
         InputError: the data can't be used; one line says why and what would be right.
@@ -42,17 +47,20 @@ def load_dataset(
         raise InputError(f"--validation_fraction={validation_fraction}: must lie in (0, 1)")
     if image_size < 0:
         raise InputError(f"--image_size={image_size}: must be at least 0")
-    source = _read(spec, data_dir, image_size)
+    if skip_bad_images < 0:
+        raise InputError(f"--skip_bad_images={skip_bad_images}: must be at least 0")
+    source = _read(spec, data_dir, image_size, skip_bad_images)
     if len(source.class_names) < 2:
         raise InputError(f"--dataset={spec}: has one class only; two or more are needed")
     train, test = source.train, source.test
     if test is None:
         train, test = _split(spec, train, _HELD_OUT, seed=0)
     train, validation = _split(spec, train, validation_fraction, seed)
-    return Dataset(source.name, source.class_names, train, validation, test)
+    dataset = Dataset(source.name, source.class_names, train, validation, test)
+    return dataclasses.replace(dataset, faults=find_faults(dataset, Faults(source.skipped)))
 
 
-def _read(spec: str, data_dir: str | None, image_size: int) -> Source:
+def _read(spec: str, data_dir: str | None, image_size: int, skip_bad_images: int) -> Source:
     kind, _, rest = spec.partition(":")
     if spec == "digits":
         return read_digits()
@@ -61,7 +69,7 @@ def _read(spec: str, data_dir: str | None, image_size: int) -> Source:
     if kind == "tfds":
         return read_tfds(rest, data_dir)
     if kind == "folder":
-        return read_folder(rest, image_size)
+        return read_folder(rest, image_size, skip_bad_images)
     if kind == "npz":
         return read_npz(rest)
     close = difflib.get_close_matches(kind, ("digits", "tfds", "folder", "npz"), n=1)

@@ -17,7 +17,8 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
     The splits are train and test, or train and validation where there is no test.
 
     Raises:
-        InputError: it isn't prepared there, or isn't a classification of images of one size.
+        InputError: it isn't prepared there, is damaged or incomplete, or isn't a classification of
+            images of one size.
     """
     import tensorflow_datasets as tfds
 
@@ -65,10 +66,20 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
 
 def _read_split(builder, split: str) -> Split:
     import tensorflow as tf
+    import tensorflow_datasets as tfds
 
-    examples = builder.as_dataset(split=split, shuffle_files=False)
+    # How many there are is checked below, in plainer words.
+    reading = tfds.ReadConfig(assert_cardinality=False)
+    examples = builder.as_dataset(split=split, shuffle_files=False, read_config=reading)
     pairs = examples.map(lambda e: (e["image"], e["label"]), num_parallel_calls=tf.data.AUTOTUNE)
     batches = list(pairs.batch(_BATCH).as_numpy_iterator())
+    found = sum(len(labels) for _, labels in batches)
+    wanted = builder.info.splits[split].num_examples
+    if found < max(wanted, 1):
+        raise InputError(
+            f"--dataset=tfds:{builder.info.name}: its split {split} holds {found:,} of {wanted:,} "
+            "images, so that its files are damaged; prepare it anew"
+        )
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])
     if labels.min() < 0:

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from bridge_tf.data.faults import Faults, find_faults
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -33,6 +35,7 @@ class Dataset:
         name: for the report.
         class_names: one a class; its number where the source has no names.
         train, validation, test: the splits, disjoint.
+        faults: what is wrong with them; a report says so.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    faults: Faults = Faults()
 
     @property
     def num_classes(self) -> int:
@@ -58,17 +62,22 @@ class Dataset:
             # Sources may be in the order of their classes.
             order = np.random.default_rng(0).permutation(len(split))
             splits[name] = split.take(np.sort(order[:max_images]))
-        return dataclasses.replace(self, **splits)
+        limited = dataclasses.replace(self, **splits)
+        left_out = self.faults.test_left_out + len(self.test) - len(limited.test)
+        known = dataclasses.replace(self.faults, test_left_out=left_out)
+        return dataclasses.replace(limited, faults=find_faults(limited, known))
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
     """What a reader found: training and test images, before the validation split.
 
-    `test` is None where the source has no test images of its own.
+    `test` is None where the source has no test images of its own. `skipped` names bad images that
+    were left out.
     """
 
     name: str
     class_names: tuple[str, ...]
     train: Split
     test: Split | None
+    skipped: tuple[str, ...] = ()

@@ -13,11 +13,8 @@ from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.scores import log_prob_predictor, score
+from bridge_tf.evaluation.warnings import find_warnings
 from bridge_tf.progress import say, track
-
-# Over resamples of validation splits of digits, 90 % of the fitted temperatures spanned a factor of
-# 1.5 where the split held 10 errors, and of 2 to 5 where it held 5 or fewer.
-_FEW_ERRORS = 10
 
 
 def compare(run) -> dict:
@@ -52,9 +49,17 @@ def compare(run) -> dict:
         row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
             row["calibrated_nll"], yardstick
         )
-    warnings = _warnings(predictions)
+    curves = [
+        {"curve": list(pair), "points": predictions.points[pair]} for pair in predictions.pairs
+    ]
+    bridges = [
+        _bridge_row(run, predictions, pair, r, flops, params)
+        for pair, r in predictions.places(predictions.pairs)
+    ]
+    warnings = find_warnings(run.data, predictions.validation_errors(), curves, bridges)
     for warning in warnings:
         say(f"evaluate: WARNING: {warning}")
+    faults = run.data.faults
     return {
         "schema": 1,
         "warnings": warnings,
@@ -65,30 +70,16 @@ def compare(run) -> dict:
             "num_test": len(run.data.test),
             "num_classes": run.data.num_classes,
         },
+        "data": {
+            "skipped": list(faults.skipped),
+            "duplicates": faults.duplicates,
+            "num_test_available": len(run.data.test) + faults.test_left_out,
+        },
         "base": {"params": params, "flops": flops},
         "ensembles": ensembles,
-        "curves": [
-            {"curve": list(pair), "points": predictions.points[pair]} for pair in predictions.pairs
-        ],
-        "bridges": [
-            _bridge_row(run, predictions, pair, r, flops, params)
-            for pair, r in predictions.places(predictions.pairs)
-        ],
+        "curves": curves,
+        "bridges": bridges,
     }
-
-
-def _warnings(predictions: "_Predictions") -> list[str]:
-    """What in the figures of a report can't be relied on."""
-    labels = predictions.splits[1].labels
-    single = predictions.log_probs["mode", 0][1]
-    errors = round((1 - metrics.accuracy(single, labels)) * len(labels))
-    if errors >= _FEW_ERRORS:
-        return []
-    return [
-        f"one network is wrong on {errors} of the {len(labels)} validation images; a temperature "
-        "fitted on so few errors is rough, and so are the calibrated figures: a larger "
-        "--validation_fraction would steady them"
-    ]
 
 
 class _Predictions:
@@ -128,7 +119,7 @@ class _Predictions:
 
     def _predict(self, model) -> list[np.ndarray]:
         predict = log_prob_predictor(model)
-        return [predict(split.images) for split in self.splits]
+        return [_each_once(predict(split.images), split) for split in self.splits]
 
     def _walk(self, run, pair, curve) -> None:
         """Predicts the members that bridges follow; measures points along the curve."""
@@ -142,7 +133,8 @@ class _Predictions:
             elif r in self.positions:
                 log_probs = self.log_probs["member", pair, float(r)][0]
             else:
-                log_probs = log_prob_predictor(run.member(curve, float(r)))(test.images)
+                predict = log_prob_predictor(run.member(curve, float(r)))
+                log_probs = _each_once(predict(test.images), test)
             points.append(
                 {
                     "r": float(r),
@@ -159,6 +151,18 @@ class _Predictions:
             for k in range(2)
         )
         return score(test, self.splits[0].labels, validation, self.splits[1].labels)
+
+    def validation_errors(self) -> int:
+        """How many validation images the base is wrong on."""
+        labels = self.splits[1].labels
+        return int((self.log_probs["mode", 0][1].argmax(axis=-1) != labels).sum())
+
+
+def _each_once(log_probs: np.ndarray, split: data.Split) -> np.ndarray:
+    """The predictions (…×N×classes), of which there must be one an image."""
+    if log_probs.shape[-2] != len(split):
+        raise RuntimeError(f"{log_probs.shape[-2]} predictions of {len(split)} images")
+    return log_probs
 
 
 def _rows(run, predictions: _Predictions) -> Iterator[tuple]:

@@ -69,6 +69,7 @@ def render_markdown(report: dict) -> str:
         [
             f"# Bridge ensembles on {dataset['name']}",
             "",
+            *(f"> **Warning:** {warning}.\n" for warning in report.get("warnings", ())),
             f"{dataset['num_train']:,} training, {dataset['num_validation']:,} validation and "
             f"{dataset['num_test']:,} test images of {dataset['num_classes']} classes. One network "
             f"has {report['base']['params']:,} parameters and takes "
@@ -76,7 +77,6 @@ def render_markdown(report: dict) -> str:
             "",
             _summary(report["ensembles"]),
             "",
-            *(f"> **Warning:** {warning}.\n" for warning in report.get("warnings", ())),
             render_table(report, mark_best=True),
             "",
             "## Bridges",

@@ -10,10 +10,10 @@ from tests.commands import refused
 @pytest.fixture
 def folder(tmp_path):
     """A folder data set of two classes."""
-    for name in ("cat", "dog"):
+    for n, name in enumerate(("cat", "dog")):
         (tmp_path / "images" / "train" / name).mkdir(parents=True)
         for k in range(10):
-            image = np.full((8, 8, 3), 20 * k, "uint8")
+            image = np.full((8, 8, 3), 20 * k + n, "uint8")
             Image.fromarray(image).save(tmp_path / "images" / "train" / name / f"{k}.png")
     return tmp_path / "images"
 
@@ -75,7 +75,12 @@ def test_an_image_that_cannot_be_read(tmp_path, folder):
     image = folder / "train" / "dog" / "3.png"
     image.write_bytes(image.read_bytes()[:40])
     line = line_of(tmp_path, f"--dataset=folder:{folder}")
-    assert "train/dog/3.png: can't be decoded" in line
+    assert "bad images, 1 of 20: train/dog/3.png (" in line
+    assert "--skip_bad_images=1" in line
+    (folder / "train" / "cat" / "5.png").write_text("")
+    line = line_of(tmp_path, f"--dataset=folder:{folder}", "--skip_bad_images=1")
+    assert "bad images, 2 of 20, more than --skip_bad_images=1: train/cat/5.png (empty), " in line
+    assert line.endswith("--skip_bad_images=2")
 
 
 def test_labels_out_of_range(tmp_path):

@@ -61,6 +61,7 @@ def test_report_is_as_the_contract_says(finished):
         "schema",
         "warnings",
         "dataset",
+        "data",
         "base",
         "ensembles",
         "curves",
@@ -74,6 +75,7 @@ def test_report_is_as_the_contract_says(finished):
         "num_test": 256,
         "num_classes": 10,
     }
+    assert report["data"] == {"skipped": [], "duplicates": 0, "num_test_available": 797}
     assert set(report["base"]) == {"params", "flops"}
     assert [(row["name"], row["method"], row["size"]) for row in report["ensembles"]] == [
         ("single", "single", 1),
@@ -111,7 +113,12 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
         "curve_1",
         "bridge_1",
     ]
-    progress = finished.first.stderr.splitlines()
+    lines = finished.first.stderr.splitlines()
+    warnings = [line for line in lines if line.startswith("evaluate: WARNING: ")]
+    report = json.loads((finished.work / "report.json").read_text())
+    assert [line.removeprefix("evaluate: WARNING: ") for line in warnings] == report["warnings"]
+    assert any("256 of the 797 test images" in line for line in warnings)
+    progress = [line for line in lines if line not in warnings]
     assert [line.partition(":")[0] for line in progress] == [
         "mode 1 of 2",
         "mode 2 of 2",

@@ -103,6 +103,7 @@ def test_a_rare_class_is_on_both_sides(rare_class, fraction, seed):
         ("digits", {"validation_fraction": 1}, ["--validation_fraction=1:", "(0, 1)"]),
         ("digits", {"validation_fraction": 1e-4}, ["--dataset=digits:", "too few", "0.0001"]),
         ("digits", {"image_size": -1}, ["--image_size=-1:", "at least 0"]),
+        ("digits", {"skip_bad_images": -1}, ["--skip_bad_images=-1:", "at least 0"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(spec, options, parts):

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from bridge_tf.data import load_dataset
+from bridge_tf.data.faults import Faults
 from bridge_tf.data.tfds import read_tfds
 from bridge_tf.errors import InputError
 
@@ -95,6 +96,22 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, options, part):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("left", [19, 7, 0])
+def test_fewer_examples_than_were_prepared_are_damage(tmp_path, left):
+    folder = _prepare(tmp_path, ["train", "test"])
+    (path,) = tmp_path.rglob("*-train.tfrecord-*")
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records[:left]:
+            writer.write(record)
+    with pytest.raises(InputError) as error:
+        load_dataset("tfds:tiny", folder)
+    assert str(error.value) == (
+        f"--dataset=tfds:tiny: its split train holds {left} of 20 images, so that its files are "
+        "damaged; prepare it anew"
+    )
+
+
 def test_cifar10_jpeg():
     beside = pathlib.Path(__file__).resolve().parents[3] / "shared" / "tfds"
     folder = pathlib.Path(os.environ.get("BRIDGE_TF_TFDS_DIR", beside))
@@ -102,6 +119,7 @@ def test_cifar10_jpeg():
         pytest.skip(f"cifar10_jpeg is not prepared in {folder}; see BRIDGE_TF_TFDS_DIR")
     dataset = load_dataset("tfds:cifar10_jpeg:1.0.0", str(folder))
     assert dataset.name == "cifar10_jpeg"
+    assert dataset.faults == Faults()
     assert dataset.class_names[:3] == ("airplane", "automobile", "bird")
     assert (dataset.num_classes, dataset.image_shape) == (10, (32, 32, 3))
     for split, each in ((dataset.train, 4500), (dataset.validation, 500), (dataset.test, 500)):

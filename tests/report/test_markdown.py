@@ -175,10 +175,12 @@ def test_rendering_leaves_the_report_alone(report):
     assert report == before
 
 
-def test_warnings_stand_above_the_table(report):
-    report["warnings"] = ["the validation split is small"]
+def test_warnings_stand_right_below_the_title(report):
+    report["warnings"] = ["the validation split is small", "12 test images are known"]
     page = render_markdown(report)
-    warning = page.index("> **Warning:** the validation split is small.")
-    assert page.index("**bridge_2** has") < warning < page.index("| ensemble")
+    assert page.startswith(
+        "# Bridge ensembles on digits\n\n> **Warning:** the validation split is small.\n\n"
+        "> **Warning:** 12 test images are known.\n\n1,077 training, "
+    )
     del report["warnings"]
     assert "Warning" not in render_markdown(report)

@@ -1,0 +1,102 @@
+"""What in a report can't be relied on, in words."""
+
+from collections.abc import Iterator, Sequence
+
+from bridge_tf.data import Dataset
+
+# Over resamples of validation splits of digits, 90 % of the fitted temperatures spanned a factor of
+# 1.5 where the split held 10 errors, and of 2 to 5 where it held 5 or fewer.
+_FEW_ERRORS = 10
+# A curve's NLL is far above its ends from this multiple of the worse one on, and so many nats.
+_BARRIER_RATIO, _BARRIER_NATS = 1.5, 0.05
+_LISTED = 10
+
+
+def find_warnings(
+    dataset: Dataset, validation_errors: int, curves: Sequence[dict], bridges: Sequence[dict]
+) -> list[str]:
+    """A sentence without its full stop for each thing that spoils figures of a report.
+
+    Args:
+        dataset: as measured.
+        validation_errors: how many validation images one network is wrong on.
+        curves, bridges: as in report.json.
+    """
+    return [
+        *_of_data(dataset),
+        *_of_temperature(validation_errors, len(dataset.validation)),
+        *_of_curves(curves),
+        *_of_bridges(bridges),
+    ]
+
+
+def _of_data(dataset: Dataset) -> Iterator[str]:
+    faults, measured = dataset.faults, len(dataset.test)
+    if faults.skipped:
+        number = len(faults.skipped)
+        subject, is_, was = ("image", "is", "was") if number == 1 else ("images", "are", "were")
+        yield (
+            f"{number:,} {subject} that can't be read or {is_} mislabelled {was} left out "
+            f"(--skip_bad_images): {_listing(faults.skipped)}"
+        )
+    if faults.duplicates:
+        copies = "is a training image" if faults.duplicates == 1 else "are training images"
+        yield (
+            f"{faults.duplicates:,} of the {measured:,} test images {copies} too, so that all "
+            "figures are better than on images never seen: remove the copies from one of the two"
+        )
+    if faults.classes_without_test:
+        names = faults.classes_without_test
+        classes, them = ("class", "it") if len(names) == 1 else (f"{len(names):,} classes", "them")
+        yield (
+            f"no test image is of the {classes} {_listing(names)}, so that the figures say nothing "
+            f"of {them}: add test images of every class"
+        )
+    if faults.test_left_out:
+        yield (
+            f"the figures are of {measured:,} of the {measured + faults.test_left_out:,} test "
+            "images only: --max_images=0 measures all"
+        )
+
+
+def _of_temperature(errors: int, images: int) -> Iterator[str]:
+    if errors < _FEW_ERRORS:
+        yield (
+            f"one network is wrong on {errors} of the {images} validation images; a temperature "
+            "fitted on so few errors is rough, and so are the calibrated figures: a larger "
+            "--validation_fraction would steady them"
+        )
+
+
+def _of_curves(curves: Sequence[dict]) -> Iterator[str]:
+    for curve in curves:
+        points = sorted(curve["points"], key=lambda point: point["r"])
+        ends = points[0]["nll"], points[-1]["nll"]
+        middle = min(points, key=lambda point: abs(point["r"] - 0.5))
+        beyond = middle["nll"] - max(ends)
+        if beyond >= _BARRIER_NATS and middle["nll"] > _BARRIER_RATIO * max(ends):
+            yield (
+                f"the curve {_pair(curve)} is no path of low loss: at r = {middle['r']:g} its NLL "
+                f"is {middle['nll']:.4f}, at its ends {ends[0]:.4f} and {ends[1]:.4f}; more "
+                "--curve_epochs or --align=activations would lower it"
+            )
+
+
+def _of_bridges(bridges: Sequence[dict]) -> Iterator[str]:
+    for bridge in bridges:
+        # At r = 0 the member is the base itself.
+        if bridge["r"] > 0 and bridge["kl"] >= bridge["kl_base"]:
+            yield (
+                f"the bridge {_pair(bridge)} at r = {bridge['r']:g} is no nearer to its member "
+                f"than the base is (KL {bridge['kl']:.4f}, of the base {bridge['kl_base']:.4f}); "
+                "more --bridge_epochs, another --taps or a larger --bridge_width would help"
+            )
+
+
+def _pair(row: dict) -> str:
+    return "-".join(str(k) for k in row["curve"])
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
