@@ -20,6 +20,8 @@ from contextlib import contextmanager
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Some parents, `timeout` for one, send a signal to the process and then to its whole group.
 _ONE_SIGNAL = 0.1
+_LOST = b"\0"  # no signal's number
+_PAUSE = 0.02
 _CLEAN_LINE = b"\r\x1b[K\x1b[?25h"  # no half-drawn bar, and the cursor that it hid
 
 _watch: "_Watch | None" = None
@@ -118,11 +120,12 @@ class _Watch:
         self._grace = grace
         self._line = message.encode() + b"\n"
         self._leaving = threading.Lock()
+        self._lost = False
 
     @contextmanager
     def installed(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            self._reader, writer = socket.socketpair()
+            self._reader, self._writer = socket.socketpair()
             stack.callback(self._reader.close)
             # Its own, since standard error is elsewhere while TensorFlow is imported.
             try:
@@ -130,12 +133,14 @@ class _Watch:
             except OSError:
                 self._stderr = os.open(os.devnull, os.O_WRONLY)
             stack.callback(os.close, self._stderr)
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+            stack.callback(setattr, sys, "unraisablehook", self._hook)
             thread = threading.Thread(target=self._count, name="signals", daemon=True)
             thread.start()
             stack.callback(thread.join)
-            stack.callback(writer.close)
-            writer.setblocking(False)
-            earlier = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+            stack.callback(self._writer.close)
+            self._writer.setblocking(False)
+            earlier = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
             stack.callback(signal.set_wakeup_fd, earlier)
             for signum in SIGNALS:
                 handler = signal.signal(signum, self._handle)
@@ -152,17 +157,27 @@ class _Watch:
             os._exit(128 + signum)
 
     def _handle(self, signum, frame) -> None:
-        if self.signum is not None:
+        if self.signum is not None and not self._lost:
             return  # the thread sees to it
+        self._lost = False
         self.signum = int(signum)
         if self.hurried:
             self.leave(signum)
         elif not self.holders:
             raise Interrupted(signum)
 
+    def _unraisable(self, unraisable) -> None:
+        """Sees to it that an `Interrupted` comes again that Python passes over, in destructors."""
+        if isinstance(unraisable.exc_value, Interrupted):
+            self._lost = True
+            self._writer.send(_LOST)
+        else:
+            self._hook(unraisable)
+
     def _count(self) -> None:
         """Reads a byte for each signal; Python writes it whatever the main thread does."""
         first = began = None
+        echoes = 0
         while True:
             left = None if began is None else began + self._grace - time.monotonic()
             self._reader.settimeout(None if left is None else max(left, 1e-3))
@@ -173,8 +188,16 @@ class _Watch:
                 return
             if not received:
                 return  # `graceful` is over
+            if received == _LOST:
+                echoes += 1
+                time.sleep(_PAUSE)  # until the main thread is out of there
+                signal.pthread_kill(threading.main_thread().ident, first)
+                continue
             signum = received[0]
             if signum not in SIGNALS:
+                continue
+            if echoes:
+                echoes -= 1
                 continue
             if began is None:
                 first, began = signum, time.monotonic()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import importlib
 import logging as std_logging
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
+from bridge_tf import signals
 from bridge_tf.config import Config
 from bridge_tf.errors import InputError, ParityError, TrainingError, reason
 from bridge_tf.quiet import quiet_stderr
@@ -28,6 +30,9 @@ _COMMON = """\
   --flagfile: File with one flag a line; flags that follow it on the command line win.
   --verbosity: Messages to show: -1 warnings, 0 information, 1 debugging. (default: '-1')
   --help: Show this."""
+
+_KEPT = "; what is done is kept"
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 def define_config_flags(names: tuple[str, ...] = ()) -> None:
@@ -77,6 +82,17 @@ def define_workdir_flags() -> None:
         "Folder of prepared TensorFlow Datasets; default: as trained.",
         module_name=module,
     )
+    define_config_flags(("imports",))
+
+
+def define_wait_flag() -> None:
+    """Defines the flag of commands that write to a work directory."""
+    flags.DEFINE_bool(
+        "wait",
+        False,
+        "Wait while another process uses the work directory.",
+        module_name=sys.argv[0],
+    )
 
 
 def existing_run(**changes):
@@ -84,23 +100,37 @@ def existing_run(**changes):
 
     Args:
         **changes: settings to replace.
+
+    Raises:
+        InputError: there is none, or it imports modules that --imports doesn't name: a file that
+            may come from anywhere must not make a command run code.
     """
     workdir = required("workdir")
     if flags.FLAGS.data_dir:
         changes["data_dir"] = flags.FLAGS.data_dir
     from bridge_tf.workdir import WorkDir
 
-    config = dataclasses.replace(WorkDir(workdir).read_config(), **changes)
-    return pipeline(config, workdir)
+    config = WorkDir(workdir).read_config()
+    given = flags.FLAGS.imports
+    if any(name not in given for name in config.imports):
+        names = [str(name) for name in config.imports]
+        it = "it" if len(names) == 1 else "them"
+        raise InputError(
+            f"--workdir: the run imports {', '.join(names)}; if you trust {it}, name {it} again "
+            f"by --imports={','.join(names)}"
+        )
+    return pipeline(dataclasses.replace(config, imports=given, **changes), workdir)
 
 
 def pipeline(config: Config, workdir: str):
     """The `Pipeline` of `config` in `workdir`, once TensorFlow is imported."""
     import_keras()
     import_modules(config.imports)
-    from bridge_tf.pipeline import Pipeline
+    with signals.at_once():
+        from bridge_tf.pipeline import Pipeline
 
-    return Pipeline(config, workdir)
+    asked = [name for name in ("wait", "repair") if name in flags.FLAGS and flags.FLAGS[name].value]
+    return Pipeline(config, workdir, **dict.fromkeys(asked, True))
 
 
 def import_modules(names: Sequence[str]) -> None:
@@ -146,18 +176,20 @@ def no_arguments(arguments: list[str]) -> None:
 def import_keras() -> None:
     """Imports Keras and its backend, quietly unless --verbosity asks for information."""
     talkative = logging.get_verbosity() > logging.WARNING
-    with contextlib.nullcontext() if talkative else quiet_stderr():
+    with signals.at_once(), contextlib.nullcontext() if talkative else quiet_stderr():
         importlib.import_module("keras")
 
 
-def run(main: Callable[[list[str]], None], usage: str) -> None:
+def run(main: Callable[[list[str]], None], usage: str, resumable: bool = False) -> None:
     """Runs a command and leaves with its exit status.
 
     0: done. 2: bad usage or bad input, with one line on standard error. 1: any other failure.
+    128 + the number of a signal: SIGINT or SIGTERM, with one line on standard error.
 
     Args:
         main: takes the arguments that are no flags.
         usage: what --help prints above the flags.
+        resumable: whether it goes on where it was when it is run again.
     """
     # TensorFlow's start-up messages, about accelerators that it doesn't find, are errors to it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -188,12 +220,25 @@ def run(main: Callable[[list[str]], None], usage: str) -> None:
             std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
         try:
             main(argv[1:])
-        except InputError as error:
-            _leave(str(error))
-        except (ParityError, TrainingError) as error:
-            _leave(str(error), status=1)
+        except Exception as error:
+            if signals.requested():
+                # Native code makes an error of its own of an interruption.
+                raise signals.Interrupted(signals.requested()) from error
+            if full := _full_disk(error):
+                again = f"{_KEPT}: free" if resumable else "; free"
+                _leave(f"{full}{again} some space and run it again", status=1)
+            if isinstance(error, InputError):
+                _leave(str(error))
+            if isinstance(error, ParityError | TrainingError):
+                _leave(str(error), status=1)
+            raise
 
-    app.run(guarded, flags_parser=parsed)
+    again = f"{_KEPT}, run it again to go on" if resumable else ""
+    with signals.graceful(message=f"{_command()}: interrupted{again}"):
+        try:
+            app.run(guarded, flags_parser=parsed)
+        except signals.Interrupted as error:
+            signals.leave(error.signum)
 
 
 def _help(flag) -> str:
@@ -201,7 +246,21 @@ def _help(flag) -> str:
     return f"  --{flag.name}: {flag.help}{default}"
 
 
+def _full_disk(error: BaseException | None) -> str | None:
+    """What to say of an error that comes from a full disk; None of others."""
+    while error is not None:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or any(words in str(error) for words in _DISK_FULL):
+            path = getattr(error, "filename", None)
+            return f"the disk is full ({path})" if isinstance(path, str) else "the disk is full"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _command() -> str:
+    return os.path.basename(sys.argv[0])
+
+
 def _leave(message: str, status: int = 2) -> None:
-    command = os.path.basename(sys.argv[0])
-    print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{_command()}: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)

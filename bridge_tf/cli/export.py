@@ -15,6 +15,7 @@ Exports a finished run's ensemble as a SavedModel and a TFLite file.
 
 def main() -> None:
     app.define_workdir_flags()
+    app.define_wait_flag()
     flags.DEFINE_string("export_dir", "", "Folder for the exported model.", module_name=sys.argv[0])
     app.run(_export, USAGE)
 

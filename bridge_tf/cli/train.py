@@ -27,8 +27,12 @@ def main() -> None:
         "Only show that the recipe runs: two modes, one epoch each, few images.",
         module_name=sys.argv[0],
     )
+    flags.DEFINE_bool(
+        "repair", False, "Make damaged files of the run again.", module_name=sys.argv[0]
+    )
+    app.define_wait_flag()
     app.define_config_flags()
-    app.run(_train, USAGE)
+    app.run(_train, USAGE, resumable=True)
 
 
 def _train(arguments: list[str]) -> None:

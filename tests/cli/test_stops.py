@@ -1,0 +1,146 @@
+"""Signals, a full disk, and runs that would have a command run code; without TensorFlow."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bridge_tf.config import Config
+from tests.commands import done, refused, run
+from tests.conftest import REPOSITORY
+
+IMPORTING = "import pathlib, time; pathlib.Path('ready').touch(); time.sleep(60)"
+AGAIN = "train: interrupted; what is done is kept, run it again to go on"
+
+
+@pytest.fixture
+def keras(tmp_path, monkeypatch):
+    """Replaces Keras, for commands, by a module of the given text."""
+
+    def keras(text: str):
+        (tmp_path / "modules").mkdir()
+        (tmp_path / "modules" / "keras.py").write_text(text)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+
+    return keras
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A work directory whose run imports a module, which says so in a file."""
+    (tmp_path / "my_layers.py").write_text("open('imported', 'w').close()")
+    return work_directory(tmp_path / "work", imports=["my_layers"])
+
+
+def work_directory(path, **settings):
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps({"flags": Config(**settings).to_json()}))
+    return path
+
+
+def interrupted(name: str, *arguments, cwd, ready, signum) -> list[str]:
+    """What bin/NAME says to a signal that comes once it is ready."""
+    program = [sys.executable, str(REPOSITORY / "bin" / name), *map(str, arguments)]
+    with subprocess.Popen(program, cwd=cwd, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            ready()
+            process.send_signal(signum)
+            _, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signum
+    return err.splitlines()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("name", "line"), [("train", AGAIN), ("evaluate", "evaluate: interrupted")]
+)
+def test_a_signal_while_tensorflow_is_imported(keras, tmp_path, name, line, signum):
+    keras(IMPORTING)
+    workdir = tmp_path / "work"
+    if name == "evaluate":
+        work_directory(workdir)
+
+    def ready():
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+
+    lines = interrupted(name, f"--workdir={workdir}", cwd=tmp_path, ready=ready, signum=signum)
+    assert lines == [line]
+    assert workdir.exists() == (name == "evaluate")
+
+
+def test_a_signal_while_flags_are_read(tmp_path):
+    os.mkfifo(tmp_path / "flags")
+    opened = []
+
+    def ready():
+        opened.append(os.open(tmp_path / "flags", os.O_WRONLY))  # waits until it is read
+
+    lines = interrupted(
+        "train", "--flagfile=flags", cwd=tmp_path, ready=ready, signum=signal.SIGTERM
+    )
+    os.close(opened[0])
+    assert lines == [AGAIN]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("raise OSError(28, 'No space left on device', '/data/0.keras')", " (/data/0.keras)"),
+        ("import errno; raise OSError(errno.EDQUOT, 'Disk quota exceeded')", ""),
+        ("raise RuntimeError('Can\\'t write data (errno = 28, No space left on device)')", ""),
+        ("try: raise OSError(28, '')\nfinally: raise ValueError('an open handle')", ""),
+    ],
+)
+def test_a_full_disk_is_one_line(keras, tmp_path, text, where):
+    keras(text)
+    result = run("train", f"--workdir={tmp_path / 'work'}")
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"train: the disk is full{where}; what is done is kept: free some space and run it again\n"
+    )
+
+
+def test_other_failures_keep_their_traceback(keras, tmp_path):
+    keras("raise OSError(5, 'Input/output error')")
+    result = run("train", f"--workdir={tmp_path / 'work'}")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback") and "Input/output error" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["evaluate", "export", "study"])
+def test_a_run_cannot_make_a_command_run_code(work, tmp_path, name):
+    flags = [f"--workdir={work}", *(["--export_dir=there"] if name == "export" else [])]
+    question = "the run imports my_layers; if you trust it, name it again by --imports=my_layers"
+    for more in ([], ["--imports=json"]):
+        assert refused(name, *flags, *more, cwd=tmp_path) == f"{name}: --workdir: {question}"
+    assert not (tmp_path / "imported").exists()
+
+
+def test_what_is_named_again_is_imported(work, keras, tmp_path):
+    keras("")
+    (tmp_path / "modules" / "my_layers.py").write_text("raise OSError('as wished')")
+    line = refused("evaluate", f"--workdir={work}", "--imports=json,my_layers")
+    assert "--imports=my_layers: can't be imported (as wished)" in line
+
+
+def test_all_of_several_modules_are_to_be_named(tmp_path):
+    work = work_directory(tmp_path / "work", imports=["a", "b"])
+    line = refused("evaluate", f"--workdir={work}", "--imports=a")
+    assert line.endswith("imports a, b; if you trust them, name them again by --imports=a,b")
+
+
+def test_writers_can_wait_and_train_can_repair():
+    for name in ("train", "evaluate", "export"):
+        printed = done(name, "--help").stdout
+        assert "\n  --wait: Wait while another process uses the work directory." in printed
+        assert ("\n  --repair: Make damaged files of the run again." in printed) == (
+            name == "train"
+        )
+    assert "--wait" not in done("study", "--help").stdout

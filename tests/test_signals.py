@@ -1,0 +1,245 @@
+"""Signals, sent to small processes that say when they are ready."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from bridge_tf import signals
+from tests.conftest import REPOSITORY
+
+# Takes a minute in native code, through which no handler runs.
+BLOCK = "import hashlib; ready(); hashlib.pbkdf2_hmac('sha256', b'', b'', 200_000_000)"
+BEGIN = """
+import contextlib, os, signal, sys, time
+os.environ["BRIDGE_TF_LAZY"] = "1"
+from bridge_tf import signals
+
+def ready():
+    print("ready", flush=True)
+
+def wait_for_a_signal():
+    while signals.requested() is None:
+        time.sleep(0.01)
+"""
+
+
+class Program:
+    """A Python program that runs until it says that it is ready."""
+
+    def __init__(self, text: str):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BEGIN + textwrap.dedent(text)],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
+        time.sleep(0.2)  # until what follows has begun
+
+    def send(self, *signums, pause: float = 0.3) -> None:
+        for signum in signums:
+            self.process.send_signal(signum)
+            self.sent = time.monotonic()
+            time.sleep(pause)
+
+    def end(self) -> tuple[int, list[str], list[str], float]:
+        """Status, lines of output and of error, and seconds since the last signal."""
+        out, err = self.process.communicate(timeout=30)
+        return self.process.returncode, out.split(), err.splitlines(), time.monotonic() - self.sent
+
+
+def end_of(text: str, *signums) -> tuple[int, list[str], list[str], float]:
+    program = Program(text)
+    try:
+        program.send(*signums)
+        return program.end()
+    finally:
+        program.process.kill()
+
+
+RUN = """
+from bridge_tf.cli import app
+
+sys.argv = ["train"]
+app.run(main, "usage", resumable=True)
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_outside_held_a_signal_interrupts_at_once(signum):
+    text = """
+    def main(arguments):
+        try:
+            ready()
+            time.sleep(20)
+        except signals.Interrupted as error:
+            print(error.signum, signals.requested(), flush=True)
+            raise
+        finally:
+            print("cleaned")
+    """
+    status, out, err, seconds = end_of(textwrap.dedent(text) + RUN, signum)
+    assert status == 128 + signum
+    assert out == [str(int(signum))] * 2 + ["cleaned"]
+    assert err == ["train: interrupted; what is done is kept, run it again to go on"]
+    assert seconds < 5
+
+
+def test_what_native_code_makes_of_an_interruption_is_one_too():
+    text = """
+    def main(arguments):
+        try:
+            ready()
+            time.sleep(20)
+        except KeyboardInterrupt:
+            raise RuntimeError("initialization failed")
+    """
+    status, _, err, _ = end_of(textwrap.dedent(text) + RUN, signal.SIGINT)
+    assert status == 130 and len(err) == 1
+
+
+def test_an_interruption_that_python_ignores_comes_again():
+    text = """
+    class Slow:
+        def __del__(self):
+            ready()
+            time.sleep(20)
+
+    with signals.graceful(grace=60):
+        try:
+            Slow()
+            time.sleep(20)
+        except signals.Interrupted as error:
+            print(error.signum, flush=True)
+            time.sleep(0.5)  # in which it isn't taken for a second one
+    """
+    status, out, err, seconds = end_of(text, signal.SIGTERM)
+    assert (status, out, err) == (0, ["15"], [])
+    assert seconds < 5
+
+
+def test_held_finishes_the_step():
+    text = """
+    try:
+        with signals.graceful():
+            with signals.held():
+                with signals.held():
+                    ready()
+                    wait_for_a_signal()
+                    print("step", flush=True)
+                print("outer", flush=True)
+            print("never", flush=True)
+    except signals.Interrupted as error:
+        print(error.signum)
+    """
+    status, out, err, _ = end_of(text, signal.SIGTERM)
+    assert (status, out, err) == (0, ["step", "outer", "15"], [])
+
+
+def test_an_error_within_held_is_not_hidden():
+    text = """
+    with signals.graceful():
+        try:
+            with signals.held():
+                ready()
+                wait_for_a_signal()
+                raise ValueError
+        except ValueError:
+            print("as-raised")
+    """
+    assert end_of(text, signal.SIGINT)[:3] == (0, ["as-raised"], [])
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("body", ["ready(); time.sleep(60)", BLOCK], ids=["held", "native"])
+def test_a_second_signal_leaves_at_once(second, body):
+    text = f"""
+    with signals.graceful(grace=60), signals.held():
+        {body}
+    """
+    status, out, err, seconds = end_of(text, signal.SIGINT, second)
+    assert (status, out, err) == (128 + second, [], ["interrupted"])
+    assert seconds < 5
+
+
+def test_a_signal_sent_twice_by_its_parent_is_one():
+    text = """
+    with signals.graceful(), signals.held():
+        ready()
+        wait_for_a_signal()
+        time.sleep(0.5)
+        print("step", flush=True)
+        os._exit(0)
+    """
+    program = Program(text)
+    program.send(signal.SIGTERM, signal.SIGTERM, pause=0.01)
+    assert program.end()[:2] == (0, ["step"])
+
+
+@pytest.mark.parametrize("where", ["signals.held()", "contextlib.nullcontext()"])
+def test_native_code_is_left_when_the_time_is_over(where):
+    text = f"""
+    with signals.graceful(grace=1, message="train: late"), {where}:
+        {BLOCK}
+    """
+    status, _, err, seconds = end_of(text, signal.SIGTERM)
+    assert (status, err) == (143, ["train: late"])
+    assert 0.9 < seconds < 5
+
+
+def test_where_nothing_is_kept_the_first_signal_leaves_at_once():
+    text = f"""
+    with signals.graceful(grace=60):
+        with signals.at_once():
+            {BLOCK}
+    """
+    status, _, err, seconds = end_of(text, signal.SIGINT)
+    assert (status, err) == (130, ["interrupted"])
+    assert seconds < 5
+
+
+def test_handlers_come_back():
+    before = [signal.getsignal(signum) for signum in signals.SIGNALS]
+    hook = sys.unraisablehook
+    with signals.graceful():
+        assert [signal.getsignal(signum) for signum in signals.SIGNALS] != before
+        threads = threading.active_count()
+        with signals.graceful():
+            assert threading.active_count() == threads
+        assert signals.requested() is None
+        with pytest.raises(signals.Interrupted):
+            signal.raise_signal(signal.SIGINT)
+        assert signals.requested() == signal.SIGINT
+    assert [signal.getsignal(signum) for signum in signals.SIGNALS] == before
+    assert threading.active_count() == threads - 1
+    assert signals.requested() is None
+    assert signal.set_wakeup_fd(-1) == -1
+    assert sys.unraisablehook is hook
+
+
+def test_without_graceful_nothing_changes():
+    with signals.held(), signals.at_once():
+        with pytest.raises(KeyboardInterrupt) as info:
+            signal.raise_signal(signal.SIGINT)
+        assert not isinstance(info.value, signals.Interrupted)
+        assert signals.requested() is None
+
+
+def test_other_threads_cannot_and_do_not_install():
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def inside():
+        with signals.graceful():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert seen == [before]
