@@ -7,6 +7,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pytest
 
+# A conftest.py further down is read by the workers of pytest-xdist only.
+from tests.faults.summary import pytest_terminal_summary  # noqa: F401
+
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 

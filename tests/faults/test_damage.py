@@ -1,0 +1,128 @@
+"""Files of a run that are cut off or have one bit wrong."""
+
+import pathlib
+import shutil
+
+import pytest
+
+from tests.faults.kills import killed
+from tests.faults.processes import event_of
+from tests.faults.runs import (
+    EVERY_STEP,
+    EXPORT_NAME,
+    assert_same,
+    command,
+    digest,
+    ended,
+    only_line,
+    start,
+)
+
+pytestmark = pytest.mark.faults
+FILES = (
+    "config.json",
+    "manifest.json",
+    "modes/0.keras",
+    "modes/1.keras",
+    "curves/0-1.keras",
+    "bridges/0-1.keras",
+    "ensemble.keras",
+    "report.json",
+)
+# Of these nothing is kept: they hold nothing that others don't.
+_SOON_MADE = ("ensemble.keras", "report.json")
+
+
+def cut_off(path: pathlib.Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def flip_a_bit(path: pathlib.Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def refused(name: str, *arguments) -> str:
+    """The one line of another command that must find its input bad."""
+    return only_line(ended(start(command(name, *arguments)), 2))
+
+
+@pytest.mark.parametrize("damage", [cut_off, flip_a_bit])
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_named_and_made_again(name, damage, finished, whole, fault):
+    path = finished.work / name
+    before = digest(path)
+    with fault("damaged file"):
+        damage(path)
+        damaged = digest(path)
+        assert damaged != before
+        line = finished.refused()
+        assert str(path) in line and "--repair" in line
+        assert digest(path) == damaged
+        finished.train("--repair")
+        aside = path.with_name(f"{path.name}.damaged")
+        if name not in _SOON_MADE:
+            assert digest(aside) == damaged
+        aside.unlink(missing_ok=True)
+        assert_same(finished, whole)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "report.json"])
+def test_a_damaged_file_is_named_by_evaluate(name, finished, fault):
+    path = finished.work / name
+    with fault("damaged file"):
+        cut_off(path)
+        before = {path: digest(path) for path in finished.folder.rglob("*") if path.is_file()}
+        assert str(path) in refused("evaluate", f"--workdir={finished.work}")
+        after = {path: digest(path) for path in finished.folder.rglob("*") if path.is_file()}
+        assert after == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "manifest.json", "ensemble.keras"])
+def test_a_damaged_file_is_named_by_export(name, finished, fault):
+    path = finished.work / name
+    elsewhere = finished.folder / "elsewhere"
+    with fault("damaged file"):
+        flip_a_bit(path)
+        line = refused("export", f"--workdir={finished.work}", f"--export_dir={elsewhere}")
+        assert str(path) in line
+        assert not list(elsewhere.rglob("*.tflite"))
+
+
+@pytest.mark.parametrize("damage", [cut_off, flip_a_bit])
+@pytest.mark.parametrize(
+    "name", [f"{EXPORT_NAME}.tflite", f"{EXPORT_NAME}/1/variables/variables.data-00000-of-00001"]
+)
+def test_a_damaged_export_is_made_again(name, damage, finished, whole, fault):
+    path = finished.exports / name
+    with fault("damaged file"):
+        damage(path)
+        finished.train()
+        # Of which the newest is served.
+        newest = finished.exports / EXPORT_NAME / "2"
+        first = whole.exports / EXPORT_NAME / "1"
+        for part in ("variables/variables.data-00000-of-00001", "assets.extra/labels.txt"):
+            assert digest(newest / part) == digest(first / part)
+        # What was damaged mustn't be counted among the results.
+        shutil.rmtree(finished.exports / EXPORT_NAME / "1")
+        newest.rename(finished.exports / EXPORT_NAME / "1")
+        assert_same(finished, whole)
+
+
+@pytest.mark.parametrize("damage", [cut_off, flip_a_bit])
+@pytest.mark.parametrize("pattern", ["step-*.npz", "*.npz"])
+def test_damaged_checkpoints_are_passed_over(pattern, damage, new, whole, undisturbed, fault):
+    number = event_of(undisturbed(EVERY_STEP), "open", "curves/0-1/.partial-step-7.npz")
+    with fault("damaged checkpoint"):
+        killed(new, [number, "open", "work/checkpoints/curves/0-1/.partial-step-7.npz"], EVERY_STEP)
+        folder = new.work / "checkpoints" / "curves" / "0-1"
+        assert {path.name for path in folder.glob("*.npz")} >= {"epoch-1.npz", "step-6.npz"}
+        damaged = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
+        for path in damaged:
+            damage(path)
+        errors = new.train()
+        for path in damaged:
+            assert f"{path} is damaged" in errors
+        assert_same(new, whole)

@@ -1,0 +1,42 @@
+"""Runs that are killed exactly when a file is about to change, or a step to begin."""
+
+import pytest
+
+from tests.faults.kills import kill_and_finish, moments
+from tests.faults.runs import assert_same
+
+pytestmark = pytest.mark.faults
+MOMENTS = 14
+
+
+@pytest.mark.parametrize("k", range(MOMENTS))
+def test_a_run_killed_at_an_event_ends_the_same(k, new, whole, fault):
+    event = moments(whole.noted, MOMENTS)[k]
+    with fault("kill at an event"):
+        kill_and_finish(new, whole, event)
+
+
+@pytest.mark.parametrize("name", ["exports/tiny/1", "exports/tiny.tflite", "work/report.json"])
+def test_a_run_killed_at_a_rename_ends_the_same(name, new, whole, fault):
+    """Where one file of several that belong together has its name already."""
+    [event] = [event for event in whole.noted if event[1:] == ["os.rename", name]]
+    with fault("kill at an event"):
+        kill_and_finish(new, whole, event)
+
+
+def test_a_run_killed_again_and_again_ends_the_same(new, whole, fault):
+    with fault("kill, four times in a run"):
+        # Each starts anew, and so counts its own events.
+        for number in (30, 20, 25, 40):
+            new.train(spec={"at": number}, status=-9)
+        new.train()
+        assert_same(new, whole)
+
+
+def test_the_moments_are_of_all_stages(whole):
+    """Else a run might not be killed where it matters."""
+    chosen = [str(event[2]) for event in moments(whole.noted, MOMENTS)]
+    for place in ("modes", "curves", "bridges", "exports"):
+        assert any(place in name for name in chosen), chosen
+    kinds = {kind for _, kind, _ in whole.noted}
+    assert kinds >= {"open", "os.rename", "os.remove", "os.mkdir", "step"}

@@ -1,0 +1,144 @@
+"""Reports of any content: one that can be shown, or what is wrong with it."""
+
+import json
+import pathlib
+import tempfile
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bridge_tf.errors import InputError
+from bridge_tf.report.markdown import render_markdown, render_table
+from bridge_tf.report.reader import read_report
+from tests.fuzz.examples import json_values, search, spoilt, spoilt_json
+
+_FIGURES = "accuracy nll brier ece temperature calibrated_nll calibrated_brier calibrated_ece"
+_ROW = dict.fromkeys(f"relative_flops relative_params {_FIGURES}".split(), 0.25)
+# As bin/train wrote it, less most of its digits.
+REPORT = {
+    "schema": 1,
+    "warnings": ["one network is wrong on 5 of the 64 validation images"],
+    "dataset": {
+        **{"name": "digits", "num_train": 64, "num_validation": 64, "num_test": 64},
+        "num_classes": 10,
+    },
+    "base": {"params": 5226, "flops": 111476},
+    "ensembles": [
+        {**_ROW, "name": "single", "method": "single", "size": 1} | {"dee": 1.0},
+        {**_ROW, "name": "deep_ensemble_2", "method": "deep_ensemble", "size": 2} | {"dee": None},
+        {**_ROW, "name": "curve_1", "method": "curve", "size": 2} | {"dee": 3.5},
+        {**_ROW, "name": "bridge_1", "method": "bridge", "size": 2} | {"dee": 1.25},
+    ],
+    "curves": [
+        {"curve": [0, 1], "points": [{"r": r, "accuracy": 0.5, "nll": 2.5} for r in (0.0, 0.5, 1)]}
+    ],
+    "bridges": [
+        {
+            **{"curve": [0, 1], "r": 0.5, "type": 1, "taps": ["stage2_block1"], "width": 0.5},
+            **{"relative_flops": 0.1, "relative_params": 0.26, "kl": 0.05, "kl_base": 0.1},
+            "agreement": 0.9,
+        }
+    ],
+}
+for row in REPORT["ensembles"]:
+    row["dee_extrapolated"] = row["name"] == "curve_1"
+
+
+def changed(*path, to=None) -> str:
+    """The report with the value at a path replaced; left out for `...`."""
+    report = json.loads(json.dumps(REPORT))
+    *parents, key = path
+    holder = report
+    for parent in parents:
+        holder = holder[parent]
+    if to is ...:
+        del holder[key]
+    else:
+        holder[key] = to
+    return json.dumps(report)
+
+
+def read(content: str | bytes) -> dict | None:
+    """What is read of a report.json with this content; None where it is refused."""
+    content = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "report.json")
+        path.write_bytes(content)
+        try:
+            return read_report(path)
+        except InputError as error:
+            assert f"{path} can't be read as a report (" in str(error)
+            assert str(error).endswith(f"; run bin/evaluate --workdir={folder}")
+            assert "\n" not in str(error)
+            return None
+
+
+def check(report: dict | None) -> None:
+    if report is not None:
+        for text in (render_table(report), render_markdown(report)):
+            text.encode()
+
+
+def test_a_report_is_read_as_it_is():
+    assert read(json.dumps(REPORT)) == REPORT
+    check(REPORT)
+    more = {**REPORT, "seconds": 12.5}
+    assert read(json.dumps(more)) == more
+    assert read(changed("warnings", to=...)) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("schema",), 2, "its schema is 2, not 1"),
+        (("schema",), ..., "schema is missing"),
+        (("base", "flops"), "many", "base.flops is 'many', not a whole number"),
+        (("base", "params"), -1, "base.params is -1, below 0"),
+        (("dataset", "name"), ..., "dataset.name is missing"),
+        (("ensembles",), [], "ensembles has a length of 0"),
+        (("ensembles", 1, "nll"), None, "ensembles[1].nll is None, not a number"),
+        (("ensembles", 0, "dee_extrapolated"), 1, "dee_extrapolated is 1, not true or false"),
+        (("ensembles", 0, "size"), True, "ensembles[0].size is True, not a whole number"),
+        (("bridges", 0, "curve"), [0], "bridges[0].curve has a length of 1"),
+        (("bridges", 0, "taps"), "pool", "bridges[0].taps is 'pool', not a list"),
+        (("curves", 0, "points", 2), [], "curves[0].points[2] is a list, not an object"),
+        (("ensembles", 0, "nll"), 10**400, "ensembles[0].nll is out of all bounds"),
+    ],
+)
+def test_what_is_wrong_is_named(path, value, words, tmp_path):
+    file = tmp_path / "report.json"
+    file.write_text(changed(*path, to=value))
+    with pytest.raises(InputError) as info:
+        read_report(file)
+    assert words in str(info.value)
+
+
+def test_a_report_that_is_not_there(tmp_path):
+    for path in (tmp_path / "report.json", tmp_path):
+        with pytest.raises(InputError, match="can't be read as a report"):
+            read_report(path)
+
+
+@search(120)
+@given(spoilt_json(REPORT))
+@example("[" * 100_000)
+@example('{"schema": 1' + "0" * 5000 + "}")
+@example(changed("dataset", "name", to="\ud800"))
+@example(changed("base", "flops", to=10**400))
+@example(changed("bridges", 0, "kl_base", to=5e-324))
+def test_any_values(content):
+    check(read(content))
+
+
+@search(100)
+@given(spoilt(json.dumps(REPORT, indent=2).encode()))
+@example(b"\xff\xfe")
+def test_any_bytes(content):
+    check(read(content))
+
+
+@search(100)
+@given(json_values().map(json.dumps) | st.text(max_size=30))
+def test_any_json(content):
+    assert read(content) is None
