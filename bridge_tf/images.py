@@ -74,11 +74,11 @@ def _decode(path, channels: int | None) -> np.ndarray:
     from PIL import Image
 
     with warnings.catch_warnings():
-        # Large images are decoded; beyond twice Pillow's limit it raises.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Pillow warns of what it decodes all the same, of large images for one.
+        warnings.simplefilter("ignore")
         opened = Image.open(path)
-    with opened:
         opened.load()
+    with opened:
         channels = channels or (1 if opened.mode in _GREY else 3)
         image = _eight_bits(opened)
         if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:

@@ -52,7 +52,8 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
             or without them a class has no training image, or test no image at all.
     """
     root = pathlib.Path(path)
-    if not root.is_dir():
+    # Unlike Path.is_dir, this takes names that no file can have.
+    if not os.path.isdir(root):
         raise InputError(f"--dataset=folder:{path}: no such folder")
     if not (root / "train").is_dir():
         raise InputError(
@@ -62,14 +63,14 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
     if (root / "test").is_dir():
         files["test"] = _class_files(root / "test")
     pictures, bad = _read(files, image_size)
-    bad |= _contradictory(root, pictures)
+    bad |= _contradictory(pictures)
     pictures = [picture for picture in pictures if picture.path not in bad]
     lost = sorted(set(files["train"]) - {p.class_name for p in pictures if p.split == "train"})
     if len(bad) > skip_bad_images:
         # Where a class would have no images left, leaving them out is no way.
         leave = "" if lost else f", or leave them out by --skip_bad_images={len(bad)}"
         raise InputError(
-            f"--dataset=folder:{path}: {_listing(root, files, bad, skip_bad_images)}; mend or "
+            f"--dataset=folder:{path}: {_listing(files, bad, skip_bad_images)}; mend or "
             f"remove them{leave}"
         )
     if lost:
@@ -92,7 +93,7 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
         names,
         _gather(train, names, channels),
         _gather(test, names, channels) if test else None,
-        tuple(_shown(root, file) for file in _all(files) if file in bad),
+        tuple(_shown(file.relative_to(root)) for file in _all(files) if file in bad),
     )
 
 
@@ -139,7 +140,7 @@ def _read(files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, st
     return pictures, bad
 
 
-def _contradictory(root: pathlib.Path, pictures: list[_Picture]) -> dict[pathlib.Path, str]:
+def _contradictory(pictures: list[_Picture]) -> dict[pathlib.Path, str]:
     """All copies of pictures that lie under two or more classes, with the reason."""
     copies: dict[tuple, list[_Picture]] = {}
     for picture in pictures:
@@ -152,22 +153,22 @@ def _contradictory(root: pathlib.Path, pictures: list[_Picture]) -> dict[pathlib
         if len(first) > 1:
             for picture in group:
                 other = next(p for name, p in first.items() if name != picture.class_name)
-                bad[picture.path] = f"the same picture as {_shown(root, other.path)}"
+                bad[picture.path] = f"the same picture as {_shown(other.path)}"
     return bad
 
 
-def _listing(root: pathlib.Path, files, bad: dict[pathlib.Path, str], allowed: int) -> str:
+def _listing(files, bad: dict[pathlib.Path, str], allowed: int) -> str:
     """How many are bad, the first of them and why."""
     ordered = [file for file in _all(files) if file in bad]
-    listed = ", ".join(f"{_shown(root, file)} ({bad[file]})" for file in ordered[:_LISTED])
+    listed = ", ".join(f"{_shown(file)} ({bad[file]})" for file in ordered[:_LISTED])
     more = f", and {len(bad) - _LISTED:,} more" if len(bad) > _LISTED else ""
     beyond = f", more than --skip_bad_images={allowed}" if allowed else ""
     total = sum(1 for _ in _all(files))
     return f"bad images, {len(bad):,} of {total:,}{beyond}: {listed}{more}"
 
 
-def _shown(root: pathlib.Path, file: pathlib.Path) -> str:
-    return printable(file.relative_to(root).as_posix())
+def _shown(file: pathlib.Path) -> str:
+    return printable(file.as_posix())
 
 
 def _gather(pictures: list[_Picture], names: tuple[str, ...], channels: int) -> Split:

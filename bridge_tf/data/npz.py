@@ -1,5 +1,6 @@
 """Arrays in one .npz file."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -21,7 +22,8 @@ def read_npz(path: str) -> Source:
         InputError: the file or an array in it is not as said.
     """
     file = pathlib.Path(path)
-    if not file.is_file():
+    # Unlike Path.is_file, this takes names that no file can have.
+    if not os.path.isfile(file):
         raise InputError(f"--dataset=npz:{path}: no such file; name a .npz file")
     try:
         with np.load(file, allow_pickle=False) as archive:

@@ -1,6 +1,7 @@
 """Prepared TensorFlow Datasets."""
 
 import logging
+import os
 import pathlib
 
 import numpy as np
@@ -101,7 +102,7 @@ def _not_prepared(name: str, version: str, folder: pathlib.Path | None) -> Input
             f"--dataset=tfds:{wanted}: not prepared in the default folder; name the folder of "
             "prepared data sets by --data_dir"
         )
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return InputError(f"--data_dir={folder}: no such folder")
     infos = [*folder.glob("*/*/dataset_info.json"), *folder.glob("*/*/*/dataset_info.json")]
     versions = [info.parent.relative_to(folder) for info in infos]
