@@ -9,12 +9,12 @@ import keras
 
 from bridge_tf.errors import InputError, reason
 
-_METADATA = "metadata.json"
+_METADATA, _CONFIG = "metadata.json", "config.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
 
 
 def write_model(model, path: pathlib.Path) -> None:
-    """Saves `model` as a .keras file without the time at which it was saved.
+    """Saves `model` as a .keras file that holds neither the time nor addresses in memory.
 
     Equal models give equal bytes, so that a digest tells whether a file made anew is the old one.
 
@@ -29,14 +29,27 @@ def write_model(model, path: pathlib.Path) -> None:
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.file_size = source.getinfo(name).file_size  # for files above 2 GiB
                 with source.open(name) as old, target.open(entry, "w") as new:
-                    if name == _METADATA:
-                        metadata = json.load(old)
-                        del metadata["date_saved"]
-                        new.write(json.dumps(metadata).encode())
+                    if name in (_METADATA, _CONFIG):
+                        new.write(json.dumps(_timeless(json.load(old), {})).encode())
                     else:
                         shutil.copyfileobj(old, new, 1 << 20)
     finally:
         dated.unlink(missing_ok=True)
+
+
+def _timeless(value, numbers: dict):
+    """Plain data without the date, objects that are shared numbered in their order."""
+    if isinstance(value, list):
+        return [_timeless(item, numbers) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for key, item in value.items():
+        if key == "shared_object_id" and isinstance(item, int):
+            kept[key] = numbers.setdefault(item, len(numbers))
+        elif key != "date_saved":
+            kept[key] = _timeless(item, numbers)
+    return kept
 
 
 def is_whole(path: pathlib.Path) -> bool:

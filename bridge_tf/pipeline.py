@@ -36,6 +36,8 @@ class Pipeline(Trainings):
         self.stages = stages
         with self.files.held(self.wait):
             self.files.check(self.config)
+            if self.files.repair and self.files.holds_a_run:
+                self.files.claim(self.config)
             if "export" in stages:
                 check_export(self.config.export_dir, self.config.export_name)
             if self.config.modes:

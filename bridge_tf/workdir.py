@@ -71,6 +71,11 @@ class WorkDir:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run has claimed the directory."""
+        return self.config.exists() or self.manifest.path.exists()
+
     @contextlib.contextmanager
     def held(self, wait: bool = False) -> Iterator[None]:
         """Keeps other processes from writing here: at once if a run is here, else from `claim` on.
@@ -86,7 +91,7 @@ class WorkDir:
 
             self._lock = lock
             check_writable("--workdir", self.path)
-            if self.config.exists() or self.manifest.path.exists():
+            if self.holds_a_run:
                 lock()
             yield
 

@@ -1,15 +1,19 @@
 """The stages in one process: interrupted, taken up again, and with bridges of both types."""
 
+import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
 from bridge_tf.config import Config
-from bridge_tf.errors import InputError
+from bridge_tf.errors import InputError, TrainingError
+from bridge_tf.files import sha256
 from bridge_tf.pipeline import Pipeline
 from bridge_tf.progress import TrainingProgress
+from bridge_tf.training import Recipe
 
 SMALL = {
     "max_images": 64,
@@ -25,11 +29,8 @@ SMALL = {
 TRAININGS = ("modes", "curves", "bridges")
 
 
-def weights(folder) -> dict:
-    return {
-        str(path.relative_to(folder)): keras.models.load_model(path).get_weights()
-        for path in sorted(folder.rglob("*.keras"))
-    }
+def digests(folder) -> dict:
+    return {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*.keras")}
 
 
 def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch):
@@ -52,11 +53,10 @@ def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch
             continue
     assert len(interrupted) == 4
 
-    whole, pieces = weights(tmp_path / "whole"), weights(tmp_path / "pieces")
-    assert list(whole) == list(pieces)
-    for name, values in whole.items():
-        for a, b in zip(values, pieces[name], strict=True):
-            np.testing.assert_array_equal(a, b, err_msg=name)
+    # The very same files, in this process as in one that trained some of them only.
+    whole = digests(tmp_path / "whole")
+    assert len(whole) == 5
+    assert digests(tmp_path / "pieces") == whole
     assert not (tmp_path / "pieces" / "checkpoints").exists()
 
 
@@ -129,9 +129,129 @@ def test_modes_of_another_network_are_refused(tmp_path):
     run = Pipeline(config, tmp_path)
     run.run(["modes"])
     other = Config(**{**config.to_json(), "width": 0.5})
-    Pipeline(other, tmp_path / "other").build().save(run.files.mode(1))
+
+    def put(network):
+        network.save(run.files.mode(1))
+        run.files.manifest.remove(run.files.mode(1))
+
+    put(Pipeline(other, tmp_path / "other").build())
     with pytest.raises(InputError, match=r"modes/0.keras and .*modes/1.keras: .*architecture"):
         run.run(["curves"])
-    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]).save(run.files.mode(1))
+    put(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]))
     with pytest.raises(InputError, match=r"modes/1.keras maps .* but the run's images"):
         run.run(["curves"])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The configuration and the work directory of a run that is trained."""
+    config = Config(num_modes=2, **SMALL)
+    folder = tmp_path_factory.mktemp("trained") / "work"
+    Pipeline(config, folder).run(TRAININGS)
+    return config, folder
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """The same, to spoil."""
+    config, folder = trained
+    return config, shutil.copytree(folder, tmp_path / "work")
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["modes/1.keras", "curves/0-1.keras", "bridges/0-1.keras", "ensemble.keras"]
+)
+def test_a_flipped_bit_is_named_and_just_that_file_made_again(copied, name, monkeypatch):
+    config, folder = copied
+    whole = digests(folder)
+    flip(folder / name)
+    with pytest.raises(InputError, match=f"{name} isn't as it was written.*--repair"):
+        Pipeline(config, folder).run(TRAININGS)
+    trained = []
+    train = Pipeline._train
+    monkeypatch.setattr(
+        Pipeline, "_train", lambda run, *a, **k: (trained.append(a[1]), train(run, *a, **k))
+    )
+    Pipeline(config, folder, repair=True).run(TRAININGS)
+    assert [str(path.relative_to(folder)) for path in trained] == [name][: name != "ensemble.keras"]
+    assert digests(folder) == whole
+    if trained:
+        assert (folder / f"{name}.damaged").exists()
+    Pipeline(config, folder).run(TRAININGS)
+
+
+def test_what_was_made_of_a_file_that_is_another_now_is_named(copied):
+    config, folder = copied
+    run = Pipeline(config, folder)
+    (folder / "modes" / "1.keras").unlink()
+    run.build().save(folder / "modes" / "1.keras")
+    run.files.manifest.remove(folder / "modes" / "1.keras")
+    with pytest.raises(
+        InputError, match=r"curves/0-1.keras was made from other files than .*1.keras"
+    ):
+        Pipeline(config, folder).run(TRAININGS)
+
+
+def test_a_run_without_a_manifest_is_taken_in_and_not_trained_again(copied, monkeypatch):
+    config, folder = copied
+    whole = digests(folder)
+    (folder / "manifest.json").unlink()
+    monkeypatch.setattr(Pipeline, "_train", lambda *a, **k: pytest.fail("trains again"))
+    Pipeline(config, folder).run(TRAININGS)
+    assert digests(folder) == whole
+    flip(folder / "modes" / "1.keras")
+    with pytest.raises(InputError, match=r"modes/1.keras isn't as it was written"):
+        Pipeline(config, folder).run(TRAININGS)
+
+
+def test_a_damaged_manifest_and_configuration_are_named_and_repaired(copied):
+    config, folder = copied
+    whole, content = digests(folder), (folder / "config.json").read_bytes()
+    for name in ("manifest.json", "config.json"):
+        flip(folder / name)
+        with pytest.raises(InputError, match=f"{name} .*--repair"):
+            Pipeline(config, folder).run(TRAININGS)
+        Pipeline(config, folder, repair=True).run(TRAININGS)
+        assert digests(folder) == whole
+        assert (folder / "config.json").read_bytes() == content
+    flip(folder / "config.json")
+    other = dataclasses.replace(config, seed=1)
+    with pytest.raises(InputError, match=r"config.json isn't as bin/train wrote it"):
+        Pipeline(other, folder, repair=True).run(TRAININGS)
+
+
+def test_too_little_space_is_told_before_a_stage(copied, monkeypatch):
+    config, folder = copied
+    (folder / "curves" / "0-1.keras").unlink()
+    usage = shutil.disk_usage(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000))
+    with pytest.raises(
+        InputError, match=r"--workdir: the stage curves will take 0.4 MB in .* 0.0 MB left"
+    ):
+        Pipeline(config, folder).run(TRAININGS)
+
+
+def test_retries_are_kept_for_the_report(tmp_path, monkeypatch):
+    config = Config(num_modes=2, **{**SMALL, "learning_rate": 1e18, "warmup_epochs": 0})
+    with pytest.raises(TrainingError, match=r"the loss became .*--on_divergence=retry"):
+        Pipeline(config, tmp_path).run(["modes"])
+    begun = []
+    schedule = Recipe.optimizer
+
+    def optimizer(recipe, steps):
+        begun.append(recipe.learning_rate)
+        rate = recipe.learning_rate if len(begun) < 3 else 0.01
+        return schedule(dataclasses.replace(recipe, learning_rate=rate), steps)
+
+    monkeypatch.setattr(Recipe, "optimizer", optimizer)
+    run = Pipeline(dataclasses.replace(config, on_divergence="retry"), tmp_path)
+    run.run(["modes"])
+    assert begun[:3] == [1e18, 0.5e18, 0.25e18]
+    assert len(run.files.manifest.entry(run.files.mode(0))["retries"]) == 2
+    assert "retries" not in run.files.manifest.entry(run.files.mode(1))
