@@ -49,7 +49,7 @@ class Pipeline(Trainings):
         """Writes report.json and report.md; their table goes to standard output."""
         from bridge_tf.report import read_report, render_markdown, render_table
 
-        if not self.files.current(self.files.report, self._measured()):
+        if not self.files.current(self.files.report, self.measured_files):
             self.remeasure()
         report = read_report(self.files.report)
         if not self.files.report_page.exists():
@@ -70,20 +70,14 @@ class Pipeline(Trainings):
         from bridge_tf.evaluation.comparison import compare
 
         self.files.need([self.files.ensemble], "evaluate", "modes,curves,bridges")
-        sources = self._measured()
+        sources = self.measured_files
         self.files.need(sources, "evaluate", "modes,curves,bridges")
         report = compare(self)
         self.files.claim(self.config)
         self.files.report_page.unlink(missing_ok=True)
         with self.files.writing(self.files.report, sources) as partial:
             partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-    def _measured(self) -> list[pathlib.Path]:
-        """The files that the report is made from."""
-        files, pairs = self.files, self.config.curves()
-        paths = [files.mode(k) for k in range(self.config.num_modes)]
-        paths += [files.curve(pair) for pair in pairs] + [files.bridge(pair) for pair in pairs]
-        return [*paths, files.ensemble]
+        self.files.remove_backup(self.files.report)
 
     def export(self) -> None:
         """Exports the ensemble, unless that is done."""

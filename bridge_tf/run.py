@@ -72,6 +72,14 @@ class Run:
         """The positions on a curve at which its bridge answers."""
         return self.config.positions or (self.config.r,)
 
+    @property
+    def measured_files(self) -> list[pathlib.Path]:
+        """The files that the report is made from."""
+        files, pairs = self.files, self.config.curves()
+        paths = [files.mode(k) for k in range(self.config.num_modes)]
+        paths += [files.curve(pair) for pair in pairs] + [files.bridge(pair) for pair in pairs]
+        return [*paths, files.ensemble]
+
     def bridge_settings(self, base=None) -> tuple[list[str], float]:
         """The taps and the width of the run's bridges.
 

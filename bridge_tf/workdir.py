@@ -214,6 +214,11 @@ class WorkDir:
             self.verify(target)
         return self.state(target, sources) == "current"
 
+    def retries(self) -> dict[str, list[str]]:
+        """Why trainings were retried at a lower rate, by the names of their files."""
+        entries = self.manifest.read()["files"]
+        return {name: entry["retries"] for name, entry in entries.items() if "retries" in entry}
+
     def set_aside(self, path: pathlib.Path) -> None:
         """Renames a file that is to be made again to NAME.damaged."""
         os.replace(path, path.with_name(f"{path.name}.damaged"))

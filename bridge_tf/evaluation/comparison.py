@@ -12,6 +12,7 @@ from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
+from bridge_tf.evaluation.kept import KeptPredictions, digest
 from bridge_tf.evaluation.scores import log_prob_predictor, score
 from bridge_tf.evaluation.warnings import find_warnings
 from bridge_tf.progress import say, track
@@ -56,7 +57,9 @@ def compare(run) -> dict:
         _bridge_row(run, predictions, pair, r, flops, params)
         for pair, r in predictions.places(predictions.pairs)
     ]
-    warnings = find_warnings(run.data, predictions.validation_errors(), curves, bridges)
+    warnings = find_warnings(
+        run.data, predictions.validation_errors(), curves, bridges, run.files.retries()
+    )
     for warning in warnings:
         say(f"evaluate: WARNING: {warning}")
     faults = run.data.faults
@@ -93,6 +96,8 @@ class _Predictions:
         self.splits: list[data.Split] = [run.data.test, run.data.validation]
         self.pairs = run.config.curves()
         self.positions = run.positions
+        made_from = [run.files.manifest.digests(run.measured_files), digest(run.data)]
+        self.kept = KeptPredictions(run.files.backup(run.files.report), made_from)
         self.log_probs: dict[tuple, list[np.ndarray]] = {}
         # All files are read first, so that a damaged one is found at once.
         self.models = [run.load_mode(k) for k in range(run.config.num_modes)]
@@ -106,10 +111,10 @@ class _Predictions:
             job()
 
     def _predict_mode(self, k: int) -> None:
-        self.log_probs["mode", k] = self._predict(self.models[k])
+        self.log_probs["mode", k] = self._predict(f"mode-{k}", lambda: self.models[k])
 
     def _predict_bridges(self) -> None:
-        predicted = self._predict(self.ensemble)
+        predicted = self._predict("ensemble", lambda: self.ensemble)
         for k, (pair, r) in enumerate(reversed(self.places(self.pairs))):
             self.log_probs["bridge", pair, r] = [members[-1 - k] for members in predicted]
 
@@ -117,27 +122,37 @@ class _Predictions:
         """(pair, r) of each bridge member of these curves, in the ensemble's order."""
         return [(pair, r) for pair in pairs for r in self.positions]
 
-    def _predict(self, model) -> list[np.ndarray]:
-        predict = log_prob_predictor(model)
-        return [_each_once(predict(split.images), split) for split in self.splits]
+    def _predict(self, name: str, model, splits=None) -> list[np.ndarray]:
+        """Predictions of a model, which a function gives, on test and validation split."""
+
+        def predict():
+            predictor = log_prob_predictor(model())
+            for split in splits or self.splits:
+                yield _each_once(predictor(split.images), split)
+
+        return self.kept.get(name, predict)
 
     def _walk(self, run, pair, curve) -> None:
         """Predicts the members that bridges follow; measures points along the curve."""
         config: Config = run.config
+
+        def member(r: float, splits: list) -> list[np.ndarray]:
+            name = f"member-{pair[0]}-{pair[1]}-{r!r}-of-{len(splits)}"
+            return self._predict(name, lambda: run.member(curve, r), splits)
+
         for r in self.positions:
-            self.log_probs["member", pair, r] = self._predict(run.member(curve, r))
+            self.log_probs["member", pair, r] = member(r, self.splits)
         points, test = [], self.splits[0]
-        for r in np.linspace(0, 1, config.curve_points):
+        for r in map(float, np.linspace(0, 1, config.curve_points)):
             if r in (0, 1):
                 log_probs = self.log_probs["mode", pair[int(r)]][0]
             elif r in self.positions:
-                log_probs = self.log_probs["member", pair, float(r)][0]
+                log_probs = self.log_probs["member", pair, r][0]
             else:
-                predict = log_prob_predictor(run.member(curve, float(r)))
-                log_probs = _each_once(predict(test.images), test)
+                (log_probs,) = member(r, [test])
             points.append(
                 {
-                    "r": float(r),
+                    "r": r,
                     "accuracy": metrics.accuracy(log_probs, test.labels),
                     "nll": metrics.nll(log_probs, test.labels),
                 }

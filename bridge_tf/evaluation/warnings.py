@@ -1,6 +1,7 @@
 """What in a report can't be relied on, in words."""
 
-from collections.abc import Iterator, Sequence
+import types
+from collections.abc import Iterator, Mapping, Sequence
 
 from bridge_tf.data import Dataset
 
@@ -13,7 +14,11 @@ _LISTED = 10
 
 
 def find_warnings(
-    dataset: Dataset, validation_errors: int, curves: Sequence[dict], bridges: Sequence[dict]
+    dataset: Dataset,
+    validation_errors: int,
+    curves: Sequence[dict],
+    bridges: Sequence[dict],
+    retries: Mapping[str, Sequence[str]] = types.MappingProxyType({}),
 ) -> list[str]:
     """A sentence without its full stop for each thing that spoils figures of a report.
 
@@ -21,9 +26,11 @@ def find_warnings(
         dataset: as measured.
         validation_errors: how many validation images one network is wrong on.
         curves, bridges: as in report.json.
+        retries: why a training was retried at a lower rate, each time, by its file's name.
     """
     return [
         *_of_data(dataset),
+        *_of_trainings(retries),
         *_of_temperature(validation_errors, len(dataset.validation)),
         *_of_curves(curves),
         *_of_bridges(bridges),
@@ -56,6 +63,15 @@ def _of_data(dataset: Dataset) -> Iterator[str]:
         yield (
             f"the figures are of {measured:,} of the {measured + faults.test_left_out:,} test "
             "images only: --max_images=0 measures all"
+        )
+
+
+def _of_trainings(retries: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for name, reasons in retries.items():
+        times = "once" if len(reasons) == 1 else f"{len(reasons)} times"
+        yield (
+            f"the training of {name} diverged {times} and ended at 1/{2 ** len(reasons)} of the "
+            f"learning rate, unlike the others: {'; '.join(reasons)}"
         )
 
 

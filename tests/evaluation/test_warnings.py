@@ -138,3 +138,12 @@ def test_a_bridge_is_named_with_its_figures_and_what_to_do():
         "the base 0.0500); more --bridge_epochs, another --taps or a larger --bridge_width would "
         "help"
     )
+
+
+def test_a_training_that_was_retried_is_told():
+    retries = {"modes/1.keras": ["the loss became nan in step 7", "the loss became inf in step 8"]}
+    (warning,) = find_warnings(dataset(), 10, [], [], retries)
+    assert warning == (
+        "the training of modes/1.keras diverged 2 times and ended at 1/4 of the learning rate, "
+        "unlike the others: the loss became nan in step 7; the loss became inf in step 8"
+    )
