@@ -38,7 +38,7 @@ class Manifest:
             if content.pop("sha256") != _digest(content):
                 raise ValueError("its checksum is wrong")
             return content
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"{self.path} can't be read ({reason(error)}); bin/train --repair lists the files "
                 "anew"

@@ -14,8 +14,8 @@ from bridge_tf.files import check_space
 from bridge_tf.progress import say
 from bridge_tf.trainings import Trainings
 
-# A SavedModel and a .tflite hold the weights once each, and what surrounds them is little.
-_EXPORTED = 3
+# Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
+_EXPORTED, _GRAPHS = 2.5, 4e6
 
 
 class Pipeline(Trainings):
@@ -72,12 +72,21 @@ class Pipeline(Trainings):
         self.files.need([self.files.ensemble], "evaluate", "modes,curves,bridges")
         sources = self.measured_files
         self.files.need(sources, "evaluate", "modes,curves,bridges")
+        size = self._predictions_size()
+        check_space("--workdir", self.files.path, size, "the stage evaluate")
         report = compare(self)
         self.files.claim(self.config)
         self.files.report_page.unlink(missing_ok=True)
         with self.files.writing(self.files.report, sources) as partial:
             partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         self.files.remove_backup(self.files.report)
+
+    def _predictions_size(self) -> int:
+        """Bytes of the predictions that an evaluation keeps until it is done."""
+        pairs, places = len(self.config.curves()), len(self.positions)
+        members = self.config.num_modes + pairs * (2 * places + self.config.curve_points)
+        images = len(self.data.test) + len(self.data.validation)
+        return 4 * members * images * self.data.num_classes
 
     def export(self) -> None:
         """Exports the ensemble, unless that is done."""
@@ -88,7 +97,7 @@ class Pipeline(Trainings):
             say(f"export: {self.config.export_name} is there already")
             return
         ensemble = self.load(self.files.ensemble, BridgeEnsemble)
-        size = _EXPORTED * self.files.ensemble.stat().st_size
+        size = _EXPORTED * self.files.ensemble.stat().st_size + _GRAPHS
         check_space("--export_dir", self.config.export_dir, size, "the stage export")
         artifacts = export(
             ensemble,

@@ -171,14 +171,14 @@ class Run:
         path = self.files.mode(index)
         mode = self.load(path, keras.Model)
         mode = self.for_images(mode, path, "remove it and run bin/train again")
-        if index and self._names and is_graph(mode):
-            if len(as_functional(mode).operations) != len(self._names):
+        if index and self.operation_names and is_graph(mode):
+            if len(as_functional(mode).operations) != len(self.operation_names):
                 raise InputError(f"{path} is of another architecture than {self.files.mode(0)}")
-            rename_operations(mode, self._names)
+            rename_operations(mode, self.operation_names)
         return mode
 
     @functools.cached_property
-    def _names(self) -> list[str]:
+    def operation_names(self) -> list[str]:
         """The names of the base's operations, which taps are named by, or none.
 
         Keras numbers what has no name of its own, so that modes from elsewhere may have others.

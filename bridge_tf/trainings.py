@@ -104,8 +104,8 @@ class Trainings(Run):
 
     def curves(self) -> None:
         for pair in self._missing("curves", self.files.curve, self._ends):
-            start, end = (self.load_mode(k) for k in pair)
             seed = self._start(f"curve-{pair[0]}-{pair[1]}")
+            start, end = (self.load_mode(k) for k in pair)
             curve = self._new_curve(pair, start, end, seed)
             self._train(
                 curve,
@@ -128,10 +128,10 @@ class Trainings(Run):
     def bridges(self) -> None:
         config = self.config
         for pair in self._missing("bridges", self.files.bridge, self._bridge_sources):
-            start, end = (self.load_mode(k) for k in pair)
             taps, width = self.bridge_settings()
-            curve = self.load_curve(pair)
             seed = self._start(f"bridge-{pair[0]}-{pair[1]}")
+            start, end = (self.load_mode(k) for k in pair)
+            curve = self.load_curve(pair)
             warm = config.warm_start and width == 1
             member = self.member(curve, config.r) if warm or not config.conditioned else None
             bridge = self._build_bridge(start, taps, width, warm_start=member if warm else None)
@@ -183,7 +183,8 @@ class Trainings(Run):
                 missing.append(pair)
         if missing:
             points = self.config.curve_degree + 1 if stage == "curves" else 1
-            self._check_space(stage, self.load_mode(0), points, len(missing))
+            # Of mode 1, so that the names of mode 0 are read, once a process, before it is seeded.
+            self._check_space(stage, self.load_mode(1), points, len(missing))
         return missing
 
     def done(self, target: pathlib.Path, sources=()) -> bool:
@@ -228,10 +229,13 @@ class Trainings(Run):
         check_space("--workdir", self.files.path, wanted, f"the stage {stage}")
 
     def _start(self, task: str) -> int:
-        """Claims the work directory and seeds Keras for one training; returns its seed."""
+        """Claims the work directory and seeds Keras for one training; returns its seed.
+
+        What follows must be the same in a process that makes all trainings and in one that makes
+        this one only: nothing that is done once a process, since building layers draws seeds.
+        """
         self.files.claim(self.config)
-        # Keras numbers what has no name: the same in every process.
-        keras.backend.clear_session()
+        keras.backend.clear_session()  # it numbers what has no name
         seed = self.seed(task)
         keras.utils.set_random_seed(seed)
         return seed

@@ -112,7 +112,7 @@ class WorkDir:
             raise InputError(f"{self.config} isn't as bin/train wrote it; {remedy}")
         try:
             return Config(**json.loads(self.config.read_text(encoding="utf-8"))["flags"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{self.config} can't be read ({error}); {remedy}") from error
 
     def check(self, config: Config) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.faults.processes import event_of, stopped
-from tests.faults.runs import EXPORT_NAME, Run, assert_same, ended
+from tests.faults.runs import Run, assert_same, ended
 
 pytestmark = pytest.mark.faults
 _ROOM = 64 * 2**20
@@ -65,7 +65,7 @@ def disk(tmp_path):
         ("open", "work/.partial-ensemble.keras", 4096),
         ("open", "work/.partial-report.json", 0),
         ("open", "exports/.lock", 8192),
-        ("os.mkdir", f"exports/{EXPORT_NAME}", 0),
+        ("open", ".partial-moves.json", 0),
     ],
 )
 def test_a_disk_that_becomes_full_costs_nothing(kind, place, left, disk, whole, fault):
@@ -89,7 +89,7 @@ def test_a_disk_that_becomes_full_costs_nothing(kind, place, left, disk, whole, 
 def test_a_disk_too_small_is_refused_before_the_stage(disk, whole, fault):
     run = disk.run(whole.network)
     with fault("full disk"):
-        disk.fill(left=16 * 1024)
+        disk.fill(left=8192)
         line = run.refused()
         for words in ("--workdir", "the stage modes will take", "MB left"):
             assert words in line
