@@ -210,8 +210,9 @@ class WorkDir:
         Raises:
             InputError: it isn't as it was written, and isn't to be repaired.
         """
-        if not self.repair:
-            self.verify(target)
+        if self.repair and self.damaged(target):
+            self.set_aside(target)
+        self.verify(target)
         return self.state(target, sources) == "current"
 
     def retries(self) -> dict[str, list[str]]:

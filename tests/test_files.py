@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bridge_tf.errors import InputError
-from bridge_tf.files import check_writable, replacing, write_json
+from bridge_tf.files import check_space, check_writable, remove_partials, replacing, write_json
 
 
 def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
@@ -30,3 +30,22 @@ def test_writable_folders_are_not_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"--workdir: can't write in .*file"):
         check_writable("--workdir", tmp_path / "file")
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    write_json(tmp_path / "a" / "b.json", {})
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a" / "b.json") as partial:
+        partial.write_text("half")
+        left = partial.with_name(partial.name + "2")
+        left.write_text("half")
+        raise KeyboardInterrupt
+    remove_partials(tmp_path)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
+
+
+def test_too_little_space_is_told_with_both_figures(tmp_path):
+    check_space("--workdir", tmp_path / "new" / "folder", 1000, "the stage modes")
+    with pytest.raises(
+        InputError, match=r"--workdir: the stage modes will take 1,001,0.* MB in .*new"
+    ):
+        check_space("--workdir", tmp_path / "new", 10**18 + 10**15, "the stage modes")
