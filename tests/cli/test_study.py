@@ -18,6 +18,13 @@ def rows(*flags) -> list[dict]:
     return [json.loads(line) for line in done("study", *flags).stdout.splitlines()]
 
 
+def test_pairs_of_bridges(workdir):
+    found = rows(f"--workdir={workdir}", "--study=warm_start")
+    assert [row["warm_start"] for row in found] == 3 * [False, True]
+    assert {row["study"] for row in found} == {"warm_start"}
+
+
+@pytest.mark.slow
 def test_a_row_for_each_bridge_and_nothing_is_written(workdir):
     before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
     found = rows(
