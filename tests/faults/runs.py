@@ -128,12 +128,18 @@ class Run:
 
     def answers(self) -> list[np.ndarray]:
         """What the exported files say of some images."""
+        import tensorflow as tf
         from ai_edge_litert.interpreter import Interpreter
 
         images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1)).astype("float32")
         interpreter = Interpreter(str(self.exports / f"{EXPORT_NAME}.tflite"))
-        outputs = interpreter.get_signature_runner("serving_default")(image=images)
-        return [outputs[key] for key in sorted(outputs)]
+        lite = interpreter.get_signature_runner("serving_default")(image=images)
+        found = [lite[key] for key in sorted(lite)]
+        for version in sorted((self.exports / EXPORT_NAME).iterdir()):
+            served = tf.saved_model.load(str(version)).signatures["serving_default"]
+            outputs = served(image=tf.constant(images))
+            found += [outputs[key].numpy() for key in sorted(outputs)]
+        return found
 
     def leftovers(self) -> list[str]:
         """What only a run that is going on may have."""
