@@ -56,6 +56,8 @@ class Pipeline(Trainings):
             with self.files.writing(self.files.report_page, [self.files.report]) as partial:
                 partial.write_text(render_markdown(report), encoding="utf-8")
         print(render_table(report), flush=True)
+        for warning in report.get("warnings", ()):
+            say(f"evaluate: WARNING: {warning}")
         say(f"report: {self.files.report_page}")
 
     def reevaluate(self) -> None:

@@ -15,7 +15,7 @@ from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.kept import KeptPredictions, digest
 from bridge_tf.evaluation.scores import log_prob_predictor, score
 from bridge_tf.evaluation.warnings import find_warnings
-from bridge_tf.progress import say, track
+from bridge_tf.progress import track
 
 
 def compare(run) -> dict:
@@ -60,8 +60,6 @@ def compare(run) -> dict:
     warnings = find_warnings(
         run.data, predictions.validation_errors(), curves, bridges, run.files.retries()
     )
-    for warning in warnings:
-        say(f"evaluate: WARNING: {warning}")
     faults = run.data.faults
     return {
         "schema": 1,
