@@ -51,7 +51,7 @@ ROWS = [
     ("predict", "--model=x.tflite cut.png", "cut.png: can't be decoded as an image whole PNG"),
     ("predict", "--model=x.tflite grey.png", "x.tflite --model"),
     ("benchmark", "--measure=speed", "--measure=speed: name one or more of curve_step"),
-    ("benchmark", "--steps=0", "--steps lower bound"),
+    ("benchmark", "--steps=0", "--steps=0: 0 is not a positive integer"),
 ]
 # These need TensorFlow, or a look at the data, before they can be told.
 SLOW_ROWS = [

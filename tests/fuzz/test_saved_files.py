@@ -135,8 +135,8 @@ def test_any_values_of_a_manifest(data):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'"', b"[" * 100_000, b"\xff"])
-def test_what_is_no_manifest(content):
-    with pytest.raises(InputError, match=r"manifest\.json"), tempfile.TemporaryDirectory() as folder:
-        path = manifest(folder).path
-        path.write_bytes(content)
-        Manifest(path.parent).read()
+def test_what_is_no_manifest(content, tmp_path):
+    path = manifest(tmp_path).path
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"manifest\.json"):
+        Manifest(tmp_path).read()
