@@ -18,7 +18,7 @@ from bridge_tf.errors import InputError, reason
 
 NAME = ".lock"
 _POLL_SECONDS = 0.25
-_held: set[str] = set()
+_held: set[tuple[int, str]] = set()  # with the process, since a fork copies the set
 
 
 @contextmanager
@@ -28,8 +28,11 @@ def locked(
     """Keeps other processes out of `folder` while the block runs.
 
     The lock is on FOLDER/.lock, which says who holds it and goes when the block is left. If the
-    holder dies the file stays, and the next process takes it over. Within a block of the same
-    process it does nothing more.
+    holder dies the file stays, and the next process takes it over.
+
+    A process is one holder. Within a block, another one of the same process does nothing more, in
+    whatever thread it is: threads aren't kept apart, and the lock goes when the block that took it
+    is left. A process forked within a block holds nothing.
 
     Args:
         folder: must exist.
@@ -39,7 +42,8 @@ def locked(
     Raises:
         InputError: another process holds it, and `wait` is false; or it can't be locked.
     """
-    key = os.path.realpath(folder)
+    process = os.getpid()
+    key = process, os.path.realpath(folder)
     if key in _held:
         yield
         return
@@ -60,11 +64,12 @@ def locked(
         yield
     finally:
         _held.discard(key)
-        # Before the release. Who waits for the file that is gone finds that it has no name any
-        # more, and opens the next one.
-        with contextlib.suppress(OSError):
-            path.unlink()
-        lock.release()
+        if os.getpid() == process:
+            # Before the release. Who waits for the file that is gone finds that it has no name any
+            # more, and opens the next one.
+            with contextlib.suppress(OSError):
+                path.unlink()
+            lock.release()
 
 
 def _acquire(lock, path: pathlib.Path, flag: str, wait: bool) -> None:

@@ -43,7 +43,8 @@ class Interrupted(KeyboardInterrupt):
 def graceful(grace: float = 8.0, message: str = "interrupted") -> Iterator[None]:
     """Answers signals in order while the block runs; the earlier handlers come back after it.
 
-    Does nothing within another `graceful`, or outside the main thread, where none can be set.
+    Does nothing within another `graceful`, or outside the main thread, where none can be set. A
+    signal that is ignored when the block begins, as in a job that a script starts by `&`, stays so.
 
     Args:
         grace: seconds after the first signal until the process leaves from wherever it is. Files
@@ -143,6 +144,8 @@ class _Watch:
             earlier = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
             stack.callback(signal.set_wakeup_fd, earlier)
             for signum in SIGNALS:
+                if signal.getsignal(signum) == signal.SIG_IGN:
+                    continue
                 handler = signal.signal(signum, self._handle)
                 # None: set by native code, which Python can't set again.
                 stack.callback(signal.signal, signum, handler or signal.SIG_DFL)

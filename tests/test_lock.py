@@ -123,6 +123,48 @@ def test_within_a_process_it_nests(tmp_path):
         pass
 
 
+def forked(function) -> None:
+    """Calls the function in a fork of this process, where it must not fail."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            function()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_fork_of_the_holder_holds_nothing(tmp_path):
+    def refused():
+        assert f"process {os.getppid()} on host" in refusal(tmp_path)
+
+    block = locked(tmp_path)
+    with block:
+        forked(refused)
+        forked(lambda: block.__exit__(None, None, None))
+        assert (tmp_path / ".lock").exists()
+        with pytest.raises(AssertionError), holder(tmp_path):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_of_a_process_are_one_holder(tmp_path):
+    seen = []
+
+    def inside():
+        with locked(tmp_path):
+            seen.append((tmp_path / ".lock").exists())
+
+    with locked(tmp_path):
+        thread = threading.Thread(target=inside)
+        thread.start()
+        thread.join()
+        assert (tmp_path / ".lock").exists()
+    assert seen == [True]
+
+
 def test_of_many_at_once_one_at_a_time(tmp_path):
     """Holders that come and go, while the file goes and comes with them."""
     count = """

@@ -1,8 +1,17 @@
-"""Prepared TensorFlow Datasets."""
+"""Prepared TensorFlow Datasets.
 
+TensorFlow Datasets imports the modules of the classes that a features.json names, and fetches code
+for names with a namespace. Folder and name may come from the run of somebody else, which must not
+have code run. Read are therefore only names without a namespace, and of the files only those that
+name classes of TensorFlow Datasets itself.
+"""
+
+import json
 import logging
 import os
 import pathlib
+import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,6 +19,10 @@ from bridge_tf.data.types import Source, Split
 from bridge_tf.errors import InputError, reason
 
 _BATCH = 1000
+_NAME = re.compile(r"([a-zA-Z]\w*)(?:/(?!\.{1,2}$)([\w+.-]+))?")  # NAME or NAME/CONFIG
+_VERSION = re.compile(r"(\d+|\*)(\.(\d+|\*)){2}")
+_OWN_CLASS = re.compile(r"tensorflow_datasets(\.\w+)+")
+_WHERE = re.compile(r"^(\{\{\w+ [^{}]*\}\}\s*)+")  # {{function_node ...}}, by TensorFlow
 
 
 def read_tfds(name: str, data_dir: str | None) -> Source:
@@ -18,21 +31,34 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
     The splits are train and test, or train and validation where there is no test.
 
     Raises:
-        InputError: it isn't prepared there, is damaged or incomplete, or isn't a classification of
-            images of one size.
+        InputError: it isn't prepared there, is damaged or incomplete, has features of classes that
+            aren't TensorFlow Datasets' own, or isn't a classification of images of one size.
     """
     import tensorflow_datasets as tfds
 
     logging.getLogger("absl").setLevel(logging.WARNING)
     name, _, version = name.partition(":")
     folder = pathlib.Path(data_dir).expanduser() if data_dir else None
+    parts = _NAME.fullmatch(name)
+    if not parts or (version and not _VERSION.fullmatch(version)):
+        raise _not_prepared(name, version, folder)
+    try:
+        files = list(_features_files(*parts.groups(), version, folder))
+        for path in files:
+            _check_classes(name, path)
+    except InputError:
+        raise
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(name, error) from error
     try:
         builder = tfds.builder(
             f"{name}:{version}" if version else name, data_dir=folder and str(folder), try_gcs=False
         )
-    except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError) as error:
+    except (tfds.core.DatasetNotFoundError, AssertionError) as error:
         raise _not_prepared(name, version, folder) from error
-    except Exception as error:  # a damaged dataset_info.json
+    except Exception as error:  # a damaged dataset_info.json or features.json
+        if isinstance(error, ValueError) and not files:
+            raise _not_prepared(name, version, folder) from error
         raise _damaged(name, error) from error
     if not builder.info.splits:
         raise _not_prepared(name, version, folder)
@@ -65,6 +91,70 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
     return Source(name, tuple(features["label"].names), read[0], read[1] if test else None)
 
 
+def _features_files(
+    name: str, config: str | None, version: str, folder: pathlib.Path | None
+) -> Iterator[pathlib.Path]:
+    """The files features.json from among which TensorFlow Datasets takes one."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import naming
+    from tensorflow_datasets.core.utils import file_utils
+
+    for data_dir in file_utils.list_data_dirs(folder):
+        root = pathlib.Path(data_dir) / naming.camelcase_to_snakecase(name)
+        if not root.is_dir():
+            continue
+        if config:
+            parents = [root / config]
+        else:
+            _check_default_config(name, root / ".config" / "metadata.json")
+            parents = [root, *root.iterdir()]
+        for parent in parents:
+            for path in parent.iterdir() if parent.is_dir() else ():
+                if (
+                    tfds.core.Version.is_valid(path.name)
+                    and (not version or tfds.core.Version(path.name).match(version))
+                    and (path / "features.json").exists()
+                ):
+                    yield path / "features.json"
+
+
+def _check_default_config(name: str, path: pathlib.Path) -> None:
+    """Raises an InputError if the configuration that it names lies anywhere but beside it."""
+    if not path.exists():
+        return
+    config = json.loads(path.read_text("utf-8")).get("default_config_name")
+    if isinstance(config, str) and (config == ".." or config != pathlib.PurePath(config).name):
+        raise InputError(
+            f"--dataset=tfds:{name}: {path} names the configuration {config[:100]!r}, which is no "
+            "name of a folder beside it; prepare it anew"
+        )
+
+
+def _check_classes(name: str, path: pathlib.Path) -> None:
+    """Raises an InputError if a features.json names a class that isn't TensorFlow Datasets' own."""
+    for found in _classes(json.loads(path.read_text("utf-8"))):
+        if not _OWN_CLASS.fullmatch(found):
+            raise InputError(
+                f"--dataset=tfds:{name}: {path} names the class {found[:100]!r}, which isn't one "
+                "of tensorflow_datasets; prepare it anew with features of tensorflow_datasets alone"
+            )
+
+
+def _classes(value) -> Iterator[str]:
+    """Names of classes in a features.json, of today's form and of earlier ones."""
+    if isinstance(value, str):
+        try:  # JSON in JSON
+            value = json.loads(value)
+        except ValueError:
+            return
+    if isinstance(value, dict):
+        keys = ["pythonClassName", "python_class_name", *(["type"] if "content" in value else [])]
+        yield from (value[key] for key in keys if isinstance(value.get(key), str))
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _classes(inner)
+
+
 def _read_split(builder, split: str) -> Split:
     import tensorflow as tf
     import tensorflow_datasets as tfds
@@ -92,7 +182,8 @@ def _read_split(builder, split: str) -> Split:
 
 
 def _damaged(name: str, error: Exception) -> InputError:
-    return InputError(f"--dataset=tfds:{name}: can't be read ({reason(error)}); prepare it anew")
+    said = reason(Exception(_WHERE.sub("", str(error)) or type(error).__name__))
+    return InputError(f"--dataset=tfds:{name}: can't be read ({said}); prepare it anew")
 
 
 def _not_prepared(name: str, version: str, folder: pathlib.Path | None) -> InputError:

@@ -1,5 +1,6 @@
 """Signals, a full disk, and runs that would have a command run code; without TensorFlow."""
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from tests.commands import done, refused, run
 from tests.conftest import REPOSITORY
 
 IMPORTING = "import pathlib, time; pathlib.Path('ready').touch(); time.sleep(60)"
+SECONDS = 60  # that a command may take to get somewhere
 AGAIN = "train: interrupted; what is done is kept, run it again to go on"
 
 
@@ -43,17 +45,44 @@ def work_directory(path, **settings):
 
 
 def interrupted(name: str, *arguments, cwd, ready, signum) -> list[str]:
-    """What bin/NAME says to a signal that comes once it is ready."""
+    """What bin/NAME says to a signal that comes once `ready` is true of it."""
     program = [sys.executable, str(REPOSITORY / "bin" / name), *map(str, arguments)]
     with subprocess.Popen(program, cwd=cwd, stderr=subprocess.PIPE, text=True) as process:
         try:
-            ready()
+            wait_until(ready, process)
             process.send_signal(signum)
             _, err = process.communicate(timeout=10)
         finally:
             process.kill()
     assert process.returncode == 128 + signum
     return err.splitlines()
+
+
+def wait_until(ready, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not ready():
+        if process.poll() is not None:
+            raise AssertionError(f"ended before it was ready: {process.communicate()[1]}")
+        assert time.monotonic() < deadline, f"not ready within {SECONDS} s"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("program", "seconds", "message"),
+    [
+        ("raise SystemExit('no such flag')", 60, "ended before it was ready: no such flag"),
+        ("import time; time.sleep(60)", 0.1, "not ready within"),
+    ],
+)
+def test_waiting_for_a_command_ends(monkeypatch, program, seconds, message):
+    monkeypatch.setattr("tests.cli.test_stops.SECONDS", seconds)
+    arguments = [sys.executable, "-c", program]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            with pytest.raises(AssertionError, match=message):
+                wait_until(lambda: False, process)
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -66,10 +95,7 @@ def test_a_signal_while_tensorflow_is_imported(keras, tmp_path, name, line, sign
     if name == "evaluate":
         work_directory(workdir)
 
-    def ready():
-        while not (tmp_path / "ready").exists():
-            time.sleep(0.01)
-
+    ready = (tmp_path / "ready").exists
     lines = interrupted(name, f"--workdir={workdir}", cwd=tmp_path, ready=ready, signum=signum)
     assert lines == [line]
     assert workdir.exists() == (name == "evaluate")
@@ -80,7 +106,9 @@ def test_a_signal_while_flags_are_read(tmp_path):
     opened = []
 
     def ready():
-        opened.append(os.open(tmp_path / "flags", os.O_WRONLY))  # waits until it is read
+        with contextlib.suppress(OSError):  # nobody reads it yet
+            opened.append(os.open(tmp_path / "flags", os.O_WRONLY | os.O_NONBLOCK))
+        return opened
 
     lines = interrupted(
         "train", "--flagfile=flags", cwd=tmp_path, ready=ready, signum=signal.SIGTERM

@@ -1,7 +1,9 @@
 """Prepared TensorFlow Datasets."""
 
+import json
 import os
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -58,7 +60,11 @@ def test_test_goes_before_validation_and_a_fifth_is_held_out_without_either(tmp_
     assert [len(none.train), len(none.validation), len(none.test)] == [14, 2, 4]
 
 
-@pytest.mark.parametrize("spec", ["other", "tiny:9.9.9", "tiny:latest", "tiny/small", "mnist"])
+@pytest.mark.parametrize(
+    "spec",
+    ["other", "tiny:9.9.9", "tiny:latest", "tiny/small", "mnist", "tiny/..:1.2.0",
+     "huggingface:tiny", "kaggle:tiny:1.2.0", "tiny:1.2.0/file_format=tfrecord"],
+)  # fmt: skip
 def test_a_missing_data_set_is_said_with_what_is_there(tmp_path, spec):
     folder = _prepare(tmp_path, ["train", "test"])
     with pytest.raises(InputError) as error:
@@ -110,6 +116,104 @@ def test_fewer_examples_than_were_prepared_are_damage(tmp_path, left):
         f"--dataset=tfds:tiny: its split train holds {left} of 20 images, so that its files are "
         "damaged; prepare it anew"
     )
+
+
+IMAGE = "tensorflow_datasets.core.features.image_feature.Image"
+DICT = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+
+
+@pytest.fixture
+def evil(tmp_path, monkeypatch):
+    """A class whose module says so in a file when it is imported."""
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "evil.Image"
+    assert not (tmp_path / "imported").exists() and sys.modules.pop("evil", None) is None
+
+
+def _legacy(evil, inner: str):
+    """A features.json in forms that earlier versions wrote."""
+    nested = {"image": {"type": evil, "content": {}}}
+    text = json.dumps({"features": {"image": {"pythonClassName": evil}}})
+    return {
+        "type": {"type": evil, "content": {}},
+        "content": {"type": DICT, "content": nested},
+        "json": {"pythonClassName": DICT, "jsonFeature": {"json": json.dumps(nested)}},
+        "proto": {"type": DICT, "content": text, "proto_cls": "tensorflow_datasets.FeaturesDict"},
+        "snake": {"python_class_name": evil, "json_feature": {"json": "{}"}},
+    }[inner]
+
+
+def _refusal(spec: str, folder: str | None) -> str:
+    with pytest.raises(InputError) as error:
+        load_dataset(spec, folder)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("form", ["today", "type", "content", "json", "proto", "snake"])
+def test_a_folder_cannot_have_code_imported(tmp_path, evil, form):
+    folder = _prepare(tmp_path / "data", ["train", "test"])
+    path = tmp_path / "data" / "tiny" / "1.2.0" / "features.json"
+    text = path.read_text()
+    assert IMAGE in text
+    path.write_text(
+        text.replace(IMAGE, evil) if form == "today" else json.dumps(_legacy(evil, form))
+    )
+    for name in ("tiny", "Tiny", "tiny:1.2.0", "tiny:1.*.*"):
+        assert _refusal(f"tfds:{name}", folder) == (
+            f"--dataset=tfds:{name.split(':')[0]}: {path} names the class 'evil.Image', which "
+            "isn't one of tensorflow_datasets; prepare it anew with features of "
+            "tensorflow_datasets alone"
+        )
+
+
+def test_nor_can_a_configuration_or_the_default_folder(tmp_path, evil, monkeypatch):
+    _prepare(tmp_path / "data", ["train", "test"])
+    tiny = tmp_path / "data" / "tiny"
+    path = tiny / "1.2.0" / "features.json"
+    path.write_text(path.read_text().replace(IMAGE, evil))
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path / "data"))
+    assert f"{path} names the class" in _refusal("tfds:tiny", None)
+    (tiny / "small").mkdir()
+    (tiny / "1.2.0").rename(tmp_path / "elsewhere")
+    (tiny / "small" / "1.2.0").symlink_to(tmp_path / "elsewhere")
+    (tiny / ".config").mkdir()
+    config = tiny / ".config" / "metadata.json"
+    config.write_text('{"default_config_name": "small"}')
+    for name in ("tiny", "tiny/small"):
+        said = _refusal(f"tfds:{name}", str(tmp_path / "data"))
+        assert "small/1.2.0/features.json names the class" in said
+    for elsewhere in ("..", "../..", "small/.", str(tmp_path)):
+        config.write_text(json.dumps({"default_config_name": elsewhere}))
+        said = _refusal("tfds:tiny", str(tmp_path / "data"))
+        assert f"{config} names the configuration {elsewhere!r}" in said
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '"x"', "[" * 100_000, "\0", "\udcff"])
+def test_damaged_features_are_said_to_be_so(tmp_path, text):
+    folder = _prepare(tmp_path, ["train", "test"])
+    path = tmp_path / "tiny" / "1.2.0" / "features.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    said = _refusal("tfds:tiny", folder)
+    assert said.startswith("--dataset=tfds:tiny: can't be read (")
+    assert said.endswith("); prepare it anew")
+
+
+def test_other_versions_and_unfinished_ones_do_not_matter(tmp_path):
+    folder = _prepare(tmp_path, ["train", "test"])
+    for other in ("1.1.0", "incomplete.ABC_1.2.0"):
+        (tmp_path / "tiny" / other).mkdir()
+        (tmp_path / "tiny" / other / "features.json").write_text("{")
+    assert len(read_tfds("tiny:1.2.0", folder).train) == 20
+
+
+def test_a_truncated_file_is_said_in_plain_words(tmp_path):
+    folder = _prepare(tmp_path, ["train", "test"])
+    (path,) = tmp_path.rglob("*-train.tfrecord-*")
+    path.write_bytes(path.read_bytes()[:-10])
+    said = _refusal("tfds:tiny", folder)
+    assert said.startswith("--dataset=tfds:tiny: can't be read (truncated record at ")
 
 
 def test_cifar10_jpeg():
