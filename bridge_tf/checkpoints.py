@@ -17,7 +17,7 @@ from bridge_tf.errors import reason
 from bridge_tf.files import replacing
 from bridge_tf.progress import say
 
-_NAME = re.compile(r"(?:epoch|step)-\d+\.npz")
+_NAME = re.compile(r"(?:epoch|step)-(\d+)\.npz", re.ASCII)
 _NOTES = "notes"
 
 
@@ -41,10 +41,11 @@ class State:
 class Checkpoints(keras.callbacks.Callback):
     """Keeps the state of a training: weights, optimizer, metrics, seeds, position in the data.
 
-    `folder` holds one file of the last epoch, `epoch-N.npz`, and, within an epoch, one of the last
-    step that was kept, `step-N.npz` (steps since the training began). Each appears in one rename;
-    zip's checksums tell a damaged one, which is passed over. They stay when the training ends:
-    remove the folder once the model is saved.
+    `folder` holds a file of each of the last two epochs, `epoch-N.npz` (0 before the first), and,
+    within an epoch, one of the last step that was kept, `step-N.npz` (steps since the training
+    began). Each appears in one rename; zip's checksums tell a damaged one, which is set aside and
+    the one before it used. They stay when the training ends: remove the folder once the model is
+    saved.
 
     When a signal asks the process to stop (`bridge_tf.signals`), the state is written after the
     running step.
@@ -74,14 +75,17 @@ class Checkpoints(keras.callbacks.Callback):
         self.step = 0
 
     def newest(self, epochs_only: bool = False) -> State | None:
-        """The newest checkpoint that is whole and of this training; damaged ones are removed."""
+        """The newest checkpoint that is whole and of this training; damaged ones are set aside."""
         found = []
         for path in self._files("epoch-*.npz" if epochs_only else "*.npz"):
+            content = path.read_bytes()
             try:
-                state = _read(path)
-            except Exception as error:  # zipfile and numpy raise all sorts for a damaged file
-                say(f"{path} is damaged ({reason(error)}) and removed")
-                path.unlink()
+                state = _parsed(path.stem, content)
+            except MemoryError:
+                raise
+            except Exception as error:  # zipfile and numpy raise all sorts for damaged content
+                say(f"{path} is damaged ({reason(error)}) and passed over")
+                path.rename(path.with_name(f"{path.name}.damaged"))
                 continue
             if state.notes.get("made_from") == self.made_from:
                 found.append(state)
@@ -100,15 +104,17 @@ class Checkpoints(keras.callbacks.Callback):
                 self._to_set = self._to_add = state.arrays
 
     def write(self, model, name: str) -> None:
-        """Writes the state of `model` as the only checkpoint of its kind."""
+        """Writes the state of `model`, and removes what is older than it needs be."""
         arrays = {
             key: keras.ops.convert_to_numpy(variable)
             for key, variable in (_variables(model) | _metrics(model)).items()
         }
-        earlier = self._files("*.npz" if name.startswith("epoch") else "step-*.npz")
+        earlier = self._files("step-*.npz")
+        if name.startswith("epoch"):
+            earlier += self._files("epoch-*.npz")[:-1]
         path = self._write(State(name, self.step, self.notes, arrays))
         for other in set(earlier) - {path}:
-            other.unlink(missing_ok=True)
+            other.unlink()
         self._written = time.monotonic()
 
     def roll_back(self, notes: dict) -> None:
@@ -153,7 +159,9 @@ class Checkpoints(keras.callbacks.Callback):
         return path
 
     def _files(self, pattern: str) -> list[pathlib.Path]:
-        return sorted(path for path in self.folder.glob(pattern) if _NAME.fullmatch(path.name))
+        """Checkpoints in the order of their numbers."""
+        names = {path: _NAME.fullmatch(path.name) for path in self.folder.glob(pattern)}
+        return sorted(filter(names.get, names), key=lambda path: int(names[path][1]))
 
 
 def _leave_if(signal: int | None) -> None:
@@ -161,16 +169,16 @@ def _leave_if(signal: int | None) -> None:
         raise signals.Interrupted(signal)
 
 
-def _read(path: pathlib.Path) -> State:
-    with zipfile.ZipFile(path) as archive:
+def _parsed(name: str, content: bytes) -> State:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         arrays = {
-            name.removesuffix(".npy"): np.lib.format.read_array(
-                io.BytesIO(archive.read(name)), allow_pickle=False
+            entry.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(entry)), allow_pickle=False
             )
-            for name in archive.namelist()
+            for entry in archive.namelist()
         }
     notes = json.loads(arrays.pop(_NOTES).tobytes())
-    return State(path.stem, notes.pop("step"), notes, arrays)
+    return State(name, notes.pop("step"), notes, arrays)
 
 
 def _variables(model) -> dict:

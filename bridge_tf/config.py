@@ -29,7 +29,7 @@ _NETWORK_SETTINGS = {
     "preprocessing": ("application",),
     "weights": ("application",),
 }
-_NAME = r"\w[\w.-]{0,99}"
+NAME = r"\w[\w.-]{0,99}"
 
 # Where things are and what to do when something fails, not what is computed: a run may be moved.
 _INDECISIVE = (
@@ -166,7 +166,7 @@ class Config:
         choices=ON_DIVERGENCE,
     )
     curve_points: int = _setting(
-        5, "Positions along each curve that the report measures, ends included.", low=2
+        5, "Positions along each curve that the report measures, ends included.", low=3
     )
     export_dir: str = _setting("saved_models", "Folder for the exported model.")
     export_name: str = _setting("", "Name of the exported model; default: DATASET_MODEL.")
@@ -187,7 +187,7 @@ class Config:
             raise InputError(f"--positions={_text(self.positions)}: name each position once")
         if self.modes:
             object.__setattr__(self, "num_modes", len(self.modes))
-        if not re.fullmatch(_NAME, self.export_name):
+        if not re.fullmatch(NAME, self.export_name):
             raise InputError(
                 f"--export_name={self.export_name}: must be at most 100 letters, digits, '_', '-' "
                 "and '.', and begin with none of the last two"

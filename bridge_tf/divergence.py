@@ -43,7 +43,7 @@ class DivergenceWatch(keras.callbacks.Callback):
         first = self.notes.setdefault("first_loss", loss)
         if loss > _HIGH and loss > _FACTOR * first:
             raise Diverged(self._text(f"the loss grew from {first:.3g} to {loss:.3g}"))
-        for variable in self.model.trainable_variables:
+        for variable in getattr(self.model, "changing_variables", self.model.weights):
             if not np.isfinite(keras.ops.convert_to_numpy(variable).astype("float32")).all():
                 raise Diverged(self._text(f"the weight {variable.path} became infinite"))
 

@@ -68,9 +68,10 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def remove_partials(folder: pathlib.Path) -> None:
-    """Removes what processes that were killed while they wrote have left below `folder`."""
-    for path in folder.rglob(f"{_PARTIAL}*"):
-        path.unlink()
+    """Removes what processes that were killed while they wrote have left in `folder`."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        if path.is_file():
+            path.unlink()
 
 
 def folder_to_disk(folder: pathlib.Path) -> None:

@@ -37,8 +37,9 @@ def fit(
         steps_per_epoch: needed where `data` is endless, a function, or spans all epochs.
         callbacks: further Keras callbacks.
         backup_dir: where to keep checkpoints, from which an interrupted training goes on; a
-            `Checkpoints` says how often, too. Within an epoch it can go on only if `data` is a
-            function. The folder isn't removed: do so once the model is saved.
+            `Checkpoints` says how often, too. Only if `data` is a function can it go on within an
+            epoch, and end as if it had never stopped; arrays are shuffled anew. The folder isn't
+            removed: do so once the model is saved.
 
     Raises:
         TrainingError: the loss diverged (see `DivergenceWatch`), and wasn't to be retried or did
@@ -88,7 +89,7 @@ class _Training:
             return self._fit(0, DivergenceWatch({}))
         checkpoints.within_epochs = callable(self.data)
         checkpoints.restore(self.model, state)
-        if state is None and checkpoints.on_divergence == "retry":
+        if state is None:
             checkpoints.write(self.model, "epoch-0")
         with signals.held():
             # The checkpoints come last, so that what diverges leaves none.
@@ -136,14 +137,16 @@ class _Training:
         if checkpoints is None:
             raise TrainingError(f"{error}; try a lower --learning_rate") from error
         last = checkpoints.newest(epochs_only=True)
-        good = f"the last good checkpoint is {last.name}.npz in" if last else "nothing is in"
         retries = checkpoints.notes.get("retries", [])
-        if checkpoints.on_divergence == "stop" or len(retries) == _RETRIES:
-            after = f" after {_RETRIES} retries" if retries else ""
-            remedy = "" if retries else "--on_divergence=retry, or in another --workdir with "
+        after = f" after {len(retries)} retries" if retries else ""
+        place = f"the last good checkpoint is {last.name}.npz" if last else "no checkpoint is left"
+        told = f"{error}{after}; {place} in {checkpoints.folder}"
+        lower = "with a lower --learning_rate in another --workdir"
+        if last is None or len(retries) == _RETRIES:
+            raise TrainingError(f"{told}; train {lower}") from error
+        if checkpoints.on_divergence == "stop":
             raise TrainingError(
-                f"{error}{after}; {good} {checkpoints.folder}; run again with {remedy}a lower "
-                "--learning_rate"
+                f"{told}; run again with --on_divergence=retry, or {lower}"
             ) from error
         checkpoints.roll_back({"retries": [*retries, str(error)]})
         say(f"{error}; back to the end of epoch {last.name.partition('-')[2]}, at half the rate")

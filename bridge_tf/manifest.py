@@ -12,9 +12,10 @@ from bridge_tf.files import sha256, write_json
 class Manifest:
     """The finished files of a work directory, in its manifest.json.
 
-    {"files": {NAME: {"sha256", "made_from": {NAME: sha256, …}, …}}, "fingerprint", "sha256"}:
-    names are relative to the directory; the last is of the rest, so that damage shows. An entry
-    is written before its file gets its name: a file that is listed is whole or isn't there.
+    {"files": {NAME: {"sha256", "made_from": {NAME: sha256, …}, …}}, "fingerprint", "inputs",
+    "sha256"}: names are relative to the directory; "fingerprint" is the configuration's, "inputs"
+    are digests of what isn't in the directory, and the last is of the rest, so that damage shows.
+    An entry is written before its file gets its name: what is listed is whole or isn't there.
 
     Args:
         folder: the work directory; it need not exist yet.
@@ -80,11 +81,11 @@ class Manifest:
         if content["files"].pop(self._name(path), None):
             self._write(content)
 
-    def set_fingerprint(self, fingerprint: str) -> None:
-        """Remembers whose run it is, should config.json be damaged."""
+    def set(self, name: str, value) -> None:
+        """Remembers something of the whole run, as plain data."""
         content = self.read()
-        if content.get("fingerprint") != fingerprint:
-            self._write({**content, "fingerprint": fingerprint})
+        if content.get(name) != value:
+            self._write({**content, name: value})
 
     def digest(self, path: pathlib.Path) -> str:
         """SHA-256 of a file, computed once unless it changes."""

@@ -9,7 +9,7 @@ import pathlib
 from bridge_tf.config import STAGES
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError
-from bridge_tf.export.places import check_export, find_export
+from bridge_tf.export.places import check_export, find_export, finish_exports
 from bridge_tf.files import check_space
 from bridge_tf.progress import say
 from bridge_tf.trainings import Trainings
@@ -52,7 +52,10 @@ class Pipeline(Trainings):
         if not self.files.current(self.files.report, self.measured_files):
             self.remeasure()
         report = read_report(self.files.report)
-        if not self.files.report_page.exists():
+        page = self.files.state(self.files.report_page, [self.files.report])
+        if page in ("damaged", "unlisted"):
+            self.files.set_aside(self.files.report_page)
+        if page != "current":
             with self.files.writing(self.files.report_page, [self.files.report]) as partial:
                 partial.write_text(render_markdown(report), encoding="utf-8")
         print(render_table(report), flush=True)
@@ -71,14 +74,12 @@ class Pipeline(Trainings):
         """Measures everything and writes the report."""
         from bridge_tf.evaluation.comparison import compare
 
-        self.files.need([self.files.ensemble], "evaluate", "modes,curves,bridges")
+        self.check_trained("evaluate")
         sources = self.measured_files
-        self.files.need(sources, "evaluate", "modes,curves,bridges")
         size = self._predictions_size()
         check_space("--workdir", self.files.path, size, "the stage evaluate")
         report = compare(self)
         self.files.claim(self.config)
-        self.files.report_page.unlink(missing_ok=True)
         with self.files.writing(self.files.report, sources) as partial:
             partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         self.files.remove_backup(self.files.report)
@@ -94,7 +95,8 @@ class Pipeline(Trainings):
         """Exports the ensemble, unless that is done."""
         from bridge_tf.export import export
 
-        self.files.need([self.files.ensemble], "export", "modes,curves,bridges")
+        self.check_trained("export")
+        finish_exports(self.config.export_dir)
         if self.exported_files():
             say(f"export: {self.config.export_name} is there already")
             return

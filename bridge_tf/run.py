@@ -16,6 +16,7 @@ from bridge_tf.config import AUTO, Config
 from bridge_tf.curve import Curve
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError, reason
+from bridge_tf.files import sha256
 from bridge_tf.graph import as_functional, is_graph, rename_operations, with_input_shape
 from bridge_tf.networks import build_network, network_options
 from bridge_tf.networks.architecture import fits
@@ -60,6 +61,16 @@ class Run:
         )
         return loaded.limited(config.max_images) if config.max_images else loaded
 
+    @functools.cached_property
+    def inputs(self) -> dict[str, str]:
+        """Digests of what the run is made from, by the flags that name it."""
+        found = {"--dataset": self.data.digest}
+        for flag in ("model", "weights"):
+            path = pathlib.Path(getattr(self.config, flag))
+            if path.is_file():
+                found[f"--{flag}"] = sha256(path)
+        return found
+
     def build(self) -> keras.Model:
         """The network of the run with fresh weights."""
         name = self.config.model
@@ -93,8 +104,8 @@ class Run:
         config = self.config
         if config.taps != (AUTO,):
             return list(config.taps), config.bridge_width
-        if self.files.current(self.files.choice, []) or self.files.choice.exists():
-            self.files.verify(self.files.choice)
+        known = self.files.current(self.files.choice, []) or self.files.choice.exists()
+        if known:
             try:
                 choice = json.loads(self.files.choice.read_text(encoding="utf-8"))
                 return [choice["tap"]], choice["width"]

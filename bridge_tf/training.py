@@ -75,7 +75,8 @@ def fit_modes(build, data, num_modes: int, recipe: Recipe, **options) -> list:
 
     Args:
         build: called without arguments, gives a fresh classifier.
-        data, **options: as in `fit_mode`; checkpoints of mode k are kept in `backup_dir`/k.
+        data, **options: as in `fit_mode`; checkpoints of mode k are kept in `backup_dir`/k, so
+            that `backup_dir` must be a path here.
 
     Returns:
         The trained networks.

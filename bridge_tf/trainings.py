@@ -18,17 +18,15 @@ from bridge_tf.config import STAGES
 from bridge_tf.curve import Curve
 from bridge_tf.curve_checks import check_same_architecture
 from bridge_tf.errors import InputError
-from bridge_tf.files import check_space
 from bridge_tf.graph import is_graph
-from bridge_tf.model_files import is_whole, write_model
+from bridge_tf.model_files import write_model
 from bridge_tf.networks.keras_file import read_model
-from bridge_tf.progress import TrainingProgress
-from bridge_tf.run import Run
+from bridge_tf.results import Results, forget_names
 from bridge_tf.training import fit_bridge, fit_curve, fit_mode
-from bridge_tf.workdir import damage
+from bridge_tf.training_progress import TrainingProgress
 
 
-class Trainings(Run):
+class Trainings(Results):
     """A run and its training stages, each a method.
 
     Attributes:
@@ -45,8 +43,7 @@ class Trainings(Run):
                 another architecture than the first.
         """
         sources = {self.files.mode(k): path for k, path in enumerate(self.config.modes)}
-        missing = [target for target in sources if not self.done(target)]
-        if not missing:
+        if all(self.done(target) for target in sources):
             return
         first = None
         for path in map(pathlib.Path, sources.values()):
@@ -58,10 +55,12 @@ class Trainings(Run):
             except ValueError as error:
                 raise InputError(f"--modes: {path}: {error}") from error
         self._check_bridge(first)
+        self._check_space("modes", first, networks=1, missing=len(sources))
         self.files.claim(self.config)
-        for target in missing:
-            with self.files.writing(target) as partial:
-                shutil.copyfile(sources[target], partial)
+        for target, path in sources.items():
+            if not self.done(target):
+                with self.files.writing(target) as partial:
+                    shutil.copyfile(path, partial)
 
     def _check_bridge(self, base) -> None:
         """Finds what can be wrong with data, network or taps, before anything is written."""
@@ -93,6 +92,8 @@ class Trainings(Run):
         self._check_space("modes", network, networks=1, missing=len(missing))
         for k in missing:
             seed = self._start(f"mode-{k}")
+            if self.done(targets[k]):  # by a process that this one has waited for
+                continue
             model = self.build()
             self._train(
                 model,
@@ -152,81 +153,11 @@ class Trainings(Run):
                 self._bridge_sources(pair),
                 mixup_alpha=config.mixup_alpha,
             )
-        pairs = config.curves()
-        parts = [self.files.mode(0), *(self.files.bridge(pair) for pair in pairs)]
-        if not self.files.current(self.files.ensemble, parts):
-            with self.files.writing(self.files.ensemble, parts) as partial:
-                write_model(self.build_ensemble(len(pairs)), partial)
-
-    def _ends(self, pair) -> list[pathlib.Path]:
-        return [self.files.mode(k) for k in pair]
-
-    def _bridge_sources(self, pair) -> list[pathlib.Path]:
-        return [*self._ends(pair), self.files.curve(pair)]
+        self._write_ensemble()
 
     def _title(self, pair) -> str:
         pairs = self.config.curves()
         return f"{pair[0]}-{pair[1]} ({pairs.index(pair) + 1} of {len(pairs)})"
-
-    def _missing(self, stage: str, file_of, sources_of) -> list[tuple[int, int]]:
-        """The pairs of modes whose curve or bridge isn't there yet.
-
-        Raises:
-            InputError: what it is made from is missing, or the disk has no room for it.
-        """
-        missing = []
-        for pair in self.config.curves():
-            sources = sources_of(pair)
-            if not self.done(file_of(pair), sources):
-                self.files.need(self._ends(pair), stage, "modes")
-                self.files.need(sources, stage, "modes,curves")
-                missing.append(pair)
-        if missing:
-            points = self.config.curve_degree + 1 if stage == "curves" else 1
-            # Of mode 1, so that the names of mode 0 are read, once a process, before it is seeded.
-            self._check_space(stage, self.load_mode(1), points, len(missing))
-        return missing
-
-    def done(self, target: pathlib.Path, sources=()) -> bool:
-        """Whether a training's result is there: whole, and made from `sources` as they are.
-
-        A file that the manifest doesn't list is taken in if it is whole: one put there by hand,
-        or by a version of the project that kept no manifest.
-
-        Raises:
-            InputError: it is damaged or made from something else, and isn't to be repaired.
-        """
-        files, state = self.files, self.files.state(target, sources)
-        if state == "unlisted" and is_whole(target):
-            files.claim(self.config)
-            files.manifest.add(target, target, sources)
-            state = "current"
-        if state in ("unlisted", "damaged", "outdated"):
-            if not files.repair:
-                others = ", ".join(map(str, sources))
-                raise InputError(
-                    f"{target} was made from other files than {others} are now; bin/train --repair "
-                    "makes it again"
-                    if state == "outdated"
-                    else damage(target)
-                )
-            files.set_aside(target)
-        elif state == "current":
-            files.remove_backup(target)
-        return state == "current"
-
-    def _check_space(self, stage: str, network, networks: int, missing: int) -> None:
-        """Checks that the disk has room for a stage.
-
-        Args:
-            networks: the weights of a result, in networks.
-            missing: results to be written.
-        """
-        size = 4 * network.count_params()
-        # Weights and momentum, of the last epoch, of a step in it, and while one is replaced.
-        checkpoints = 3 * 2 * networks * size
-        wanted = missing * networks * size + checkpoints
-        check_space("--workdir", self.files.path, wanted, f"the stage {stage}")
 
     def _start(self, task: str) -> int:
         """Claims the work directory and seeds Keras for one training; returns its seed.
@@ -235,7 +166,8 @@ class Trainings(Run):
         this one only: nothing that is done once a process, since building layers draws seeds.
         """
         self.files.claim(self.config)
-        keras.backend.clear_session()  # it numbers what has no name
+        self.files.bind(self.inputs)
+        forget_names()
         seed = self.seed(task)
         keras.utils.set_random_seed(seed)
         return seed

@@ -13,6 +13,7 @@ from bridge_tf.errors import InputError
 from bridge_tf.files import check_writable, remove_partials, replacing
 from bridge_tf.lock import locked
 from bridge_tf.manifest import Manifest
+from bridge_tf.progress import say
 
 
 def damage(path: pathlib.Path) -> str:
@@ -21,6 +22,9 @@ def damage(path: pathlib.Path) -> str:
         f"{path} isn't as it was written: damaged, or changed since; bin/train --repair makes it "
         "again"
     )
+
+
+_FOLDERS = ("modes", "curves", "bridges", "checkpoints", "logs")
 
 
 class WorkDir:
@@ -87,7 +91,9 @@ class WorkDir:
 
             def lock():
                 stack.enter_context(locked(self.path, "--workdir", wait))
-                remove_partials(self.path)
+                folders = [path for path in self.path.glob("checkpoints/**/") if path.is_dir()]
+                for folder in (self.path, *(self.path / name for name in _FOLDERS), *folders):
+                    remove_partials(folder)
 
             self._lock = lock
             check_writable("--workdir", self.path)
@@ -122,8 +128,20 @@ class WorkDir:
             InputError: it is a file, or holds another run; the flags that differ are named.
         """
         check_writable("--workdir", self.path)
+        for name in _FOLDERS:
+            if (self.path / name).is_symlink():
+                raise InputError(
+                    f"--workdir: {self.path / name} is a link; a run keeps its files in its own "
+                    "directory: name a --workdir on the disk that you want"
+                )
         if self.repair:
             self._repair(config)
+        known = self.manifest.read().get("fingerprint", config.fingerprint)
+        if not self.config.exists() and known != config.fingerprint:
+            raise InputError(
+                f"--workdir: {self.path} holds a run with other flags, and no config.json any "
+                "more; use its flags or another --workdir"
+            )
         if self.config.exists():
             differences = config.differences(self.read_config())
             if differences:
@@ -134,13 +152,17 @@ class WorkDir:
 
     def _repair(self, config: Config) -> None:
         """Sets damaged manifest.json and config.json aside."""
+        known = None  # whose run it is, if the manifest can tell
         try:
-            known = self.manifest.read()
+            known = self.manifest.read().get("fingerprint")
         except InputError:
             self.set_aside(self.manifest.path)
-            return
-        if self.damaged(self.config) and known.get("fingerprint") == config.fingerprint:
-            self.set_aside(self.config)
+        try:
+            if self.config.exists():
+                self.read_config()
+        except InputError:
+            if known in (None, config.fingerprint):
+                self.set_aside(self.config)
 
     def claim(self, config: Config) -> None:
         """Makes the directory and writes config.json, unless it is there."""
@@ -158,7 +180,7 @@ class WorkDir:
                 partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         elif self.state(self.config) == "unlisted":  # of a version that kept no manifest
             self.manifest.add(self.config, self.config)
-        self.manifest.set_fingerprint(config.fingerprint)
+        self.manifest.set("fingerprint", config.fingerprint)
 
     @contextlib.contextmanager
     def writing(
@@ -215,14 +237,40 @@ class WorkDir:
         self.verify(target)
         return self.state(target, sources) == "current"
 
+    def bind(self, inputs: dict[str, str]) -> None:
+        """Remembers what the run is made from that isn't in its directory.
+
+        Args:
+            inputs: digests by the flags that name the things.
+
+        Raises:
+            InputError: something isn't what it was when the run began.
+        """
+        for flag in self.changed(inputs):
+            raise InputError(
+                f"{flag}: isn't what it was when the run in {self.path} began; put that back, or "
+                "use another --workdir"
+            )
+        self.manifest.set("inputs", inputs)
+
+    def changed(self, inputs: dict[str, str]) -> list[str]:
+        """The flags whose things aren't what they were when the run began."""
+        known = self.manifest.read().get("inputs", inputs)
+        return [flag for flag, digest in inputs.items() if known.get(flag) != digest]
+
     def retries(self) -> dict[str, list[str]]:
         """Why trainings were retried at a lower rate, by the names of their files."""
         entries = self.manifest.read()["files"]
         return {name: entry["retries"] for name, entry in entries.items() if "retries" in entry}
 
     def set_aside(self, path: pathlib.Path) -> None:
-        """Renames a file that is to be made again to NAME.damaged."""
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
+        """Renames a file that is to be made again to NAME.damaged, or NAME.damaged-2 and so on."""
+        aside, number = path.with_name(f"{path.name}.damaged"), 1
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}.damaged-{number}")
+        os.replace(path, aside)
+        say(f"{path} is kept as {aside.name} and made again")
         if path != self.manifest.path:
             self.manifest.remove(path)
 

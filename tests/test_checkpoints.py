@@ -78,6 +78,25 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(trainings, tmp_path,
             assert values == history.history[name][-len(values) :]
 
 
+def test_of_a_damaged_epoch_the_one_before_is_used(trainings, tmp_path):
+    train = trainings["mode"]
+    undisturbed, _ = train(backup_dir=tmp_path)
+    newest = tmp_path / "epoch-2.npz"
+    newest.write_bytes(newest.read_bytes()[:-500])
+    resumed, rest = train(backup_dir=tmp_path)
+    assert rest.epoch == [1]
+    for a, b in zip(resumed.get_weights(), undisturbed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_taken_for_damaged(trainings, tmp_path):
+    trainings["mode"](backup_dir=tmp_path)
+    (tmp_path / "epoch-3.npz").mkdir()  # reading it is an OSError, as of a network drive
+    with pytest.raises(OSError):
+        trainings["mode"](backup_dir=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"epoch-{k}.npz" for k in (1, 2, 3)]
+
+
 def test_between_epochs_only_the_newest_checkpoints_are_kept(trainings, tmp_path):
     seen = []
 
@@ -86,9 +105,15 @@ def test_between_epochs_only_the_newest_checkpoints_are_kept(trainings, tmp_path
             seen.append(sorted(path.name for path in tmp_path.glob("*")))
 
     trainings["mode"](backup_dir=Checkpoints(tmp_path, minutes=1e-9), callbacks=[Look()])
-    assert seen[:4] == [[], ["step-1.npz"], ["step-2.npz"], ["step-3.npz"]]
-    assert seen[4:6] == [["epoch-1.npz"], ["epoch-1.npz", "step-5.npz"]]
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-2.npz"]
+    start, first = "epoch-0.npz", "epoch-1.npz"
+    assert seen[:4] == [
+        [start],
+        [start, "step-1.npz"],
+        [start, "step-2.npz"],
+        [start, "step-3.npz"],
+    ]
+    assert seen[4:6] == [[start, first], [start, first, "step-5.npz"]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [first, "epoch-2.npz"]
 
 
 def test_a_signal_is_answered_after_the_step(trainings, tmp_path):
@@ -101,7 +126,7 @@ def test_a_signal_is_answered_after_the_step(trainings, tmp_path):
     with signals.graceful(), pytest.raises(signals.Interrupted) as interrupted:
         trainings["mode"](backup_dir=tmp_path, callbacks=[Signal()])
     assert interrupted.value.signum == signal.SIGTERM
-    assert [path.name for path in tmp_path.iterdir()] == ["step-2.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0.npz", "step-2.npz"]
     resumed, _ = trainings["mode"](backup_dir=tmp_path)
     for a, b in zip(resumed.get_weights(), undisturbed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -43,15 +43,29 @@ def test_the_message_names_the_last_good_checkpoint(build, data, tmp_path):
     assert "the loss became nan in step 4 (epoch 2, learning rate 0.0" in str(error.value)
     assert f"epoch-1.npz in {tmp_path}" in str(error.value)
     assert "--on_divergence=retry" in str(error.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-1.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0.npz", "epoch-1.npz"]
 
 
-def test_a_bad_loss_in_the_first_epoch_leaves_no_checkpoint(build, data, tmp_path):
-    with pytest.raises(TrainingError, match="nothing is in"):
-        fit_mode(
-            build(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=tmp_path / "new"
-        )
-    assert not (tmp_path / "new").exists()
+def test_after_a_bad_loss_in_the_first_epoch_the_start_is_kept(build, data, tmp_path):
+    with pytest.raises(TrainingError, match=r"epoch-0\.npz"):
+        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0.npz"]
+    # And the advice of the message can be followed.
+    retry = Checkpoints(tmp_path, on_divergence="retry")
+    fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=retry)
+    assert len(retry.notes["retries"]) == 1
+
+
+def test_without_a_checkpoint_of_an_epoch_there_is_no_retry(build, data, tmp_path):
+    class Lose(Spoil):
+        def on_epoch_begin(self, epoch, logs=None):
+            super().on_epoch_begin(epoch)
+            for path in tmp_path.iterdir():
+                path.unlink()
+
+    retry = Checkpoints(tmp_path, on_divergence="retry")
+    with pytest.raises(TrainingError, match=r"no checkpoint is left .*another --workdir"):
+        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Lose(0)], backup_dir=retry)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
@@ -110,12 +124,15 @@ def test_growth_out_of_all_bounds_is_told_from_a_high_start():
         watch(2.3, 2.0, 24.0)
 
 
-def test_weights_that_became_infinite_in_the_last_step_are_found():
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="d")])
+@pytest.mark.parametrize("weight", ["kernel", "moving_variance"])
+def test_weights_that_became_infinite_in_the_last_step_are_found(weight):
+    dense, norm = keras.layers.Dense(1, name="d"), keras.layers.BatchNormalization(name="d")
+    model = keras.Sequential([keras.Input((1,)), dense if weight == "kernel" else norm])
     model.compile("sgd")
-    model.layers[0].kernel.assign([[np.nan]])
+    variable = getattr(model.layers[0], weight)
+    variable.assign(np.full(variable.shape, np.nan))
     callback = DivergenceWatch({})
     callback.set_model(model)
     callback.on_epoch_begin(0)
-    with pytest.raises(Diverged, match="d/kernel became infinite"):
+    with pytest.raises(Diverged, match=f"d/{weight} became infinite"):
         callback.on_epoch_end(0, {"loss": 1.0})

@@ -40,6 +40,8 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
         left.write_text("half")
         raise KeyboardInterrupt
     remove_partials(tmp_path)
+    assert left.exists()  # of another folder
+    remove_partials(tmp_path / "a")
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
 
 

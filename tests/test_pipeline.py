@@ -11,9 +11,11 @@ import pytest
 from bridge_tf.config import Config
 from bridge_tf.errors import InputError, TrainingError
 from bridge_tf.files import sha256
+from bridge_tf.model_files import write_model
 from bridge_tf.pipeline import Pipeline
-from bridge_tf.progress import TrainingProgress
 from bridge_tf.training import Recipe
+from bridge_tf.training_progress import TrainingProgress
+from bridge_tf.workdir import WorkDir
 
 SMALL = {
     "max_images": 64,
@@ -35,6 +37,10 @@ def digests(folder) -> dict:
 
 def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch):
     config = Config(num_modes=2, augment="crop", norm="batch", **SMALL)
+    check_interrupted(config, 4, tmp_path, monkeypatch)
+
+
+def check_interrupted(config, trainings, tmp_path, monkeypatch):
     Pipeline(config, tmp_path / "whole").run(TRAININGS)
 
     interrupted = set()
@@ -51,11 +57,11 @@ def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch
             break
         except KeyboardInterrupt:
             continue
-    assert len(interrupted) == 4
+    assert len(interrupted) == trainings
 
     # The very same files, in this process as in one that trained some of them only.
     whole = digests(tmp_path / "whole")
-    assert len(whole) == 5
+    assert len(whole) == trainings + 1
     assert digests(tmp_path / "pieces") == whole
     assert not (tmp_path / "pieces" / "checkpoints").exists()
 
@@ -71,7 +77,7 @@ def test_a_result_that_cannot_be_saved_costs_no_training(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         Pipeline(config, tmp_path).run(["modes"])
     checkpoints = [path.name for path in (tmp_path / "checkpoints" / "modes" / "0").iterdir()]
-    assert checkpoints == ["epoch-2.npz"]
+    assert sorted(checkpoints) == ["epoch-1.npz", "epoch-2.npz"]
     assert not list(tmp_path.rglob("*.keras"))
 
     monkeypatch.setattr(keras.Model, "save", save)
@@ -122,6 +128,12 @@ def test_type_2_with_three_modes(tmp_path, capsys):
         nll = -np.mean(np.log(answers[np.arange(len(test)), test.labels]))
         assert row["nll"] == pytest.approx(nll, rel=1e-4)
     assert "bridge_3" in capsys.readouterr().out
+    # A page that was changed doesn't pass for the report's.
+    page = run.files.report_page.read_text()
+    run.files.report_page.write_text(page.replace("%", "% "))
+    Pipeline(config, tmp_path / "work").run(["evaluate"])
+    assert run.files.report_page.read_text() == page
+    assert (tmp_path / "work" / "report.md.damaged").exists()
 
 
 def test_modes_of_another_network_are_refused(tmp_path):
@@ -231,7 +243,7 @@ def test_too_little_space_is_told_before_a_stage(copied, monkeypatch):
     usage = shutil.disk_usage(folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000))
     with pytest.raises(
-        InputError, match=r"--workdir: the stage curves will take 0.4 MB in .* 0.0 MB left"
+        InputError, match=r"--workdir: the stage curves will take 0.6 MB in .* 0.0 MB left"
     ):
         Pipeline(config, folder).run(TRAININGS)
 
@@ -254,3 +266,75 @@ def test_retries_are_kept_for_the_report(tmp_path, monkeypatch):
     assert begun[:3] == [1e18, 0.5e18, 0.25e18]
     assert len(run.files.manifest.entry(run.files.mode(0))["retries"]) == 2
     assert "retries" not in run.files.manifest.entry(run.files.mode(1))
+
+
+def test_an_ensemble_of_other_bridges_is_made_again_before_it_is_used(copied):
+    config, folder = copied
+    run = Pipeline(config, folder)
+    pair, before = (0, 1), digests(folder)
+    bridge = run.load(run.files.bridge(pair), keras.Model)
+    bridge.set_weights([weight + 1 for weight in bridge.get_weights()])
+    with run.files.writing(run.files.bridge(pair), run._bridge_sources(pair)) as partial:
+        write_model(bridge, partial)
+    Pipeline(config, folder).check_trained("export")
+    assert digests(folder)["ensemble.keras"] != before["ensemble.keras"]
+    ensemble = run.load(run.files.ensemble, keras.Model)
+    for a, b in zip(ensemble.bridges[0].get_weights(), bridge.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_damaged_mode_is_named_and_not_what_was_made_of_it(copied):
+    config, folder = copied
+    flip(folder / "modes" / "1.keras")
+    for stage in ("curves", "bridges", "evaluate", "export"):
+        for repair in (False, True):
+            if stage in ("curves", "bridges") or not repair:
+                with pytest.raises(InputError, match=r"modes/1.keras isn't as it was written"):
+                    Pipeline(config, folder, repair=repair).run([stage])
+    assert not list(folder.rglob("*.damaged"))
+
+
+def test_other_images_are_not_mixed_into_a_run(copied):
+    config, folder = copied
+    (folder / "modes" / "1.keras").unlink()
+    run = Pipeline(config, folder)
+    run.data.train.labels[:] = run.data.train.labels[::-1].copy()
+    with pytest.raises(InputError, match=r"--dataset: isn't what it was when the run in .* began"):
+        run.run(["modes"])
+
+
+def test_who_has_waited_trains_nothing_again(copied, tmp_path, monkeypatch):
+    config, folder = copied
+    late = Pipeline(config, tmp_path / "new")
+
+    def claim(files, config):
+        """The other process finishes while this one waits for the lock."""
+        monkeypatch.undo()
+        shutil.copytree(folder, tmp_path / "new")
+        files.claim(config)
+
+    monkeypatch.setattr(WorkDir, "claim", claim)
+    late._train = lambda *args, **options: pytest.fail("trains again")
+    late.run(["modes"])
+
+
+@pytest.mark.slow
+def test_a_run_of_everything_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch):
+    """Draws in layers, matched neurons, chosen taps, one bridge for a curve that sees both ends."""
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 16)(inputs))
+    x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Dropout(0.2)(x))
+    outputs = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x))
+    keras.Model(inputs, outputs).save(tmp_path / "own.keras")
+    options = {name: value for name, value in SMALL.items() if name != "width"}
+    config = Config(
+        model=str(tmp_path / "own.keras"),
+        num_modes=3,
+        bridge_type=2,
+        conditioned=True,
+        positions=[0.25, 0.5],
+        align="activations",
+        bridge_budget=0.9,
+        **options,
+    )
+    check_interrupted(config, 3 + 3 + 3, tmp_path, monkeypatch)

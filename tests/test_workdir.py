@@ -128,3 +128,51 @@ def test_names_in_a_configuration_cannot_lead_elsewhere(work):
     work.manifest.remove(work.config)  # as if the whole directory were forged
     with pytest.raises(InputError, match=r"config.json can't be read .*--export_name"):
         work.read_config()
+
+
+def test_flags_are_known_without_the_configuration_too(work):
+    work.config.unlink()
+    with pytest.raises(InputError, match=r"holds a run with other flags, and no config.json"):
+        WorkDir(work.path).check(Config(seed=1))
+    WorkDir(work.path).claim(Config())
+    assert work.read_config() == Config()
+
+
+def test_manifest_and_configuration_damaged_together_are_repaired(work):
+    for path in (work.manifest.path, work.config):
+        path.write_bytes(path.read_bytes()[:-20])
+    WorkDir(work.path, repair=True).claim(Config())
+    assert WorkDir(work.path).read_config() == Config()
+
+
+def test_what_was_set_aside_is_never_overwritten(work):
+    for text in "abc":
+        (work.path / "file").write_text(text)
+        work.set_aside(work.path / "file")
+    names = ("file.damaged", "file.damaged-2", "file.damaged-3")
+    assert [(work.path / name).read_text() for name in names] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["modes", "checkpoints", "logs"])
+def test_links_out_of_the_directory_are_refused(work, tmp_path, name):
+    (tmp_path / "thesis" / "report").mkdir(parents=True)
+    (work.path / name).symlink_to(tmp_path / "thesis")
+    with pytest.raises(InputError, match=f"work/{name} is a link"):
+        work.check(Config())
+
+
+def test_leftovers_of_a_run_within_the_directory_are_left_to_it(work):
+    inner = work.path / "a" / "modes"
+    for folder in (inner, work.path / "modes", work.path / "checkpoints" / "modes" / "0"):
+        folder.mkdir(parents=True)
+        (folder / ".partial-0").write_text("half")
+    with work.held():
+        assert [path.parent for path in work.path.rglob(".partial-*")] == [inner]
+
+
+def test_what_a_run_is_made_from_is_bound_to_it(work):
+    work.bind({"--dataset": "a"})
+    work.bind({"--dataset": "a"})
+    assert work.changed({"--dataset": "b"}) == ["--dataset"]
+    with pytest.raises(InputError, match="--dataset: isn't what it was"):
+        work.bind({"--dataset": "b"})

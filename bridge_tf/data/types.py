@@ -1,6 +1,8 @@
 """What a source of images gives."""
 
 import dataclasses
+import functools
+import hashlib
 
 import numpy as np
 
@@ -53,6 +55,15 @@ class Dataset:
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return self.train.images.shape[1:]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Digest of all images and labels."""
+        total = hashlib.blake2b()
+        for split in (self.train, self.validation, self.test):
+            for array in (split.images, split.labels):
+                total.update(np.ascontiguousarray(array).data)
+        return total.hexdigest()
 
     def limited(self, max_images: int) -> "Dataset":
         """The data set with at most `max_images` of each split, the same at each call."""

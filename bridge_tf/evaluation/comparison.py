@@ -9,10 +9,11 @@ from bridge_tf import data
 from bridge_tf.bridge import bridge_taps
 from bridge_tf.config import Config
 from bridge_tf.ensemble import BridgeEnsemble
+from bridge_tf.errors import TrainingError
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
-from bridge_tf.evaluation.kept import KeptPredictions, digest
+from bridge_tf.evaluation.kept import KeptPredictions
 from bridge_tf.evaluation.scores import log_prob_predictor, score
 from bridge_tf.evaluation.warnings import find_warnings
 from bridge_tf.progress import track
@@ -58,7 +59,13 @@ def compare(run) -> dict:
         for pair, r in predictions.places(predictions.pairs)
     ]
     warnings = find_warnings(
-        run.data, predictions.validation_errors(), curves, bridges, run.files.retries()
+        run.data,
+        predictions.validation_errors(),
+        curves,
+        bridges,
+        accuracies=predictions.accuracies(),
+        retries=run.files.retries(),
+        changed=run.files.changed(run.inputs),
     )
     faults = run.data.faults
     return {
@@ -94,7 +101,7 @@ class _Predictions:
         self.splits: list[data.Split] = [run.data.test, run.data.validation]
         self.pairs = run.config.curves()
         self.positions = run.positions
-        made_from = [run.files.manifest.digests(run.measured_files), digest(run.data)]
+        made_from = [run.files.manifest.digests(run.measured_files), run.inputs]
         self.kept = KeptPredictions(run.files.backup(run.files.report), made_from)
         self.log_probs: dict[tuple, list[np.ndarray]] = {}
         # All files are read first, so that a damaged one is found at once.
@@ -126,7 +133,7 @@ class _Predictions:
         def predict():
             predictor = log_prob_predictor(model())
             for split in splits or self.splits:
-                yield _each_once(predictor(split.images), split)
+                yield _checked(name, predictor(split.images), split)
 
         return self.kept.get(name, predict)
 
@@ -165,16 +172,27 @@ class _Predictions:
         )
         return score(test, self.splits[0].labels, validation, self.splits[1].labels)
 
+    def accuracies(self) -> list[float]:
+        """Accuracy of each mode on the test split."""
+        labels = self.splits[0].labels
+        modes = (self.log_probs["mode", k][0] for k in range(len(self.models)))
+        return [metrics.accuracy(log_probs, labels) for log_probs in modes]
+
     def validation_errors(self) -> int:
         """How many validation images the base is wrong on."""
         labels = self.splits[1].labels
         return int((self.log_probs["mode", 0][1].argmax(axis=-1) != labels).sum())
 
 
-def _each_once(log_probs: np.ndarray, split: data.Split) -> np.ndarray:
-    """The predictions (…×N×classes), of which there must be one an image."""
+def _checked(name: str, log_probs: np.ndarray, split: data.Split) -> np.ndarray:
+    """The predictions (…×N×classes), of which there must be one an image, and all numbers."""
     if log_probs.shape[-2] != len(split):
         raise RuntimeError(f"{log_probs.shape[-2]} predictions of {len(split)} images")
+    if np.isnan(log_probs).any():
+        raise TrainingError(
+            f"{name} answers with what is not a number; train with a lower --learning_rate in "
+            "another --workdir"
+        )
     return log_probs
 
 

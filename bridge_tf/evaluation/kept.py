@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bridge_tf import data
 from bridge_tf.files import replacing
 
 
@@ -44,12 +43,3 @@ class KeptPredictions:
         if not np.array_equal(arrays.pop("made_from", None), self.made_from):
             return None
         return [arrays[f"arr_{k}"] for k in range(len(arrays))]
-
-
-def digest(dataset: data.Dataset) -> str:
-    """Digest of all images and labels."""
-    total = hashlib.blake2b()
-    for split in (dataset.train, dataset.validation, dataset.test):
-        for array in (split.images, split.labels):
-            total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()

@@ -3,6 +3,8 @@
 import types
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from bridge_tf.data import Dataset
 
 # Over resamples of validation splits of digits, 90 % of the fitted temperatures spanned a factor of
@@ -18,7 +20,10 @@ def find_warnings(
     validation_errors: int,
     curves: Sequence[dict],
     bridges: Sequence[dict],
+    *,
+    accuracies: Sequence[float] = (),
     retries: Mapping[str, Sequence[str]] = types.MappingProxyType({}),
+    changed: Sequence[str] = (),
 ) -> list[str]:
     """A sentence without its full stop for each thing that spoils figures of a report.
 
@@ -26,11 +31,15 @@ def find_warnings(
         dataset: as measured.
         validation_errors: how many validation images one network is wrong on.
         curves, bridges: as in report.json.
+        accuracies: of the modes on the test images.
+        changed: the flags that name something else now than when the run began.
         retries: why a training was retried at a lower rate, each time, by its file's name.
     """
     return [
+        *_of_inputs(changed),
         *_of_data(dataset),
         *_of_trainings(retries),
+        *_of_modes(accuracies, dataset.test.labels),
         *_of_temperature(validation_errors, len(dataset.validation)),
         *_of_curves(curves),
         *_of_bridges(bridges),
@@ -64,6 +73,25 @@ def _of_data(dataset: Dataset) -> Iterator[str]:
             f"the figures are of {measured:,} of the {measured + faults.test_left_out:,} test "
             "images only: --max_images=0 measures all"
         )
+
+
+def _of_inputs(changed: Sequence[str]) -> Iterator[str]:
+    for flag in changed:
+        yield (
+            f"{flag} isn't what it was when the run began: the figures may be of images that were "
+            "trained on, or of others than the networks were made for"
+        )
+
+
+def _of_modes(accuracies: Sequence[float], labels: np.ndarray) -> Iterator[str]:
+    largest = np.bincount(labels).max() / len(labels)
+    for k, accuracy in enumerate(accuracies):
+        if accuracy <= largest:
+            yield (
+                f"mode {k} has learned nothing: its accuracy of {accuracy:.4f} is that of always "
+                f"naming the largest class ({largest:.4f}) at most; more --mode_epochs or a lower "
+                "--learning_rate would help"
+            )
 
 
 def _of_trainings(retries: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -101,7 +129,7 @@ def _of_curves(curves: Sequence[dict]) -> Iterator[str]:
 def _of_bridges(bridges: Sequence[dict]) -> Iterator[str]:
     for bridge in bridges:
         # At r = 0 the member is the base itself.
-        if bridge["r"] > 0 and bridge["kl"] >= bridge["kl_base"]:
+        if bridge["r"] > 0 and not bridge["kl"] < bridge["kl_base"]:
             yield (
                 f"the bridge {_pair(bridge)} at r = {bridge['r']:g} is no nearer to its member "
                 f"than the base is (KL {bridge['kl']:.4f}, of the base {bridge['kl_base']:.4f}); "

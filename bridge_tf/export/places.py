@@ -3,18 +3,23 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bridge_tf.config import NAME
 from bridge_tf.errors import InputError
 from bridge_tf.files import check_writable, folder_to_disk, sha256, write_json
 from bridge_tf.lock import locked
 
-_STAGING = ".export-"
+_STAGING = ".bridge_tf-export-"
 # In a version's folder: what it was exported from, and the digest of every file.
 _RECORD = "assets.extra/export.json"
+# Files beside the folder of a model's versions: their names while staged, and what is added to the
+# model's name.
+_BESIDE = {"model.tflite": ".tflite", "labels.txt": ".labels.txt"}
 # In a staging folder that holds a whole export: where it goes.
 _MOVES = "moves.json"
 
@@ -44,13 +49,21 @@ def staging(export_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     """
     export_dir.mkdir(parents=True, exist_ok=True)
     with locked(export_dir, "--export_dir", wait=True):
-        for left in export_dir.glob(f"{_STAGING}*"):
-            _clear(left)
+        finish_exports(export_dir)
         folder = pathlib.Path(tempfile.mkdtemp(prefix=_STAGING, dir=export_dir))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish_exports(export_dir: str | os.PathLike) -> None:
+    """Finishes exports whose process was killed when they were whole, and removes others."""
+    export_dir = pathlib.Path(export_dir)
+    if any(export_dir.glob(f"{_STAGING}*")):
+        with locked(export_dir, "--export_dir", wait=True):
+            for left in export_dir.glob(f"{_STAGING}*"):
+                _clear(left)
 
 
 def publish(folder: pathlib.Path, name: str, source: str) -> tuple[pathlib.Path, pathlib.Path]:
@@ -74,7 +87,7 @@ def publish(folder: pathlib.Path, name: str, source: str) -> tuple[pathlib.Path,
     record = {
         "source": source,
         "files": {path.relative_to(saved_model).as_posix(): sha256(path) for path in files},
-        "tflite": sha256(folder / "model.tflite"),
+        "beside": {name: sha256(folder / name) for name in _BESIDE if (folder / name).exists()},
     }
     (saved_model / _RECORD).parent.mkdir(exist_ok=True)
     write_json(saved_model / _RECORD, record)
@@ -89,38 +102,48 @@ def find_export(export_dir: str | os.PathLike, name: str, source: str) -> list[p
     Empty where there are none, or where a file isn't as it was written.
     """
     model_dir = pathlib.Path(export_dir).resolve() / name
-    tflite = model_dir.with_name(f"{name}.tflite")
+    tflite = _beside(model_dir, "model.tflite")
     for version in sorted(_versions(model_dir), reverse=True):
         folder = model_dir / str(version)
         try:
             record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
             whole = all(sha256(folder / path) == digest for path, digest in record["files"].items())
             # Another run may have exported under the same name.
-            if record["source"] == source and whole and sha256(tflite) == record["tflite"]:
+            whole = whole and all(
+                sha256(_beside(model_dir, path)) == digest
+                for path, digest in record["beside"].items()
+            )
+            if record["source"] == source and whole:
                 return [folder, tflite]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return []
 
 
+def _beside(model_dir: pathlib.Path, name: str) -> pathlib.Path:
+    """The place of model.tflite or labels.txt, beside the folder of the model's versions."""
+    return model_dir.with_name(model_dir.name + _BESIDE[name])
+
+
 def _versions(model_dir: pathlib.Path) -> list[int]:
     if not model_dir.is_dir():
         return []
-    return [int(path.name) for path in model_dir.iterdir() if path.name.isdigit()]
+    names = [path.name for path in model_dir.iterdir()]
+    return [int(name) for name in names if re.fullmatch("[0-9]+", name)]
 
 
 def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     """Makes the moves of a staging folder that haven't been made yet, and removes it."""
     moves = json.loads((folder / _MOVES).read_text(encoding="utf-8"))
-    name, version = pathlib.PurePath(str(moves["name"])).name, int(moves["version"])
+    name, version = str(moves["name"]), int(moves["version"])
+    if not re.fullmatch(NAME, name) or version < 1:
+        raise ValueError(f"no place for an export: {moves}")
     model_dir = folder.parent / name
     model_dir.mkdir(exist_ok=True)
-    saved_model, tflite = model_dir / str(version), folder.parent / f"{name}.tflite"
-    for path, target in (
-        (folder / "saved_model", saved_model),
-        (folder / "labels.txt", folder.parent / f"{name}.labels.txt"),
-        (folder / "model.tflite", tflite),
-    ):
+    saved_model, tflite = model_dir / str(version), _beside(model_dir, "model.tflite")
+    moves = [("saved_model", saved_model)]
+    moves += [(name, _beside(model_dir, name)) for name in reversed(_BESIDE)]  # .tflite last
+    for path, target in ((folder / name, target) for name, target in moves):
         if path.exists():
             os.replace(path, target)
     shutil.rmtree(folder)

@@ -78,7 +78,7 @@ def test_several_conditioned_bridges_of_type_2_of_modes_numbered_differently(fil
         mode.save(names[-1])
     flags = [f"--modes={','.join(names)}", f"--workdir={files / 'work'}", "--dataset=digits"]
     flags += ["--curve_epochs=1", "--bridge_epochs=1", "--max_images=128", "--batch_size=64"]
-    flags += ["--nojit_compile", "--curve_points=2", "--bridge_budget=2", "--bridge_type=2"]
+    flags += ["--nojit_compile", "--curve_points=3", "--bridge_budget=2", "--bridge_type=2"]
     flags += ["--conditioned", "--positions=0.25,0.5", "--stages=curves,bridges,evaluate"]
     done("train", *flags)
     report = json.loads((files / "work" / "report.json").read_text())

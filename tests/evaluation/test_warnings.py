@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -142,8 +144,21 @@ def test_a_bridge_is_named_with_its_figures_and_what_to_do():
 
 def test_a_training_that_was_retried_is_told():
     retries = {"modes/1.keras": ["the loss became nan in step 7", "the loss became inf in step 8"]}
-    (warning,) = find_warnings(dataset(), 10, [], [], retries)
+    (warning,) = find_warnings(dataset(), 10, [], [], retries=retries)
     assert warning == (
         "the training of modes/1.keras diverged 2 times and ended at 1/4 of the learning rate, "
         "unlike the others: the loss became nan in step 7; the loss became inf in step 8"
     )
+
+
+def test_a_mode_that_learned_nothing_is_told():
+    images = np.zeros((40, 2, 2, 1), "uint8")
+    test = Split(images, np.repeat([0, 1], [30, 10]).astype("int32"))
+    tiny = dataclasses.replace(dataset(), test=test)
+    (warning,) = find_warnings(tiny, 10, [], [], accuracies=[0.8, 0.75])
+    assert warning.startswith("mode 1 has learned nothing: its accuracy of 0.7500 is")
+
+
+def test_other_data_than_those_of_the_run_are_told():
+    (warning,) = find_warnings(dataset(), 10, [], [], changed=["--dataset"])
+    assert warning.startswith("--dataset isn't what it was when the run began")

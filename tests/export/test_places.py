@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bridge_tf.export.places import find_export, publish, staging
+from bridge_tf.export.places import find_export, finish_exports, publish, staging
 
 
 class Killed(BaseException):
@@ -48,9 +48,7 @@ def test_an_export_lands_whole_and_is_found_by_its_source(tmp_path):
     assert find_export(tmp_path, "other", "a") == []
 
 
-@pytest.mark.parametrize(
-    "name", ["model.tflite", "model/1/variables/data", "model/1/saved_model.pb"]
-)
+@pytest.mark.parametrize("name", WHOLE)
 def test_a_damaged_file_is_no_export(tmp_path, name):
     export(tmp_path)
     (tmp_path / name).write_text("weighty")
@@ -82,21 +80,21 @@ def test_killed_at_any_rename_it_is_finished_or_gone(tmp_path, monkeypatch, rena
         patched.setattr(os, "replace", killed)
         patched.setattr("shutil.rmtree", lambda *args, **options: None)  # killed: nothing is tidied
         export(tmp_path)
-    visible = [name for name in tree(tmp_path) if not name.startswith(".export-")]
+    visible = [name for name in tree(tmp_path) if not name.startswith(".bridge_tf-export-")]
     assert visible in ([], WHOLE[2:], [WHOLE[0], *WHOLE[2:]])
-    with staging(tmp_path):
-        pass
+    finish_exports(tmp_path)
     assert tree(tmp_path) == (WHOLE if renames >= 2 else [])
     assert bool(find_export(tmp_path, "model", "a")) == (renames >= 2)
-    assert not list(tmp_path.glob(".export-*"))
+    assert not list(tmp_path.glob(".bridge_tf-export-*"))
 
 
 def test_a_forged_folder_moves_nothing_elsewhere(tmp_path):
     exports = tmp_path / "exports"
-    folder = exports / ".export-forged"
-    folder.mkdir(parents=True)
-    write(folder)
-    (folder / "moves.json").write_text(json.dumps({"name": "../../up", "version": 1}))
-    with staging(exports):
-        pass
+    for k, name in enumerate(("../../up", "..", ".", "", "a/b")):
+        folder = exports / f".bridge_tf-export-{k}"
+        folder.mkdir(parents=True)
+        write(folder)
+        (folder / "moves.json").write_text(json.dumps({"name": name, "version": 7}))
+    finish_exports(exports)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["exports"]
+    assert tree(exports) == []
