@@ -153,7 +153,9 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _write(self, state: State) -> pathlib.Path:
         path = self.folder / f"{state.name}.npz"
-        notes = json.dumps({"step": state.step, **state.notes}).encode()
+        # With the names, since a flipped bit can hide entries of a zip file without a trace.
+        notes = {**state.notes, "step": state.step, "names": sorted(state.arrays)}
+        notes = json.dumps(notes).encode()
         with replacing(path) as partial, open(partial, "wb") as file:
             np.savez(file, **{_NOTES: np.frombuffer(notes, "uint8")}, **state.arrays)
         return path
@@ -178,6 +180,8 @@ def _parsed(name: str, content: bytes) -> State:
             for entry in archive.namelist()
         }
     notes = json.loads(arrays.pop(_NOTES).tobytes())
+    if notes.pop("names") != sorted(arrays):
+        raise ValueError("values are missing")
     return State(name, notes.pop("step"), notes, arrays)
 
 

@@ -53,10 +53,10 @@ def _timeless(value, numbers: dict):
 
 
 def is_whole(path: pathlib.Path) -> bool:
-    """Whether all checksums in a .keras file hold."""
+    """Whether a .keras file holds what it must, and all checksums hold."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
+            return {_METADATA, _CONFIG} < set(archive.namelist()) and archive.testzip() is None
     except Exception:  # damaged files raise all sorts
         return False
 

@@ -335,6 +335,7 @@ def test_a_run_of_everything_interrupted_in_every_training_ends_the_same(tmp_pat
         positions=[0.25, 0.5],
         align="activations",
         bridge_budget=0.9,
+        bridge_learning_rate=0.01,
         **options,
     )
     check_interrupted(config, 3 + 3 + 3, tmp_path, monkeypatch)

@@ -31,7 +31,7 @@ class KeptPredictions:
         if kept is None:
             kept = list(make())
             with replacing(path) as partial, open(partial, "wb") as file:
-                np.savez(file, *kept, made_from=self.made_from)
+                np.savez(file, *kept, made_from=self.made_from, count=len(kept))
         return kept
 
     def _read(self, path: pathlib.Path) -> list[np.ndarray] | None:
@@ -42,4 +42,6 @@ class KeptPredictions:
             return None
         if not np.array_equal(arrays.pop("made_from", None), self.made_from):
             return None
-        return [arrays[f"arr_{k}"] for k in range(len(arrays))]
+        # With their count, since a flipped bit can hide entries of a zip file without a trace.
+        names = [f"arr_{k}" for k in range(int(arrays.pop("count", -1)))]
+        return [arrays[name] for name in names] if set(names) == set(arrays) else None

@@ -5,12 +5,10 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 
 from bridge_tf.errors import InputError, ParityError
 from bridge_tf.export.places import check_export, publish, staging
-from bridge_tf.export.precision import in_float32
 from bridge_tf.export.predictor import load_any
 
 TOLERANCE = 1e-4
@@ -64,6 +62,11 @@ def export(
         InputError: the folder can't be written, or the ensemble has several inputs.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
     """
+    # Here, since the package also reads .tflite files, which needs no Keras.
+    import keras
+
+    from bridge_tf.export.precision import in_float32
+
     if not keras.utils.is_keras_tensor(ensemble.input):
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
         raise InputError(f"export: takes ensembles of one input, not of {names}")
