@@ -17,7 +17,7 @@ APPLICATIONS = {
     "Xception": 71,
     "NASNetMobile": 32,
 }
-_QUICK = ("MobileNetV2", "MobileNetV3Small")
+_QUICK = ("MobileNetV2",)
 
 
 def marked(others) -> list:
