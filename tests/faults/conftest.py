@@ -9,7 +9,9 @@ import shutil
 import filelock
 import pytest
 
-from tests.faults.runs import Run, write_network
+pytest.register_assert_rewrite("tests.faults.runs", "tests.faults.kills")
+
+from tests.faults.runs import Run, write_network  # noqa: E402
 
 
 @pytest.fixture

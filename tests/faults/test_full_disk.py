@@ -60,10 +60,8 @@ def disk(tmp_path):
     ("kind", "place", "left"),
     [
         ("open", "modes/0/.partial-epoch-1.npz", 0),
-        ("open", "modes/.partial-1.keras", 4096),
         ("open", "curves/0-1/.partial-epoch-2.npz", 8192),
         ("open", "work/.partial-ensemble.keras", 4096),
-        ("open", "work/.partial-report.json", 0),
         ("open", "exports/.lock", 8192),
         ("open", ".partial-moves.json", 0),
     ],
