@@ -51,13 +51,9 @@ class Pipeline(Trainings):
 
         if not self.files.current(self.files.report, self.measured_files):
             self.remeasure()
+        self.files.remove_backup(self.files.report)
         report = read_report(self.files.report)
-        page = self.files.state(self.files.report_page, [self.files.report])
-        if page in ("damaged", "unlisted"):
-            self.files.set_aside(self.files.report_page)
-        if page != "current":
-            with self.files.writing(self.files.report_page, [self.files.report]) as partial:
-                partial.write_text(render_markdown(report), encoding="utf-8")
+        self._write_page(render_markdown(report).encode())
         print(render_table(report), flush=True)
         for warning in report.get("warnings", ()):
             say(f"evaluate: WARNING: {warning}")
@@ -82,7 +78,16 @@ class Pipeline(Trainings):
         self.files.claim(self.config)
         with self.files.writing(self.files.report, sources) as partial:
             partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        self.files.remove_backup(self.files.report)
+
+    def _write_page(self, page: bytes) -> None:
+        """Writes report.md; one that holds something else than it should is set aside."""
+        target, sources = self.files.report_page, [self.files.report]
+        state = self.files.state(target, sources)
+        if state in ("damaged", "unlisted") and target.read_bytes() != page:
+            self.files.set_aside(target)
+        if state != "current":
+            with self.files.writing(target, sources) as partial:
+                partial.write_bytes(page)
 
     def _predictions_size(self) -> int:
         """Bytes of the predictions that an evaluation keeps until it is done."""
