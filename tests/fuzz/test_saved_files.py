@@ -106,7 +106,7 @@ def manifest(folder) -> Manifest:
     (folder / "0.keras").write_text("content")
     manifest = Manifest(folder)
     manifest.add(folder / "0.keras", folder / "0.keras")
-    manifest.set_fingerprint("0" * 64)
+    manifest.set("fingerprint", "0" * 64)
     return manifest
 
 
