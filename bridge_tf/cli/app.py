@@ -199,7 +199,7 @@ def run(main: Callable[[list[str]], None], usage: str, resumable: bool = False) 
             own = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
             print(f"{usage.strip()}\n\nFlags:\n")
             print("\n".join(_help(flag) for flag in own))
-            print(f"\n{_COMMON}")
+            print(f"\n{_COMMON}", flush=True)
             sys.exit(0)
         # Assigned, not set as the default, which absl's app.run replaces.
         flags.FLAGS.verbosity = logging.WARNING
@@ -220,6 +220,9 @@ def run(main: Callable[[list[str]], None], usage: str, resumable: bool = False) 
             std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
         try:
             main(argv[1:])
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
         except Exception as error:
             if signals.requested():
                 # Native code makes an error of its own of an interruption.
@@ -239,6 +242,10 @@ def run(main: Callable[[list[str]], None], usage: str, resumable: bool = False) 
             app.run(guarded, flags_parser=parsed)
         except signals.Interrupted as error:
             signals.leave(error.signum)
+        except BrokenPipeError:
+            # Who reads the results has left, as `head` does; Python would fail once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
 
 
 def _help(flag) -> str:
