@@ -177,11 +177,7 @@ def test_writers_can_wait_and_train_can_repair():
 def test_a_reader_that_has_left_is_no_traceback():
     reader, writer = os.pipe()
     os.close(reader)
-    program = (
-        "from bridge_tf.cli import app; app.run(lambda arguments: print('figures'), 'Prints.')"
-    )
+    program = [sys.executable, REPOSITORY / "bin" / "train", "--help"]
     with os.fdopen(writer, "wb") as stdout:
-        result = subprocess.run(
-            [sys.executable, "-c", program], stdout=stdout, stderr=subprocess.PIPE, timeout=60
-        )
+        result = subprocess.run(program, stdout=stdout, stderr=subprocess.PIPE, timeout=60)
     assert (result.returncode, result.stderr) == (1, b"")
