@@ -1,6 +1,7 @@
 """Re-estimation pays: a curve member of a batch-norm network with and without it."""
 
 import numpy as np
+import pytest
 
 from bridge_tf import Curve, Recipe, build_network, fit_curve, fit_modes
 from bridge_tf.evaluation.metrics import accuracy
@@ -19,6 +20,7 @@ def patterns(count, seed):
     return np.clip(images, 0, 255).astype("float32"), labels
 
 
+@pytest.mark.slow
 def test_resnet20_at_one_half_with_and_without_reestimation():
     train, test = patterns(256, 0), patterns(200, 1)
     recipe = Recipe(epochs=4, learning_rate=0.1, warmup_epochs=1, jit_compile=False)

@@ -30,6 +30,7 @@ def test_the_choice_keeps_to_the_budget(base, budget):
     assert f"the budget of {budget:g}" in choice.why and f"'{choice.tap}'" in choice.why
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.15, 0.3])
 def test_it_is_the_widest_that_uses_half_the_budget_from_the_earliest_cut(base, budget):
     choice = choose_bridge(base, budget)

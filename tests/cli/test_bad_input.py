@@ -46,18 +46,14 @@ def test_flags_that_are_wrong_in_themselves(tmp_path, flags, words):
     assert all(word in line for word in words), line
 
 
+# More of them: tests/faults/test_bad_inputs.py.
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         (["--stages=modes,exports"], ["--stages=modes,exports", "bridges, evaluate, export"]),
-        (["--dataset=digit"], ["--dataset=digit:", "did you mean digits?"]),
-        (["--model=resnet9"], ["--model", "'resnet9'", "resnet8, resnet14"]),
         (["--taps=stage2_blok1"], ["--taps", "'stage2_blok1'", "'stage2_block1'"]),
-        (["--taps=pool,pool"], ["--taps=pool,pool", "once"]),
         (["--pixel_mean=0.1,0.2"], ["--pixel_mean=0.1,0.2", "1 channels"]),
         (["--dataset=folder:absent"], ["--dataset=folder:absent", "no such folder"]),
-        (["--dataset=npz:absent.npz"], ["--dataset=npz:absent.npz", "no such file"]),
-        (["--stages=curves"], ["--stages=curves", "0.keras is missing", "--stages=modes"]),
     ],
 )
 def test_flags_that_are_wrong_for_the_data_or_the_network(tmp_path, flags, words):

@@ -20,6 +20,7 @@ def test_every_measure_prints_its_ratio():
         assert len(row["ms_per_step"]) == 2 and min(row["ms_per_step"]) > 0
 
 
+@pytest.mark.slow
 def test_memory_of_a_curve_step():
     flags = ["--measure=curve_memory", "--batch_size=8", "--steps=1", "--nojit_compile"]
     row = json.loads(done("benchmark", *flags).stdout)

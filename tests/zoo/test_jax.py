@@ -9,9 +9,8 @@ import pytest
 from tests.conftest import REPOSITORY
 
 
-@pytest.mark.parametrize(
-    "name", ["vision_transformer", pytest.param("ResNet50V2", marks=pytest.mark.zoo)]
-)
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ["vision_transformer", "ResNet50V2"])
 def test_curves_on_jax(name):
     command = [
         sys.executable,
