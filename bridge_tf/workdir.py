@@ -91,9 +91,10 @@ class WorkDir:
 
             def lock():
                 stack.enter_context(locked(self.path, "--workdir", wait))
-                folders = [path for path in self.path.glob("checkpoints/**/") if path.is_dir()]
-                for folder in (self.path, *(self.path / name for name in _FOLDERS), *folders):
-                    remove_partials(folder)
+                folders = [self.path / name for name in _FOLDERS]
+                for folder in (self.path, *folders, *self.path.glob("checkpoints/**/")):
+                    if not folder.is_symlink():
+                        remove_partials(folder)
 
             self._lock = lock
             check_writable("--workdir", self.path)

@@ -35,6 +35,7 @@ def digests(folder) -> dict:
     return {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*.keras")}
 
 
+@pytest.mark.slow  # tests/faults/test_quick.py kills one, in a process of its own
 def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch):
     config = Config(num_modes=2, augment="crop", norm="batch", **SMALL)
     check_interrupted(config, 4, tmp_path, monkeypatch)

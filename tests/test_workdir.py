@@ -157,8 +157,10 @@ def test_what_was_set_aside_is_never_overwritten(work):
 def test_links_out_of_the_directory_are_refused(work, tmp_path, name):
     (tmp_path / "thesis" / "report").mkdir(parents=True)
     (work.path / name).symlink_to(tmp_path / "thesis")
-    with pytest.raises(InputError, match=f"work/{name} is a link"):
+    (tmp_path / "thesis" / ".partial-0").write_text("not ours")
+    with pytest.raises(InputError, match=f"work/{name} is a link"), work.held():
         work.check(Config())
+    assert (tmp_path / "thesis" / ".partial-0").exists()
 
 
 def test_leftovers_of_a_run_within_the_directory_are_left_to_it(work):
