@@ -1,0 +1,107 @@
+"""How all charts look, and how they become SVG that follows the page's light or dark colours.
+
+Series take the colours of Okabe and Ito (2008), which people with any common colour blindness can
+tell apart, and a marker each, so that no chart is read by colour alone. Text, axes and grid are drawn
+in two placeholder colours, which become CSS variables on a page and fixed colours in a file.
+"""
+
+import io
+import re
+
+# Placeholders: what is read, and what must not be in the way of it.
+INK, FAINT = "#010203", "#040506"
+# Of the series; each can be seen on white and on near-black.
+BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY = (
+    *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"),
+)
+# Colour and marker of each way of ensembling.
+METHODS = {
+    "single": (INK, "*"),
+    "deep_ensemble": (BLUE, "o"),
+    "curve": (GREEN, "s"),
+    "bridge": (VERMILION, "D"),
+}
+OTHERS = ((PURPLE, "^"), (ORANGE, "v"), (SKY, "P"))
+SEQUENTIAL = "cividis"
+
+_FILE_COLOURS = {INK: "#1b1b1b", FAINT: "#b4b4b4"}
+_PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)"}
+_SETTINGS = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
+    "svg.hashsalt": "bridge_tf",  # the same figure gives the same bytes
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "grid.linewidth": 0.6,
+    "grid.alpha": 0.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color", "axes.titlecolor"), INK),
+    "grid.color": FAINT,
+}
+
+
+def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int = 1, **options):
+    """A figure and its axes (an array where there are several), in inches, in the house style.
+
+    Args:
+        **options: of `matplotlib.figure.Figure.subplots`.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_SETTINGS):
+        # Not from pyplot, which would keep every figure and look for a display.
+        chart = Figure(figsize=(width, height), layout="constrained")
+        return chart, chart.subplots(rows, columns, **options)
+
+
+def to_svg(chart, title: str) -> str:
+    """A figure as the text of an SVG element, in placeholder colours; see `for_page`, `for_file`.
+
+    Args:
+        title: what it shows, for those who can't see it.
+    """
+    import html
+
+    import matplotlib
+
+    text = io.StringIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context(_SETTINGS):
+        chart.savefig(text, format="svg", transparent=True, metadata=metadata)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    # Named by its title; numbers of elements are told apart from those of other figures by it too.
+    name = re.sub(r"\W+", "-", title.lower()).strip("-")
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    label = html.escape(title, quote=True)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def for_page(svg: str) -> str:
+    """An SVG from `to_svg` for a page that sets --ink and --faint; it takes the page's width."""
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|', r"\1", svg, count=1)
+    return _painted(svg, _PAGE_COLOURS)
+
+
+def for_file(svg: str) -> str:
+    """An SVG from `to_svg` as a file of its own, on white."""
+    view = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    paper = f'<rect width="{view[1]}" height="{view[2]}" fill="#ffffff"/>'
+    end = svg.index(">") + 1
+    header = '<?xml version="1.0" encoding="utf-8"?>\n'
+    return header + _painted(svg[:end] + paper + svg[end:], _FILE_COLOURS)
+
+
+def _painted(svg: str, colours: dict[str, str]) -> str:
+    for placeholder, colour in colours.items():
+        svg = svg.replace(placeholder, colour)
+    return svg
