@@ -3,7 +3,6 @@
 Each reads the files of those before it and writes its own; what is there already is not made again.
 """
 
-import json
 import pathlib
 
 from bridge_tf.config import STAGES
@@ -76,8 +75,7 @@ class Pipeline(Trainings):
         check_space("--workdir", self.files.path, size, "the stage evaluate")
         report = compare(self)
         self.files.claim(self.config)
-        with self.files.writing(self.files.report, sources) as partial:
-            partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        self.files.write_json(self.files.report, report, sources)
 
     def _write_page(self, page: bytes) -> None:
         """Writes report.md; one that holds something else than it should is set aside."""

@@ -126,8 +126,7 @@ class Run:
                 f"bridges: --taps=auto chose '{choice.tap}' at width {choice.width:g}, "
                 f"{choice.relative_flops:.3f} of the base's FLOPs: {choice.why}"
             )
-            with self.files.writing(self.files.choice) as partial:
-                partial.write_text(json.dumps(dataclasses.asdict(choice)), encoding="utf-8")
+            self.files.write_json(self.files.choice, dataclasses.asdict(choice))
         return [choice.tap], choice.width
 
     def seed(self, task: str) -> int:

@@ -95,6 +95,7 @@ class WorkDir:
                 for folder in (self.path, *folders, *self.path.glob("checkpoints/**/")):
                     if not folder.is_symlink():
                         remove_partials(folder)
+                self._lock = contextlib.nullcontext  # it is held
 
             self._lock = lock
             check_writable("--workdir", self.path)
@@ -177,8 +178,7 @@ class WorkDir:
                 "versions": {name: importlib.metadata.version(name) for name in packages},
                 "fingerprint": config.fingerprint,
             }
-            with self.writing(self.config) as partial:
-                partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            self.write_json(self.config, content)
         elif self.state(self.config) == "unlisted":  # of a version that kept no manifest
             self.manifest.add(self.config, self.config)
         self.manifest.set("fingerprint", config.fingerprint)
@@ -196,6 +196,11 @@ class WorkDir:
         with replacing(target) as partial:
             yield partial
             self.manifest.add(target, partial, sources, **notes)
+
+    def write_json(self, target: pathlib.Path, content, sources: Sequence[pathlib.Path] = ()):
+        """Writes plain data to `target`, as `writing` does."""
+        with self.writing(target, sources) as partial:
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def state(self, target: pathlib.Path, sources: Sequence[pathlib.Path] = ()) -> str:
         """What is known of a file that is made from `sources`.

@@ -1,8 +1,8 @@
 """How all charts look, and how they become SVG that follows the page's light or dark colours.
 
 Series take the colours of Okabe and Ito (2008), which people with any common colour blindness can
-tell apart, and a marker each, so that no chart is read by colour alone. Text, axes and grid are drawn
-in two placeholder colours, which become CSS variables on a page and fixed colours in a file.
+tell apart, and a marker each, so that no chart is read by colour alone. Text, axes and grid are
+drawn in two placeholder colours, which become CSS variables on a page and fixed ones in a file.
 """
 
 import io
