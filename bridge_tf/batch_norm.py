@@ -26,8 +26,14 @@ def reestimate_batch_norm(network, data, steps: int | None = None) -> None:
         return
     statistics = _BatchStatistics(network, layers).predict(data, steps=steps, verbose=0)
     for layer, (means, variances) in zip(layers, statistics, strict=True):
-        layer.moving_mean.assign(np.mean(means, axis=0))
-        layer.moving_variance.assign(np.mean(variances, axis=0) + np.var(means, axis=0))
+        mean, variance = pooled(means, variances)
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(variance)
+
+
+def pooled(means, variances) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of all the data from those of its batches, batches×channels each."""
+    return np.mean(means, axis=0), np.mean(variances, axis=0) + np.var(means, axis=0)
 
 
 def batch_norms(network) -> list:
@@ -48,24 +54,35 @@ class _BatchStatistics(keras.Model):
         self._layers_to_watch = Untracked(layers)
 
     def call(self, inputs):
-        watched = self._layers_to_watch.value
-        momenta = [layer.momentum for layer in watched]
-        for layer in watched:
-            layer.momentum = 0.0  # so that the moving averages become the batch's own
-        try:
-            before = self.network.non_trainable_variables
-            _, after = self.network.stateless_call(
-                self.network.trainable_variables, before, inputs, training=True
-            )
-        finally:
-            for layer, momentum in zip(watched, momenta, strict=True):
-                layer.momentum = momentum
-        state = {id(variable): value for variable, value in zip(before, after, strict=True)}
+        network = self.network
+        statistics = batch_statistics(
+            network,
+            self._layers_to_watch.value,
+            network.trainable_variables,
+            network.non_trainable_variables,
+            inputs,
+        )
         # One row a batch, so that `predict` stacks the batches.
-        return [
-            tuple(
-                ops.expand_dims(state[id(variable)], 0)
-                for variable in (layer.moving_mean, layer.moving_variance)
-            )
-            for layer in watched
-        ]
+        return [tuple(ops.expand_dims(value, 0) for value in pair) for pair in statistics]
+
+
+def batch_statistics(network, layers, weights, state, inputs) -> list[tuple]:
+    """The mean and the variance that each batch normalization sees in a batch.
+
+    Args:
+        network: a built Keras model.
+        layers: its `batch_norms`.
+        weights, state: values for its trainable and its other variables.
+        inputs: the batch.
+    """
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0  # so that the moving averages become the batch's own
+    try:
+        _, after = network.stateless_call(weights, state, inputs, training=True)
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+    variables = network.non_trainable_variables
+    found = {id(variable): value for variable, value in zip(variables, after, strict=True)}
+    return [(found[id(layer.moving_mean)], found[id(layer.moving_variance)]) for layer in layers]

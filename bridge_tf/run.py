@@ -241,13 +241,14 @@ class Run:
 
     def member(self, curve, r: float) -> keras.Model:
         """A curve's member at r, its batch-norm statistics re-estimated."""
-        return curve.model_at(r, self._statistics_images())
+        return curve.model_at(r, self.statistics_images())
 
     def path(self, curve):
         """A curve's members at all r, for conditioned bridges."""
-        return curve.path(self._statistics_images())
+        return curve.path(self.statistics_images())
 
-    def _statistics_images(self):
+    def statistics_images(self):
+        """Batches of training images to re-estimate batch-norm statistics on."""
         batches = self.training_batches(1, self.seed("statistics"))
         return batches.map(lambda images, labels: images).take(_REESTIMATION_BATCHES)
 
