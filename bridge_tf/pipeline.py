@@ -58,11 +58,20 @@ class Pipeline(Trainings):
             say(f"evaluate: WARNING: {warning}")
         say(f"report: {self.files.report_page}")
 
-    def reevaluate(self) -> None:
-        """Measures everything anew, whatever report there is, and goes on as `evaluate`."""
+    def reevaluate(self, loss_plane: tuple[int, int] | None = None) -> None:
+        """Measures everything anew, whatever report there is, and goes on as `evaluate`.
+
+        Args:
+            loss_plane: measure the plane of the first curve too, with so many points a side, on
+                at most so many test images.
+        """
         with self.files.held(self.wait):
             self.files.check(self.config)
             self.remeasure()
+            if loss_plane:
+                from bridge_tf.evaluation.loss_plane import write_loss_planes
+
+                write_loss_planes(self, *loss_plane)
             self.evaluate()
 
     def remeasure(self) -> None:

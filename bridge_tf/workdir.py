@@ -24,7 +24,7 @@ def damage(path: pathlib.Path) -> str:
     )
 
 
-_FOLDERS = ("modes", "curves", "bridges", "checkpoints", "logs")
+_FOLDERS = ("modes", "curves", "bridges", "figures", "checkpoints", "logs")
 
 
 class WorkDir:
@@ -53,6 +53,9 @@ class WorkDir:
 
     def bridge(self, pair: tuple[int, int]) -> pathlib.Path:
         return self.path / "bridges" / f"{pair[0]}-{pair[1]}.keras"
+
+    def loss_plane(self, pair: tuple[int, int]) -> pathlib.Path:
+        return self.path / "figures" / f"loss_plane_{pair[0]}-{pair[1]}.json"
 
     @property
     def choice(self) -> pathlib.Path:

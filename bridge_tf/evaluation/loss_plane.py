@@ -1,0 +1,176 @@
+"""Loss over the plane through two modes and the curve between them.
+
+The picture of mode connectivity: Garipov et al., NeurIPS 2018, figure 1.
+"""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+
+from bridge_tf.batch_norm import batch_norms, batch_statistics, pooled
+from bridge_tf.classifier import logits_copy
+from bridge_tf.data import Split
+from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.kept import KeptPredictions
+from bridge_tf.evaluation.plane import Plane, moving_places
+from bridge_tf.progress import track
+
+_BATCH = 250  # images at a time, at most
+_PATH_POINTS = 41
+_MARGIN = 0.2
+
+
+def write_loss_planes(run, points: int, images: int) -> None:
+    """Measures the plane of a run's first curve and writes it, unless that is done.
+
+    Args:
+        run: a `bridge_tf.run.Run` whose curves are trained.
+        points: of the grid, a side.
+        images: of the test split, at most; they are spread evenly over it.
+    """
+    files, pair = run.files, run.config.curves()[0]
+    target, source = files.loss_plane(pair), files.curve(pair)
+    count = min(images, len(run.data.test))
+    made_from = [files.manifest.digests([source]), run.inputs, points, count, _MARGIN]
+    state = files.state(target, [source])
+    if state in ("damaged", "unlisted"):
+        files.set_aside(target)
+    elif state == "current" and files.manifest.entry(target).get("measured_on") == made_from:
+        return
+    test = run.data.test
+    split = test.take(np.arange(count) * len(test) // count)
+    kept = KeptPredictions(files.backup(target), made_from)
+    plane = measure_plane(
+        run.load_curve(pair), split, run.statistics_images(), points, _MARGIN, pair, kept
+    )
+    with files.writing(target, [source], measured_on=made_from) as partial:
+        partial.write_text(json.dumps(plane, allow_nan=False) + "\n", encoding="utf-8")
+    files.remove_backup(target)
+
+
+def measure_plane(
+    curve,
+    split: Split,
+    data=None,
+    points: int = 21,
+    margin: float = _MARGIN,
+    pair: tuple[int, int] = (0, 1),
+    kept: KeptPredictions | None = None,
+) -> dict:
+    """Loss and accuracy on a grid over the plane through a curve's ends and control point.
+
+    A curve with several inner control points is seen from the plane of the middle one.
+
+    Args:
+        curve: a trained `Curve` of degree 2 or more.
+        split: what is measured on; every image counts once.
+        data: batches of training images, to go through again and again: with batch normalization
+            its statistics are re-estimated on them at each point of the grid but the ends, as in
+            `Curve.model_at`.
+        points: of the grid, a side, at least 3.
+        margin: around ends and control point, as a share of the longer side of their box.
+        pair: the modes that are the ends.
+        kept: where rows of the grid are kept until all are done.
+
+    Returns:
+        Plain data: "curve": the pair; "x", "y": where the grid's columns and rows are, distances
+        in weight space; "nll" (nats) and "accuracy" (a fraction): a list a row, None where the
+        network answers with what is not a finite number; "points": [x, y] of "start", "end" and
+        "control"; "path": "r", "x" and "y" of points along the curve; "images": how many;
+        "distance": of the ends; "out_of_plane": the path's largest distance from the plane.
+
+    Raises:
+        InputError: the curve is a straight line.
+        ValueError: fewer than 3 points, or batch normalization without data.
+    """
+    if points < 3:
+        raise ValueError(f"points must be at least 3. Received: points={points}")
+    plane = Plane(curve)
+    corners = np.array(list(plane.points.values()))
+    space = margin * (corners.max(axis=0) - corners.min(axis=0)).max()
+    (left, bottom), (right, top) = corners.min(axis=0) - space, corners.max(axis=0) + space
+    xs, ys = _axis(left, right, points, plane.distance), _axis(bottom, top, points)
+    measure = _measurer(plane, split, data)
+    rows = []
+    for k in track(f"evaluate: loss plane of curve {pair[0]}-{pair[1]}", range(points)):
+
+        def row(y=ys[k]):
+            return np.array([measure(x, y) for x in xs]).T
+
+        rows.append(kept.get(f"row-{k}", row) if kept else row())
+    path = [(r, *plane.position(r)) for r in map(float, np.linspace(0, 1, _PATH_POINTS))]
+    return {
+        "curve": list(pair),
+        "x": xs,
+        "y": ys,
+        "nll": [[_finite(value) for value in nll] for nll, _ in rows],
+        "accuracy": [[_finite(value) for value in accuracy] for _, accuracy in rows],
+        "points": {name: list(point) for name, point in plane.points.items()},
+        "path": [{"r": r, "x": x, "y": y} for r, x, y, _ in path],
+        "images": len(split),
+        "distance": plane.distance,
+        "out_of_plane": max(out for *_, out in path),
+    }
+
+
+def _axis(low: float, high: float, points: int, distance: float = np.inf) -> list[float]:
+    """Evenly spaced numbers that cover `low`…`high`; one is 0, and one is `distance` unless that is
+    less than a step.
+    """
+    step = (high - low) / (points - 2)  # one step fewer than there are, to shift them by
+    if step <= distance < np.inf:
+        step = distance / (distance // step)
+    return (step * (np.floor(low / step) + np.arange(points))).tolist()
+
+
+def _measurer(plane: Plane, split: Split, data) -> Callable[[float, float], tuple[float, float]]:
+    """A function from a point of the plane to NLL and accuracy there; it compiles once."""
+    import tensorflow as tf
+    from scipy.special import log_softmax
+
+    network = logits_copy(plane.curve.network)
+    layers, places = batch_norms(network), moving_places(network)
+    if layers and data is None:
+        raise ValueError("a curve with batch normalization needs data to re-estimate it on")
+    # Of one shape: those with an image less are filled up.
+    batches = np.array_split(np.arange(len(split)), -(-len(split) // _BATCH))
+    filled = [tf.constant(split.images[np.resize(b, len(batches[0]))]) for b in batches]
+
+    @tf.function
+    def logits(weights, state, images):
+        return network.stateless_call(weights, state, images, training=False)[0]
+
+    @tf.function
+    def statistics(weights, state, images):
+        return batch_statistics(network, layers, weights, state, images)
+
+    def reestimated(weights, state) -> list:
+        found = [
+            [[v.numpy() for v in pair] for pair in statistics(weights, state, b)] for b in data
+        ]
+        state = list(state)
+        for pair, seen in zip(places, zip(*found, strict=True), strict=True):
+            for place, value in zip(pair, pooled(*zip(*seen, strict=True)), strict=True):
+                state[place] = tf.constant(value)
+        return state
+
+    ends = [plane.points[name] for name in ("start", "end")]
+
+    def measure(x: float, y: float) -> tuple[float, float]:
+        weights, state = plane.weights_at(x, y), plane.state_at(x, y)
+        if layers and not any(np.allclose((x, y), end, atol=1e-9) for end in ends):
+            state = reestimated(weights, state)
+        answers = [logits(weights, state, images).numpy() for images in filled]
+        answers = [a[: len(b)] for a, b in zip(answers, batches, strict=True)]
+        with np.errstate(invalid="ignore"):  # far away all overflows
+            log_probs = log_softmax(np.concatenate(answers).astype("float64"), axis=1)
+        if np.isnan(log_probs).any():
+            return np.nan, np.nan
+        return metrics.nll(log_probs, split.labels), metrics.accuracy(log_probs, split.labels)
+
+    return measure
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,129 @@
+"""The plane in weight space through a curve's ends and its control point."""
+
+import numpy as np
+from keras import ops
+
+from bridge_tf.batch_norm import batch_norms
+from bridge_tf.curve_shapes import coefficients
+from bridge_tf.errors import InputError
+from bridge_tf.layers import is_float
+
+# Of the distance between the ends; what is closer to the line between them may be rounding.
+_SMALLEST_HEIGHT = 1e-6
+
+
+def check_degree(degree: int) -> None:
+    """Checks that a curve of this degree spans a plane.
+
+    Raises:
+        InputError: it is a straight line.
+    """
+    if degree < 2:
+        raise InputError(
+            f"--loss_plane: a curve of degree {degree} is a straight line, which spans no plane; "
+            "train a run with --curve_degree=2 in another --workdir"
+        )
+
+
+class Plane:
+    """The plane through θ_0 (the start), θ_1 (the end) and θ_c (the middle control point).
+
+    Its axes are orthonormal, by Gram-Schmidt from θ_1 - θ_0 and θ_c - θ_0 over all floating-point
+    weights (Garipov et al., NeurIPS 2018, section 4), so that x and y are distances in weight
+    space: the start lies at (0, 0), the end at (distance, 0), the control point above.
+    Statistics of batch normalization are no weights.
+
+    Args:
+        curve: a `Curve` of degree 2 or more; read when asked.
+
+    Attributes:
+        distance: |θ_1 - θ_0|.
+        points: (x, y) of "start", "end" and "control".
+
+    Raises:
+        InputError: the curve is a straight line.
+    """
+
+    def __init__(self, curve):
+        check_degree(curve.degree)
+        self.curve = curve
+        self.middle = curve.degree // 2
+        self._gram = _gram(curve)
+        end, middle = self._gram[-1], self._gram[self.middle]
+        self.distance = float(np.sqrt(end[-1]))
+        if not self.distance:
+            raise InputError("--loss_plane: the curve's ends are equal, so that they span no plane")
+        # Coordinates of all control points.
+        self._x = end / self.distance
+        height = np.sqrt(max(0.0, middle[self.middle] - self._x[self.middle] ** 2))
+        if height < _SMALLEST_HEIGHT * self.distance:
+            raise InputError(
+                "--loss_plane: the curve's control point lies on the line between its ends, so "
+                "that they span no plane; train a run with --curve_epochs of at least 1"
+            )
+        self._y = (middle - self._x * self._x[self.middle]) / height
+        self._y[-1] = 0.0
+        self.points = {
+            "start": (0.0, 0.0),
+            "end": (self.distance, 0.0),
+            "control": (float(self._x[self.middle]), float(height)),
+        }
+
+    def position(self, r: float) -> tuple[float, float, float]:
+        """x and y of θ(r), of its projection if it leaves the plane, and how far it leaves it."""
+        curve = self.curve
+        shares = np.array([float(share) for share in coefficients(curve.kind, curve.degree, r)])
+        x, y = float(shares @ self._x), float(shares @ self._y)
+        rest = shares @ self._gram @ shares - x**2 - y**2
+        return x, y, float(np.sqrt(max(0.0, rest)))
+
+    def weights_at(self, x: float, y: float) -> list:
+        """The trainable weights at a point of the plane, in the network's order."""
+        to_end, to_control = self._shares(x, y)
+        points = self.curve.control_points
+        return [
+            (1 - to_end - to_control) * ops.convert_to_tensor(a) + to_end * b + to_control * c
+            for a, b, c in zip(points[0], points[-1], points[self.middle], strict=True)
+        ]
+
+    def state_at(self, x: float, y: float) -> list:
+        """The network's other state there, which on a curve goes in a straight line with r."""
+        to_end, to_control = self._shares(x, y)
+        return self.curve.state_at(to_end + to_control * self.middle / self.curve.degree)
+
+    def _shares(self, x: float, y: float) -> tuple[float, float]:
+        """s and t of θ = θ_0 + s (θ_1 - θ_0) + t (θ_c - θ_0)."""
+        across, height = self.points["control"]
+        t = y / height
+        return (x - t * across) / self.distance, t
+
+
+def moving_places(network) -> list[tuple[int, int]]:
+    """Where mean and variance of each batch normalization are among the non-trainable variables."""
+    places = {id(variable): k for k, variable in enumerate(network.non_trainable_variables)}
+    return [
+        (places[id(layer.moving_mean)], places[id(layer.moving_variance)])
+        for layer in batch_norms(network)
+    ]
+
+
+def _gram(curve) -> np.ndarray:
+    """Dot products of the control points less the start, (degree + 1)×(degree + 1), float64.
+
+    Other floating-point state than statistics of batch normalization, such as weights of frozen
+    layers, counts as weights whose control points lie evenly on a straight line.
+    """
+    points = list(zip(*curve.control_points, strict=True))
+    statistics = {k for pair in moving_places(curve.network) for k in pair}
+    states = [curve.state_at(k / curve.degree) for k in range(curve.degree + 1)]
+    points += [
+        tuple(state[k] for state in states)
+        for k, variable in enumerate(curve.start_state)
+        if is_float(variable) and k not in statistics
+    ]
+    total = np.zeros((curve.degree + 1, curve.degree + 1))
+    for values in points:
+        rows = np.stack([ops.convert_to_numpy(v).astype("float64").ravel() for v in values])
+        rows = rows - rows[0]
+        total += rows @ rows.T
+    return total
