@@ -1,0 +1,112 @@
+"""Loss over the plane through two modes and their curve: Garipov et al., NeurIPS 2018, figure 1."""
+
+import numpy as np
+
+from bridge_tf.report.charts import style
+
+_LEVELS = 14
+_FINEST = 0.01  # the first step above the minimum, as a share of the highest level's
+_CLIPPED = 90  # per cent of the grid lie below the highest level
+# On the map, whose colours are the same on every page; so are these.
+_LIGHT, _DARK = "#ffffff", "#1b1b1b"
+_LEFT_PLANE = 0.01  # of the distance of the ends, from which on a curve is said to be projected
+
+
+def draw(plane: dict):
+    """A map of the loss, and its title.
+
+    Args:
+        plane: as `bridge_tf.evaluation.loss_plane.measure_plane` gives it.
+    """
+    i, j = plane["curve"]
+    nll = np.array(plane["nll"], "float64")
+    levels = _levels(nll[np.isfinite(nll)])
+    (left, *_, right), (bottom, *_, top) = plane["x"], plane["y"]
+    # The map is about 5.1 inches wide; the rest is for what stands around it.
+    chart, axes = style.figure(6.8, max(2.8, 5.1 * (top - bottom) / (right - left) + 1.1))
+    _draw_map(chart, axes, plane, np.nan_to_num(nll, nan=np.inf), levels)
+    projected = plane["out_of_plane"] > _LEFT_PLANE * plane["distance"]
+    path = plane["path"]
+    _draw_line(
+        axes,
+        [point["x"] for point in path],
+        [point["y"] for point in path],
+        label="curve, projected" if projected else "curve",
+    )
+    start, end, control = (plane["points"][name] for name in ("start", "end", "control"))
+    _draw_line(
+        axes,
+        *zip(start, end, strict=True),
+        linestyle=(0, (4, 3)),
+        label="straight line",
+    )
+    for point, name, marker, above in (
+        (start, f"mode {i}", "o", False),
+        (end, f"mode {j}", "o", False),
+        (control, "control point", "D", True),
+    ):
+        _mark(axes, point, name, marker, above)
+    axes.set(aspect="equal", xlabel="distance in weight space", ylabel="distance in weight space")
+    axes.grid(False)
+    chart.legend(
+        loc="outside upper left", ncols=2, handlelength=3, frameon=False, labelcolor=style.INK
+    )
+    return chart, f"Loss over the plane of the curve {i}–{j}"
+
+
+def _levels(nll: np.ndarray) -> np.ndarray:
+    """Borders of the colours: the minimum, and logarithmically spaced steps above it."""
+    low, high = nll.min(), np.percentile(nll, _CLIPPED)
+    span = max(high - low, 1e-6)
+    return np.array([low, *(low + np.geomspace(_FINEST * span, span, _LEVELS))])
+
+
+def _draw_map(chart, axes, plane: dict, nll: np.ndarray, levels: np.ndarray) -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import BoundaryNorm
+
+    colours = colormaps[style.SEQUENTIAL]
+    filled = axes.contourf(
+        plane["x"],
+        plane["y"],
+        np.minimum(nll, 2 * levels[-1]),
+        levels=levels,
+        cmap=colours,
+        norm=BoundaryNorm(levels, colours.N, extend="max"),
+        extend="max",
+    )
+    filled.set(edgecolor="face", linewidth=0.4)  # no seams between the colours
+    beside = axes.inset_axes([1.03, 0, 0.035, 1])  # as high as the map
+    bar = chart.colorbar(filled, cax=beside, ticks=levels[::2], format="%.2g")
+    bar.set_label(f"NLL of {plane['images']:,} test images (nats)", color=style.INK)
+    bar.outline.set_edgecolor(style.INK)
+    beside.tick_params(which="both", color=style.INK, labelcolor=style.INK)
+
+
+def _draw_line(axes, x, y, **options) -> None:
+    from matplotlib.patheffects import Normal, Stroke
+
+    axes.plot(
+        x,
+        y,
+        color=_LIGHT,
+        linewidth=2,
+        path_effects=[Stroke(linewidth=4, foreground=_DARK), Normal()],
+        **options,
+    )
+
+
+def _mark(axes, point, name: str, marker: str, above: bool) -> None:
+    """Marks and names a point of the plane."""
+    axes.plot(*point, marker, color=_LIGHT, markeredgecolor=_DARK, markersize=9, zorder=4)
+    axes.annotate(
+        name,
+        point,
+        xytext=(0, 9 if above else -9),
+        textcoords="offset points",
+        horizontalalignment="center",
+        verticalalignment="bottom" if above else "top",
+        color=_DARK,
+        zorder=5,
+        bbox={"boxstyle": "round,pad=0.2", "facecolor": _LIGHT, "edgecolor": "none", "alpha": 0.85},
+    )
