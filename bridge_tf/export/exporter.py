@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bridge_tf.errors import InputError, ParityError
+from bridge_tf.errors import InputError
+from bridge_tf.export.parity import check_parity
 from bridge_tf.export.places import check_export, publish, staging
-from bridge_tf.export.predictor import load_any
 
-TOLERANCE = 1e-4
 _PARITY_IMAGES = 256
 
 
@@ -85,43 +84,11 @@ def export(
         return Artifacts(*publish(folder, name, source), difference)
 
 
-def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
-    """The largest difference of a probability between an artifact and the Keras model.
-
-    All signatures of the artifact are compared.
-
-    Raises:
-        ParityError: it is over 1e-4; the message names the file and the signature.
-    """
-    from scipy.special import softmax
-
-    images = np.asarray(images, "float32")
-    wanted = {
-        "serving_default": (images, ensemble.predict(images, verbose=0)["probabilities"]),
-        "base": (images, softmax(ensemble.base.predict(images, verbose=0), axis=1)),
-    }
-    if path.is_dir() and len(ensemble.input_shape) == 4:
-        pixels = np.round(images)  # what serving_uint8 takes
-        probabilities = ensemble.predict(pixels, verbose=0)["probabilities"]
-        wanted["serving_uint8"] = (pixels, probabilities)
-    worst = 0.0
-    for signature, (inputs, probabilities) in wanted.items():
-        found = load_any(path, signature)(inputs)["probabilities"]
-        difference = float(np.max(np.abs(found - probabilities)))
-        if not difference <= TOLERANCE:
-            raise ParityError(
-                f"{path.name}: probabilities of signature {signature} differ by {difference:.2g} "
-                f"from the Keras model's, more than {TOLERANCE}"
-            )
-        worst = max(worst, difference)
-    return worst
-
-
 def _write(ensemble, saved_model: pathlib.Path, tflite: pathlib.Path) -> None:
     from bridge_tf.export.signatures import write_saved_model, write_tflite
 
     write_saved_model(ensemble, saved_model)
-    write_tflite(saved_model, tflite)
+    write_tflite(ensemble, saved_model, tflite)
 
 
 def _write_labels(path: pathlib.Path, class_names: Sequence[str]) -> None:

@@ -43,15 +43,6 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     Raises:
         InputError: no such file, or none of these kinds.
     """
-    predictor = load_any(path, signature)
-    shape = predictor.image_shape
-    if len(shape) != 3 or None in shape or min(shape) < 1:
-        raise InputError(f"--model: {path} takes no images of one size, but {shape}")
-    return predictor
-
-
-def load_any(path, signature: str = "serving_default") -> Predictor:
-    """As `load_predictor`, of models that take one input of any kind."""
     path = pathlib.Path(path)
     if not path.exists():
         raise InputError(f"--model: {path} doesn't exist; name {_WANTED}")
@@ -60,13 +51,17 @@ def load_any(path, signature: str = "serving_default") -> Predictor:
         raise InputError(f"--model: {path} is of no known kind; name {_WANTED}")
     load = _saved_model if path.is_dir() else loaders[path.suffix]
     try:
-        return load(_newest_version(path) if path.is_dir() else path, signature)
+        predictor = load(_newest_version(path) if path.is_dir() else path, signature)
     except InputError:
         raise
     except Exception as error:  # damaged files raise all sorts
         raise InputError(
             f"--model: {path} can't be loaded ({reason(error)}); name {_WANTED}"
         ) from error
+    shape = predictor.image_shape
+    if len(shape) != 3 or None in shape or min(shape) < 1:
+        raise InputError(f"--model: {path} takes no images of one size, but {shape}")
+    return predictor
 
 
 def _newest_version(path: pathlib.Path) -> pathlib.Path:

@@ -7,6 +7,7 @@ import pytest
 
 from bridge_tf import BridgeEnsemble, InputError, ParityError, build_bridge, export
 from bridge_tf.export import exporter, load_predictor
+from bridge_tf.export.parity import check_parity
 
 # Loads both artifacts where bridge_tf can't be imported, and prints what they answer.
 STRANGER = """
@@ -84,7 +85,8 @@ def test_tflite_uses_builtin_ops_only_and_any_batch(ensemble, images, tmp_path):
 
     artifacts = export(ensemble, tmp_path, "model", images)
     interpreter = Interpreter(str(artifacts.tflite))
-    assert set(interpreter.get_signature_list()) == {"serving_default", "base"}
+    parts = {"taps", "bridge_0", "bridge_1"}
+    assert set(interpreter.get_signature_list()) == {"serving_default", "base"} | parts
     interpreter.allocate_tensors()
     operations = {details["op_name"] for details in interpreter._get_ops_details()}
     assert operations and not any(
@@ -95,6 +97,40 @@ def test_tflite_uses_builtin_ops_only_and_any_batch(ensemble, images, tmp_path):
     for size in (1, 7):
         parts = [predictor(images[k : k + size])["probabilities"] for k in range(0, 24, size)]
         np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
+
+
+def test_bridges_run_by_themselves_on_what_taps_gives(build, images, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    base, end = build(), build()
+    conditioned = build_bridge(base, "stage2_block1", 0.5, conditioned=True)
+    for variable in conditioned.trainable_variables:
+        variable.assign_add(np.random.default_rng(0).normal(0, 0.3, variable.shape))
+    both = build_bridge(base, ["stage1_block1", "stage2_block1"], 0.5, bridge_type=2)
+    bridges, ends = [conditioned, both, both], [(0, 0), (0, 1), (1, 0)]
+    ensemble = BridgeEnsemble(base, bridges, [end], ends, positions=[0.2, 0.9])
+    artifacts = export(ensemble, tmp_path, "model", images)
+
+    interpreter = Interpreter(str(artifacts.tflite))
+    signatures = interpreter.get_signature_list()
+    features = [f"feature_{k}" for k in range(4)]
+    assert signatures["taps"]["outputs"] == [*features, "probabilities"]
+    assert signatures["bridge_0"]["inputs"] == ["feature_0", "r"]
+    assert signatures["bridge_1"]["inputs"] == signatures["bridge_2"]["inputs"] == features
+
+    taps = interpreter.get_signature_runner("taps")(image=images)
+    members = np.exp(ensemble.predict(images, verbose=0)["log_probabilities"])
+    np.testing.assert_allclose(taps["probabilities"], members[:, :2], atol=1e-5)
+    given = {name: taps[name] for name in features}
+    answers = [
+        interpreter.get_signature_runner("bridge_0")(
+            feature_0=taps["feature_0"], r=np.full((len(images), 1), r, "float32")
+        )
+        for r in (0.2, 0.9)
+    ]
+    answers += [interpreter.get_signature_runner(f"bridge_{k}")(**given) for k in (1, 2)]
+    for k, answer in enumerate(answers):
+        np.testing.assert_allclose(answer["probabilities"], members[:, 2 + k], atol=1e-5)
 
 
 def test_a_new_export_gets_the_next_version(ensemble, images, tmp_path):
@@ -122,6 +158,21 @@ def test_a_failed_parity_check_leaves_nothing(ensemble, images, tmp_path, monkey
     with pytest.raises(ParityError, match="serving_default differ by"):
         export(ensemble, tmp_path / "out", "model", images)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_bridge_that_differs_is_named(ensemble, images, tmp_path):
+    artifacts = export(ensemble, tmp_path, "model", images)
+    predict = ensemble.predict
+
+    def another(*inputs, **options):
+        outputs = predict(*inputs, **options)
+        outputs["log_probabilities"][:, 2] -= 0.01
+        return outputs
+
+    ensemble.predict = another
+    for path in (artifacts.saved_model, artifacts.tflite):
+        with pytest.raises(ParityError, match="of signature bridge_1 differ by"):
+            check_parity(ensemble, path, images)
 
 
 def test_a_folder_that_cannot_be_written_is_named(ensemble, images, tmp_path):

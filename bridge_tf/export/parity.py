@@ -1,0 +1,94 @@
+"""Whether an exported file answers as the Keras model does."""
+
+import pathlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from bridge_tf.errors import ParityError
+from bridge_tf.quiet import quiet_stderr
+
+TOLERANCE = 1e-4
+
+
+def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
+    """The largest difference of a probability between an artifact and the Keras model.
+
+    All signatures of the artifact are compared; those of bridges on the features that its
+    signature taps gives, a conditioned one at each of the ensemble's positions.
+
+    Args:
+        ensemble: the Keras model.
+        path: of a SavedModel or a .tflite file.
+        images: N inputs of the ensemble.
+
+    Raises:
+        ParityError: it is over 1e-4; the message names the file and the signature.
+    """
+    worst = 0.0
+    for signature, found, wanted in _answers(ensemble, path, np.asarray(images, "float32")):
+        difference = float(np.max(np.abs(found - wanted)))
+        if not difference <= TOLERANCE:
+            raise ParityError(
+                f"{path.name}: probabilities of signature {signature} differ by {difference:.2g} "
+                f"from the Keras model's, more than {TOLERANCE}"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _answers(ensemble, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Signatures, with the artifact's probabilities and the Keras model's."""
+    from bridge_tf.export.signatures import SAVED_MODEL_ONLY, signatures
+
+    specs = {item.name: item.inputs for item in signatures(ensemble)}
+    run = _open(path)
+
+    def answer(signature: str, *values: np.ndarray) -> dict[str, np.ndarray]:
+        pairs = zip(specs[signature], values, strict=True)
+        return run(signature, {s.name: x.astype(s.dtype.as_numpy_dtype) for s, x in pairs})
+
+    wanted = ensemble.predict(images, verbose=0)
+    members = np.exp(wanted["log_probabilities"])
+    found = answer("serving_default", images)["probabilities"]
+    yield "serving_default", found, wanted["probabilities"]
+    yield "base", answer("base", images)["probabilities"], members[:, 0]
+    if path.is_dir() and SAVED_MODEL_ONLY in specs:
+        pixels = np.round(images)
+        rounded = ensemble.predict(pixels, verbose=0)["probabilities"]
+        yield SAVED_MODEL_ONLY, answer(SAVED_MODEL_ONLY, pixels)["probabilities"], rounded
+    taps = answer("taps", images)
+    member = 1 + len(ensemble.other_modes)
+    yield "taps", taps["probabilities"], members[:, :member]
+    for k in range(len(ensemble.bridges)):
+        features = [taps[spec.name] for spec in specs[f"bridge_{k}"] if spec.name in taps]
+        conditioned = len(features) < len(specs[f"bridge_{k}"])
+        for r in ensemble.positions if conditioned else [None]:
+            position = [np.full((len(images), 1), r)] if conditioned else []
+            found = answer(f"bridge_{k}", *features, *position)["probabilities"]
+            yield f"bridge_{k}", found, members[:, member]
+            member += 1
+
+
+def _open(path: pathlib.Path) -> Callable[[str, dict], dict[str, np.ndarray]]:
+    """A function from the name of a signature and its named inputs to its outputs."""
+    if path.is_dir():
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(str(path))
+
+        def run_saved_model(signature, inputs):
+            tensors = {name: tf.constant(value) for name, value in inputs.items()}
+            outputs = loaded.signatures[signature](**tensors)
+            return {name: value.numpy() for name, value in outputs.items()}
+
+        return run_saved_model
+
+    from ai_edge_litert.interpreter import Interpreter
+
+    def run_tflite(signature, inputs):
+        # An interpreter each, since it keeps the memory of every signature's batch.
+        with quiet_stderr():
+            return Interpreter(str(path)).get_signature_runner(signature)(**inputs)
+
+    return run_tflite
