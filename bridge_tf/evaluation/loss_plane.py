@@ -163,7 +163,7 @@ def _measurer(plane: Plane, split: Split, data) -> Callable[[float, float], tupl
             state = reestimated(weights, state)
         answers = [logits(weights, state, images).numpy() for images in filled]
         answers = [a[: len(b)] for a, b in zip(answers, batches, strict=True)]
-        with np.errstate(invalid="ignore"):  # far away all overflows
+        with np.errstate(invalid="ignore", over="ignore"):  # as happens far away
             log_probs = log_softmax(np.concatenate(answers).astype("float64"), axis=1)
         if np.isnan(log_probs).any():
             return np.nan, np.nan
