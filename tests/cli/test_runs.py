@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -52,7 +53,8 @@ def test_work_directory_is_as_the_contract_says(finished):
     assert set(config["versions"]) == {"bridge_tf", "keras", "tensorflow"}
     assert len(config["fingerprint"]) == 64
     for stage in ("modes", "curves", "bridges"):
-        assert list((finished.work / "logs" / stage).rglob("events.out.tfevents.*"))
+        (folder,) = (finished.work / "logs" / stage).glob("0*")
+        assert list(folder.glob("events.out.tfevents.*"))  # no folder below
 
 
 def test_report_is_as_the_contract_says(finished):
@@ -119,11 +121,12 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
     assert [line.removeprefix("evaluate: WARNING: ") for line in warnings] == report["warnings"]
     assert any("256 of the 797 test images" in line for line in warnings)
     progress = [line for line in lines if line not in warnings]
+    # A line an epoch, and one in the end.
     assert [line.partition(":")[0] for line in progress] == [
-        "mode 1 of 2",
-        "mode 2 of 2",
-        "curve 0-1 (1 of 1)",
-        "bridge 0-1 (1 of 1)",
+        *["mode 1 of 2"] * 2,
+        *["mode 2 of 2"] * 2,
+        *["curve 0-1 (1 of 1)"] * 2,
+        *["bridge 0-1 (1 of 1)"] * 2,
         "evaluate",
         "report",
         "export",
@@ -148,8 +151,21 @@ def test_other_flags_in_the_same_work_directory_are_refused(finished):
 
 def test_evaluate_measures_the_same_anew(finished):
     report = (finished.work / "report.json").read_text()
-    assert done("evaluate", f"--workdir={finished.work}").stdout == finished.first.stdout
+    again = done("evaluate", f"--workdir={finished.work}", "--verbosity=-2")
+    assert again.stdout == finished.first.stdout
+    assert again.stderr == ""  # neither progress nor warnings
     assert (finished.work / "report.json").read_text() == report
+
+
+def test_evaluate_measures_the_plane_of_the_first_curve(finished, tmp_path):
+    work = shutil.copytree(finished.work, tmp_path / "work")
+    flags = [f"--workdir={work}", "--loss_plane", "--loss_plane_points=4"]
+    done("evaluate", *flags, "--loss_plane_images=50")
+    path = work / "figures" / "loss_plane_0-1.json"
+    plane = json.loads(path.read_text())
+    assert plane["curve"] == [0, 1] and plane["images"] == 50
+    assert np.array(plane["nll"]).shape == np.array(plane["accuracy"]).shape == (4, 4)
+    assert not (work / "checkpoints").exists()
 
 
 def test_predict_says_the_same_of_all_kinds_of_file(finished, tmp_path):

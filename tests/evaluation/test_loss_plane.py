@@ -1,4 +1,5 @@
 import json
+import types
 
 import keras
 import numpy as np
@@ -7,12 +8,14 @@ import tensorflow as tf
 from scipy.special import log_softmax
 
 from bridge_tf import Curve, InputError
+from bridge_tf.config import Config
 from bridge_tf.data import Split
 from bridge_tf.evaluation import loss_plane, metrics
 from bridge_tf.evaluation.kept import KeptPredictions
-from bridge_tf.evaluation.loss_plane import measure_plane
+from bridge_tf.evaluation.loss_plane import measure_plane, write_loss_planes
 from bridge_tf.evaluation.plane import Plane
 from bridge_tf.evaluation.scores import log_prob_predictor
+from bridge_tf.workdir import WorkDir
 
 # Of sums over a network in float32, whose order differs between graphs.
 CLOSE = {"abs": 1e-4}
@@ -211,3 +214,43 @@ def test_a_killed_measurement_goes_on(small, tmp_path, monkeypatch):
     kept = KeptPredictions(tmp_path, "a")
     assert measure_plane(curve, small, points=5, kept=kept) == expected
     assert len(measured) == 13 + 15  # two of five rows were kept
+
+
+def test_a_run_keeps_its_plane_until_something_is_other(small, tmp_path):
+    curve = bend(Curve.between(linear(0), linear(1)))
+    files = WorkDir(tmp_path)
+    files.curve((0, 1)).parent.mkdir()
+    files.curve((0, 1)).write_bytes(b"a curve")
+    run = types.SimpleNamespace(
+        files=files,
+        config=Config(),
+        data=types.SimpleNamespace(test=small),
+        inputs={"--dataset": "a"},
+        load_curve=lambda pair: curve,
+        statistics_images=lambda: None,
+    )
+    target = files.loss_plane((0, 1))
+
+    def written(points, images) -> bool:
+        before = target.stat().st_mtime_ns if target.exists() else 0
+        write_loss_planes(run, points, images)
+        assert files.state(target, [files.curve((0, 1))]) == "current"
+        assert not files.backup(target).exists()
+        return target.stat().st_mtime_ns != before
+
+    assert written(4, 10)
+    # Spread evenly over the split: floor(k 27 / 10).
+    chosen = small.take(np.array([0, 2, 5, 8, 10, 13, 16, 18, 21, 24]))
+    assert json.loads(target.read_text()) == measure_plane(curve, chosen, points=4)
+    assert not written(4, 10)
+    assert written(5, 10) and written(5, 11)
+    assert written(5, 1000) and not written(5, 27)
+    assert json.loads(target.read_text())["images"] == 27
+    run.inputs = {"--dataset": "b"}
+    assert written(5, 27)
+    files.curve((0, 1)).write_bytes(b"another curve")
+    assert written(5, 27)
+    whole = target.read_bytes()
+    target.write_bytes(whole[:100])
+    assert written(5, 27) and target.read_bytes() == whole
+    assert target.with_name("loss_plane_0-1.json.damaged").read_bytes() == whole[:100]
