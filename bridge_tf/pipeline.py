@@ -11,6 +11,7 @@ from bridge_tf.errors import InputError
 from bridge_tf.export.places import check_export, find_export, finish_exports
 from bridge_tf.files import check_space
 from bridge_tf.progress import say
+from bridge_tf.training_logs import log_report
 from bridge_tf.trainings import Trainings
 
 # Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
@@ -43,20 +44,29 @@ class Pipeline(Trainings):
                 self.take_modes()
             for stage in [stage for stage in STAGES if stage in stages]:
                 getattr(self, stage)()
+            self._say_what_is_next()
 
     def evaluate(self) -> None:
-        """Writes report.json and report.md; their table goes to standard output."""
-        from bridge_tf.report import read_report, render_markdown, render_table
+        """Writes the report and its pages; their table goes to standard output."""
+        from bridge_tf.report import read_report, render_table, write_pages
 
-        if not self.files.current(self.files.report, self.measured_files):
+        made = [self.files.current(path, self.measured_files) for path in self.reports]
+        if not all(made):
             self.remeasure()
         self.files.remove_backup(self.files.report)
         report = read_report(self.files.report)
-        self._write_page(render_markdown(report).encode())
+        pairs = self.config.curves()
+        planes = {self.files.loss_plane(pair): self.files.curve(pair) for pair in pairs}
+        shown = [path for path in planes if self.files.state(path, [planes[path]]) == "current"]
+        write_pages(self.files, report, shown)
         print(render_table(report), flush=True)
         for warning in report.get("warnings", ()):
             say(f"evaluate: WARNING: {warning}")
-        say(f"report: {self.files.report_page}")
+
+    @property
+    def reports(self) -> list[pathlib.Path]:
+        """The files that an evaluation measures."""
+        return [self.files.report, self.files.figures_data]
 
     def reevaluate(self, loss_plane: tuple[int, int] | None = None) -> None:
         """Measures everything anew, whatever report there is, and goes on as `evaluate`.
@@ -73,6 +83,7 @@ class Pipeline(Trainings):
 
                 write_loss_planes(self, *loss_plane)
             self.evaluate()
+            self._say_what_is_next()
 
     def remeasure(self) -> None:
         """Measures everything and writes the report."""
@@ -82,24 +93,16 @@ class Pipeline(Trainings):
         sources = self.measured_files
         size = self._predictions_size()
         check_space("--workdir", self.files.path, size, "the stage evaluate")
-        report = compare(self)
+        measured = compare(self)
         self.files.claim(self.config)
-        self.files.write_json(self.files.report, report, sources)
-
-    def _write_page(self, page: bytes) -> None:
-        """Writes report.md; one that holds something else than it should is set aside."""
-        target, sources = self.files.report_page, [self.files.report]
-        state = self.files.state(target, sources)
-        if state in ("damaged", "unlisted") and target.read_bytes() != page:
-            self.files.set_aside(target)
-        if state != "current":
-            with self.files.writing(target, sources) as partial:
-                partial.write_bytes(page)
+        for path, content in zip(self.reports, measured, strict=True):
+            self.files.write_json(path, content, sources)
+        log_report(self.files.all_logs, measured[0])
 
     def _predictions_size(self) -> int:
         """Bytes of the predictions that an evaluation keeps until it is done."""
         pairs, places = len(self.config.curves()), len(self.positions)
-        members = self.config.num_modes + pairs * (2 * places + self.config.curve_points)
+        members = self.config.num_modes + pairs * 2 * (places + self.config.curve_points)
         images = len(self.data.test) + len(self.data.validation)
         return 4 * members * images * self.data.num_classes
 
@@ -134,3 +137,17 @@ class Pipeline(Trainings):
         """
         source = self.files.manifest.digest(self.files.ensemble)
         return find_export(self.config.export_dir, self.config.export_name, source)
+
+    def _say_what_is_next(self) -> None:
+        """Names what there is to open."""
+        logs = self.files.all_logs
+        exported = self.exported_files() if self.files.ensemble.exists() else []
+        there = {
+            "report": [self.files.report_html] if self.files.report_html.exists() else [],
+            "model": exported,
+            "trainings": [f"tensorboard --logdir {logs}"] if logs.is_dir() else [],
+            "in a browser": [f"bin/demo --workdir={self.files.path}"] if exported else [],
+        }
+        for name, things in there.items():
+            if things:
+                say(f"{name}: {'  '.join(map(str, things))}")

@@ -14,6 +14,7 @@ from bridge_tf.files import check_writable, remove_partials, replacing
 from bridge_tf.lock import locked
 from bridge_tf.manifest import Manifest
 from bridge_tf.progress import say
+from bridge_tf.run_files import FOLDERS, RunFiles
 
 
 def damage(path: pathlib.Path) -> str:
@@ -24,11 +25,8 @@ def damage(path: pathlib.Path) -> str:
     )
 
 
-_FOLDERS = ("modes", "curves", "bridges", "figures", "checkpoints", "logs")
-
-
-class WorkDir:
-    """Paths of a run's files, and which of them are done. Nothing is written before `claim`.
+class WorkDir(RunFiles):
+    """A run's files, and which of them are done. Nothing is written before `claim`.
 
     Args:
         path: the directory; it need not exist yet.
@@ -36,39 +34,10 @@ class WorkDir:
     """
 
     def __init__(self, path: str | os.PathLike, repair: bool = False):
-        self.path = pathlib.Path(path)
+        super().__init__(path)
         self.repair = repair
-        self.config = self.path / "config.json"
-        self.ensemble = self.path / "ensemble.keras"
-        self.report = self.path / "report.json"
-        self.report_page = self.path / "report.md"
         self.manifest = Manifest(self.path)
         self._lock = contextlib.nullcontext
-
-    def mode(self, index: int) -> pathlib.Path:
-        return self.path / "modes" / f"{index}.keras"
-
-    def curve(self, pair: tuple[int, int]) -> pathlib.Path:
-        return self.path / "curves" / f"{pair[0]}-{pair[1]}.keras"
-
-    def bridge(self, pair: tuple[int, int]) -> pathlib.Path:
-        return self.path / "bridges" / f"{pair[0]}-{pair[1]}.keras"
-
-    def loss_plane(self, pair: tuple[int, int]) -> pathlib.Path:
-        return self.path / "figures" / f"loss_plane_{pair[0]}-{pair[1]}.json"
-
-    @property
-    def choice(self) -> pathlib.Path:
-        """Where a run with --taps=auto keeps what was chosen."""
-        return self.path / "bridges" / "choice.json"
-
-    def logs(self, target: pathlib.Path) -> pathlib.Path:
-        """TensorBoard's folder for the training whose result is `target`."""
-        return self.path / "logs" / target.relative_to(self.path).with_suffix("")
-
-    def backup(self, target: pathlib.Path) -> pathlib.Path:
-        """Where the training whose result is `target` keeps its checkpoints."""
-        return self.path / "checkpoints" / target.relative_to(self.path).with_suffix("")
 
     def remove_backup(self, target: pathlib.Path) -> None:
         """Removes the checkpoints of a training whose result is saved, and what it leaves empty."""
@@ -94,7 +63,7 @@ class WorkDir:
 
             def lock():
                 stack.enter_context(locked(self.path, "--workdir", wait))
-                folders = [self.path / name for name in _FOLDERS]
+                folders = [self.path / name for name in FOLDERS]
                 for folder in (self.path, *folders, *self.path.glob("checkpoints/**/")):
                     if not folder.is_symlink():
                         remove_partials(folder)
@@ -133,7 +102,7 @@ class WorkDir:
             InputError: it is a file, or holds another run; the flags that differ are named.
         """
         check_writable("--workdir", self.path)
-        for name in _FOLDERS:
+        for name in FOLDERS:
             if (self.path / name).is_symlink():
                 raise InputError(
                     f"--workdir: {self.path / name} is a link; a run keeps its files in its own "

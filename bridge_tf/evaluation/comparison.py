@@ -1,40 +1,37 @@
 """The comparison that a run reports: every way of ensembling, at its cost."""
 
-import functools
 from collections.abc import Iterator
 
-import numpy as np
-
-from bridge_tf import data
 from bridge_tf.bridge import bridge_taps
-from bridge_tf.config import Config
 from bridge_tf.ensemble import BridgeEnsemble
-from bridge_tf.errors import TrainingError
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
-from bridge_tf.evaluation.kept import KeptPredictions
-from bridge_tf.evaluation.scores import log_prob_predictor, score
+from bridge_tf.evaluation.details import Details
+from bridge_tf.evaluation.predictions import Predictions
+from bridge_tf.evaluation.scores import score
 from bridge_tf.evaluation.warnings import find_warnings
-from bridge_tf.progress import track
 
 
-def compare(run) -> dict:
+def compare(run) -> tuple[dict, dict]:
     """Measures a finished run on its test split.
 
     Args:
         run: a `bridge_tf.run.Run` whose training stages are done.
 
     Returns:
-        The content of report.json.
+        The content of report.json, and of figures/data.json (see `bridge_tf.evaluation.details`).
     """
-    predictions = _Predictions(run)
+    predictions = Predictions(run)
     base = predictions.models[0]
     flops, params = count_flops(base), count_params(base)
     yardstick = []
     ensembles = []
+    details = Details(run.data)
     for method, name, graph, members in _rows(run, predictions):
-        figures = predictions.score(members)
+        test, validation = predictions.of_ensemble(members)
+        figures = score(test, run.data.test.labels, validation, run.data.validation.labels)
+        details.add(name, method, test, figures)
         if method in ("single", "deep_ensemble"):
             yardstick.append(figures["calibrated_nll"])
         ensembles.append(
@@ -52,7 +49,8 @@ def compare(run) -> dict:
             row["calibrated_nll"], yardstick
         )
     curves = [
-        {"curve": list(pair), "points": predictions.points[pair]} for pair in predictions.pairs
+        {"curve": list(pair), "points": points, "line": line}
+        for pair, (points, line) in predictions.walks.items()
     ]
     bridges = [
         _bridge_row(run, predictions, pair, r, flops, params)
@@ -68,7 +66,7 @@ def compare(run) -> dict:
         changed=run.files.changed(run.inputs),
     )
     faults = run.data.faults
-    return {
+    report = {
         "schema": 1,
         "warnings": warnings,
         "dataset": {
@@ -88,115 +86,10 @@ def compare(run) -> dict:
         "curves": curves,
         "bridges": bridges,
     }
+    return report, details.to_json(run.files.all_logs)
 
 
-class _Predictions:
-    """Log-probabilities on test and validation split of all that a run trained.
-
-    Members are named ("mode", k), ("member", pair, r) for a curve's members at the positions of
-    the run's bridges, and ("bridge", pair, r).
-    """
-
-    def __init__(self, run):
-        self.splits: list[data.Split] = [run.data.test, run.data.validation]
-        self.pairs = run.config.curves()
-        self.positions = run.positions
-        made_from = [run.files.manifest.digests(run.measured_files), run.inputs]
-        self.kept = KeptPredictions(run.files.backup(run.files.report), made_from)
-        self.log_probs: dict[tuple, list[np.ndarray]] = {}
-        # All files are read first, so that a damaged one is found at once.
-        self.models = [run.load_mode(k) for k in range(run.config.num_modes)]
-        self.ensemble = run.load(run.files.ensemble, BridgeEnsemble)
-        curves = {pair: run.load_curve(pair) for pair in self.pairs}
-        jobs = [functools.partial(self._predict_mode, k) for k in range(len(self.models))]
-        jobs += [functools.partial(self._walk, run, *item) for item in curves.items()]
-        jobs += [self._predict_bridges]
-        self.points: dict[tuple, list[dict]] = {}
-        for job in track("evaluate: predictions of modes, curves and bridges", jobs):
-            job()
-
-    def _predict_mode(self, k: int) -> None:
-        self.log_probs["mode", k] = self._predict(f"mode-{k}", lambda: self.models[k])
-
-    def _predict_bridges(self) -> None:
-        predicted = self._predict("ensemble", lambda: self.ensemble)
-        for k, (pair, r) in enumerate(reversed(self.places(self.pairs))):
-            self.log_probs["bridge", pair, r] = [members[-1 - k] for members in predicted]
-
-    def places(self, pairs) -> list[tuple]:
-        """(pair, r) of each bridge member of these curves, in the ensemble's order."""
-        return [(pair, r) for pair in pairs for r in self.positions]
-
-    def _predict(self, name: str, model, splits=None) -> list[np.ndarray]:
-        """Predictions of a model, which a function gives, on test and validation split."""
-
-        def predict():
-            predictor = log_prob_predictor(model())
-            for split in splits or self.splits:
-                yield _checked(name, predictor(split.images), split)
-
-        return self.kept.get(name, predict)
-
-    def _walk(self, run, pair, curve) -> None:
-        """Predicts the members that bridges follow; measures points along the curve."""
-        config: Config = run.config
-
-        def member(r: float, splits: list) -> list[np.ndarray]:
-            name = f"member-{pair[0]}-{pair[1]}-{r!r}-of-{len(splits)}"
-            return self._predict(name, lambda: run.member(curve, r), splits)
-
-        for r in self.positions:
-            self.log_probs["member", pair, r] = member(r, self.splits)
-        points, test = [], self.splits[0]
-        for r in map(float, np.linspace(0, 1, config.curve_points)):
-            if r in (0, 1):
-                log_probs = self.log_probs["mode", pair[int(r)]][0]
-            elif r in self.positions:
-                log_probs = self.log_probs["member", pair, r][0]
-            else:
-                (log_probs,) = member(r, [test])
-            points.append(
-                {
-                    "r": r,
-                    "accuracy": metrics.accuracy(log_probs, test.labels),
-                    "nll": metrics.nll(log_probs, test.labels),
-                }
-            )
-        self.points[pair] = points
-
-    def score(self, members: list[tuple]) -> dict:
-        """A row's figures for the mean of these members."""
-        test, validation = (
-            metrics.ensemble_log_probs([self.log_probs[name][k] for name in members])
-            for k in range(2)
-        )
-        return score(test, self.splits[0].labels, validation, self.splits[1].labels)
-
-    def accuracies(self) -> list[float]:
-        """Accuracy of each mode on the test split."""
-        labels = self.splits[0].labels
-        modes = (self.log_probs["mode", k][0] for k in range(len(self.models)))
-        return [metrics.accuracy(log_probs, labels) for log_probs in modes]
-
-    def validation_errors(self) -> int:
-        """How many validation images the base is wrong on."""
-        labels = self.splits[1].labels
-        return int((self.log_probs["mode", 0][1].argmax(axis=-1) != labels).sum())
-
-
-def _checked(name: str, log_probs: np.ndarray, split: data.Split) -> np.ndarray:
-    """The predictions (…×N×classes), of which there must be one an image, and all numbers."""
-    if log_probs.shape[-2] != len(split):
-        raise RuntimeError(f"{log_probs.shape[-2]} predictions of {len(split)} images")
-    if np.isnan(log_probs).any():
-        raise TrainingError(
-            f"{name} answers with what is not a number; train with a lower --learning_rate in "
-            "another --workdir"
-        )
-    return log_probs
-
-
-def _rows(run, predictions: _Predictions) -> Iterator[tuple]:
+def _rows(run, predictions: Predictions) -> Iterator[tuple]:
     """(method, name, the graph that is executed, its members) of each row of the table.
 
     One by one, since a graph holds copies of all the networks in it.

@@ -6,6 +6,8 @@ numbers 0…classes-1. Figures are fractions (not per cent) or nats.
 
 import numpy as np
 
+from bridge_tf.evaluation.reliability import BINS, bin_of
+
 
 def ensemble_log_probs(member_log_probs) -> np.ndarray:
     """Log of the mean of the members' probabilities.
@@ -43,7 +45,7 @@ def brier(log_probs, labels) -> float:
     return float(np.square(np.exp(log_probs) - truth).sum(axis=1).mean())
 
 
-def expected_calibration_error(log_probs, labels, bins: int = 15) -> float:
+def expected_calibration_error(log_probs, labels, bins: int = BINS) -> float:
     """Expected calibration error of the top class (Guo et al., ICML 2017, equation 3), in [0, 1].
 
     Equal-width bins (k/bins, (k+1)/bins] of the top probability; the mean over bins, weighted by
@@ -52,8 +54,7 @@ def expected_calibration_error(log_probs, labels, bins: int = 15) -> float:
     log_probs, labels = _checked(log_probs, labels)
     confidence = np.exp(log_probs.max(axis=1))
     correct = log_probs.argmax(axis=1) == labels
-    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(index, weights=correct - confidence, minlength=bins)
+    gaps = np.bincount(bin_of(confidence, bins), weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
 
 

@@ -1,5 +1,6 @@
 """All figures of one predictor."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -42,9 +43,6 @@ def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], n
         Takes images N×H×W×C, raw pixels, and gives N×classes; members×N×classes for a
         `BridgeEnsemble`. float64.
     """
-    from scipy.special import log_softmax
-
-    from bridge_tf.classifier import logits_copy
     from bridge_tf.ensemble import BridgeEnsemble
 
     if isinstance(model, BridgeEnsemble):
@@ -54,10 +52,29 @@ def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], n
             return np.moveaxis(outputs["log_probabilities"], 1, 0).astype("float64")
 
         return predict
-    classifier = logits_copy(model)
+    return functools.partial(network_predictor(batch_size), model)
 
-    def predict(images):
-        logits = classifier.predict(images, batch_size=batch_size, verbose=0)
+
+def network_predictor(batch_size: int = 500) -> Callable:
+    """As `log_prob_predictor`, for networks that differ in their weights alone; compiled once.
+
+    Returns:
+        Takes a network and images N×H×W×C, and gives N×classes.
+    """
+    from scipy.special import log_softmax
+
+    from bridge_tf.classifier import logits_copy
+    from bridge_tf.layers import copy_values
+
+    compiled = []
+
+    def predict(network, images):
+        classifier = logits_copy(network)
+        if compiled:
+            copy_values(classifier.variables, compiled[0].variables)
+        else:
+            compiled.append(classifier)
+        logits = compiled[0].predict(images, batch_size=batch_size, verbose=0)
         return log_softmax(logits.astype("float64"), axis=1)
 
     return predict

@@ -50,6 +50,10 @@ def report():
                     {"r": 0.0, "accuracy": 0.95, "nll": 0.21},
                     {"r": 0.5, "accuracy": 0.9625, "nll": 0.17},
                 ],
+                "line": [
+                    {"r": 0.0, "accuracy": 0.95, "nll": 0.21},
+                    {"r": 0.5, "accuracy": 0.415, "nll": 1.23},
+                ],
             }
         ],
         "bridges": [
@@ -157,14 +161,18 @@ def test_bridges_and_curves(report):
          "0.2000", "0.25", "98.75"]
     ]  # fmt: skip
     assert cells(page, ["curve", "r", "accuracy %"])[1:] == [
-        ["0–1", "0.00", "95.00", "0.2100"],
-        ["0–1", "0.50", "96.25", "0.1700"],
+        ["0–1", "0.00", "95.00", "0.2100", "95.00", "0.2100"],
+        ["0–1", "0.50", "96.25", "0.1700", "41.50", "1.2300"],
     ]
+    # A report of an earlier version knows nothing of the straight line.
+    del report["curves"][0]["line"]
+    page = render_markdown(report)
+    assert cells(page, ["curve", "r", "accuracy %"])[2][3:] == ["0.1700", "–", "–"]
 
 
 def test_legend_explains_every_mark_and_unit(report):
     legend = render_markdown(report).split("## How to read this")[1]
-    for word in ("members", "FLOPs", "nats", "Brier", "15 bins", "DEE", "`*`", "KL", "agreement"):
+    for word in ("members", "FLOPs", "nats", "Brier", "15 bins", "DEE", "*: ", "KL", "agreement"):
         assert word in legend
 
 

@@ -12,6 +12,7 @@ _LIGHT, _DARK = "#ffffff", "#1b1b1b"
 _LEFT_PLANE = 0.01  # of the distance of the ends, from which on a curve is said to be projected
 
 
+@style.styled
 def draw(plane: dict):
     """A map of the loss, and its title.
 

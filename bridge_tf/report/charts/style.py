@@ -5,6 +5,8 @@ tell apart, and a marker each, so that no chart is read by colour alone. Text, a
 drawn in two placeholder colours, which become CSS variables on a page and fixed ones in a file.
 """
 
+import functools
+import html
 import io
 import re
 
@@ -24,6 +26,8 @@ METHODS = {
 OTHERS = ((PURPLE, "^"), (ORANGE, "v"), (SKY, "P"))
 SEQUENTIAL = "cividis"
 
+# A loss that spans more than this factor is drawn on a logarithmic axis.
+_DECADES = 20
 _FILE_COLOURS = {INK: "#1b1b1b", FAINT: "#b4b4b4"}
 _PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)"}
 _SETTINGS = {
@@ -48,35 +52,50 @@ _SETTINGS = {
 }
 
 
+def styled(draw):
+    """Lets a function draw in the house style."""
+
+    @functools.wraps(draw)
+    def in_style(*args, **kwargs):
+        import matplotlib
+
+        with matplotlib.rc_context(_SETTINGS):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
 def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int = 1, **options):
-    """A figure and its axes (an array where there are several), in inches, in the house style.
+    """A figure and its axes (an array where there are several), for functions that are `styled`.
 
     Args:
+        width, height: inches.
         **options: of `matplotlib.figure.Figure.subplots`.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_SETTINGS):
-        # Not from pyplot, which would keep every figure and look for a display.
-        chart = Figure(figsize=(width, height), layout="constrained")
-        return chart, chart.subplots(rows, columns, **options)
+    # Not from pyplot, which would keep every figure and look for a display.
+    chart = Figure(figsize=(width, height), layout="constrained")
+    return chart, chart.subplots(rows, columns, **options)
 
 
+def loss_axis(axes, values) -> None:
+    """Makes the y-axis of a loss logarithmic where the values ask for it."""
+    values = list(values)
+    if min(values) > 0 and max(values) > _DECADES * min(values):
+        axes.set_yscale("log")
+
+
+@styled
 def to_svg(chart, title: str) -> str:
     """A figure as the text of an SVG element, in placeholder colours; see `for_page`, `for_file`.
 
     Args:
         title: what it shows, for those who can't see it.
     """
-    import html
-
-    import matplotlib
-
     text = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context(_SETTINGS):
-        chart.savefig(text, format="svg", transparent=True, metadata=metadata)
+    chart.savefig(text, format="svg", transparent=True, metadata=metadata)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     # Named by its title; numbers of elements are told apart from those of other figures by it too.

@@ -1,0 +1,59 @@
+"""Quality against cost: what each way of ensembling buys."""
+
+from collections.abc import Sequence
+
+from bridge_tf.report.charts import style
+
+# Key of report.json: label, factor, name of the chart.
+KINDS = {
+    "calibrated_nll": ("calibrated NLL (nats)", 1, "Calibrated NLL over cost"),
+    "accuracy": ("accuracy (%)", 100, "Accuracy over cost"),
+}
+_TICKS = (*(1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128),)
+
+
+@style.styled
+def draw(rows: Sequence[dict], key: str):
+    """A chart of one figure over relative FLOPs, a series a method, and its title.
+
+    Args:
+        rows: "ensembles" of report.json.
+        key: of `KINDS`.
+    """
+    label, factor, title = KINDS[key]
+    chart, axes = style.figure(4.8, 3.6)
+    others = iter(style.OTHERS * len(rows))
+    looks: dict[str, tuple] = {}
+    for row in rows:
+        if row["method"] not in looks:
+            looks[row["method"]] = style.METHODS.get(row["method"]) or next(others)
+    single = rows[0]
+    for method, (colour, marker) in looks.items():
+        own = [row for row in rows if row["method"] == method]
+        if method != "single":
+            # Every series begins at the network that it extends.
+            own = [single, *own]
+        bridge = method == "bridge"
+        axes.plot(
+            [row["relative_flops"] for row in own],
+            [factor * row[key] for row in own],
+            color=colour,
+            marker=marker,
+            markevery=None if method == "single" else slice(1, None),
+            markersize=11 if method == "single" else 6,
+            linewidth=2.6 if bridge else 1.4,
+            linestyle="-" if bridge else "--",
+            zorder=4 if bridge else 5 if method == "single" else 3,
+            label=method.replace("_", " "),
+        )
+    axes.set_xscale("log")
+    highest = max(row["relative_flops"] for row in rows)
+    ticks = [tick for tick in _TICKS if tick <= 1.05 * highest]
+    # Beyond the list the axis is named by its ends.
+    ticks = ticks if highest <= _TICKS[-1] else [1, highest]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+    axes.minorticks_off()
+    axes.set_xlabel("FLOPs of one image, relative to one network (×)")
+    axes.set_ylabel(label)
+    axes.legend()
+    return chart, title

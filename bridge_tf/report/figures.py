@@ -1,0 +1,85 @@
+"""All figures of a report, in the order of its page."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from bridge_tf.report.charts import (
+    closeness,
+    confusion,
+    curves,
+    histories,
+    loss_plane,
+    quality,
+    reliability,
+    style,
+)
+
+# A page of more curves would be read by nobody.
+_CURVES = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure of a report.
+
+    Attributes:
+        section: of the page.
+        name: of the file, without its ending.
+        title: what it shows.
+        svg: from `style.to_svg`.
+    """
+
+    section: str
+    name: str
+    title: str
+    svg: str
+
+
+def draw_figures(report: dict, details: dict, planes: Sequence[dict] = ()) -> list[Figure]:
+    """Draws everything.
+
+    Args:
+        report: the content of report.json.
+        details: the content of figures/data.json.
+        planes: contents of figures/loss_plane_I-J.json.
+    """
+    drawn = []
+    for section, name, (chart, title) in _charts(report, details, planes):
+        drawn.append(Figure(section, name, title, style.to_svg(chart, title)))
+    return drawn
+
+
+def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tuple]:
+    """(section, name, (chart, title)) of each figure."""
+    for key in quality.KINDS:
+        yield "quality", f"quality_{key}", quality.draw(report["ensembles"], key)
+    if report["bridges"]:
+        yield "bridges", "bridges", closeness.draw(report["bridges"])
+    shown = report["curves"][:_CURVES]
+    for curve in shown:
+        yield "curves", f"curve_{_pair(curve)}", curves.draw(curve, shown)
+    for plane in planes:
+        yield "plane", f"loss_plane_{_pair(plane)}", loss_plane.draw(plane)
+    names = [confused["name"] for confused in details["confusions"]]
+    largest = [row["name"] for row in report["ensembles"] if row["method"] == "deep_ensemble"][-1:]
+    for row in details["reliability"]:
+        if row["name"] in [*names, *largest]:
+            yield "reliability", f"reliability_{row['name']}", reliability.draw(row)
+    highest = confusion.highest_share(details["confusions"], len(details["class_names"]))
+    for confused in details["confusions"]:
+        chart = confusion.draw(confused, details["class_names"], highest)
+        yield "confusion", f"confusion_{confused['name']}", chart
+    for stage in ("modes", "curves", "bridges"):
+        for metric in histories.LABELS:
+            found = {
+                run.partition("/")[2]: metrics[metric]
+                for run, metrics in details["histories"].items()
+                if run.startswith(f"{stage}/") and metrics.get(metric)
+            }
+            if found:
+                chart = histories.draw(stage, metric, found)
+                yield "histories", f"history_{stage}_{metric}", chart
+
+
+def _pair(row: dict) -> str:
+    return "-".join(map(str, row["curve"]))

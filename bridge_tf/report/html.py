@@ -1,0 +1,68 @@
+"""report.html: the whole report as one page that needs nothing else."""
+
+import functools
+from collections.abc import Sequence
+
+from bridge_tf.report import tables
+from bridge_tf.report.charts import style
+from bridge_tf.report.figures import Figure
+
+# Pairs of classes that are mistaken for each other most, listed under the matrices.
+_CONFUSED = 8
+
+
+def render_html(report: dict, details: dict, config: dict, figures: Sequence[Figure]) -> str:
+    """A report as a page of HTML: one file, no scripts, no requests.
+
+    Args:
+        report: the content of report.json.
+        details: the content of figures/data.json.
+        config: the content of config.json.
+        figures: from `draw_figures`.
+    """
+    by_section: dict[str, list] = {}
+    for figure in figures:
+        shown = {"title": figure.title, "svg": style.for_page(figure.svg)}
+        by_section.setdefault(figure.section, []).append(shown)
+    return _template().render(
+        report=report,
+        details=details,
+        config=config,
+        figures=by_section,
+        summary=tables.summary(report["ensembles"]),
+        comparison=tables.comparison(report),
+        bridges=tables.bridges(report["bridges"]),
+        curves=tables.curves(report["curves"]),
+        legend=tables.LEGEND,
+        confused=_most_confused(details),
+    )
+
+
+@functools.cache
+def _template():
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bridge_tf.report", "page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.jinja")
+
+
+def _most_confused(details: dict) -> list[tuple]:
+    """(true class, named class, images of the base, images of the ensemble) of the commonest."""
+    if len(details["confusions"]) < 2:
+        return []
+    names = details["class_names"]
+    base, ensemble = (
+        {(true, named): images for true, named, images in confusion["cells"] if true != named}
+        for confusion in details["confusions"]
+    )
+    pairs = sorted(base | ensemble, key=lambda pair: (-base.get(pair, 0), pair))[:_CONFUSED]
+    return [
+        (names[true], names[named], base.get((true, named), 0), ensemble.get((true, named), 0))
+        for true, named in pairs
+    ]

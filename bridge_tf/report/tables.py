@@ -1,0 +1,152 @@
+"""What a report says in words and tables, whatever it is written in."""
+
+import itertools
+
+_NONE = "–"
+_EXTRAPOLATED = "*"
+
+# Heading, key, format, and whether more (1) or less (-1) is better; 0: not compared.
+_COLUMNS = (
+    ("ensemble", "name", "{}", 0),
+    ("members", "size", "{}", 0),
+    ("FLOPs ×", "relative_flops", "{:.2f}", 0),
+    ("params ×", "relative_params", "{:.2f}", 0),
+    ("accuracy %", "accuracy", "{:.2f}", 1),
+    ("NLL", "nll", "{:.4f}", -1),
+    ("cal. NLL", "calibrated_nll", "{:.4f}", -1),
+    ("Brier", "brier", "{:.4f}", -1),
+    ("ECE %", "ece", "{:.2f}", -1),
+    ("cal. ECE %", "calibrated_ece", "{:.2f}", -1),
+    ("DEE", "dee", "{:.2f}", 1),
+)
+_PER_CENT = ("accuracy", "ece", "calibrated_ece", "agreement")
+
+# What is explained, and how.
+LEGEND = (
+    ("members", "probability vectors that are averaged."),
+    (
+        "FLOPs × and params ×",
+        "what one image's inference executes, relative to one network.",
+    ),
+    (
+        "NLL (nats), Brier (summed over classes) and ECE (15 bins)",
+        "lower is better.",
+    ),
+    (
+        "cal.",
+        "after temperature scaling, with one temperature fitted on the validation split (maximum a "
+        "posteriori, with the weak prior log T ~ N(0, 0.5²), which matters on small splits only).",
+    ),
+    (
+        "DEE",
+        "deep-ensemble equivalent: the size of the plain deep ensemble of this run with the same "
+        f"calibrated NLL. {_EXTRAPOLATED}: outside the sizes measured, on the nearest segment's "
+        "slope.",
+    ),
+    (
+        "KL",
+        "in nats, from the curve member's prediction to the bridge's, and to the base's; the "
+        "smaller their ratio, the more of the member the bridge has learned.",
+    ),
+    ("agreement", "share of images with equal top classes."),
+    (
+        "straight line",
+        "the networks between the curve's two ends if one goes straight from one to the other.",
+    ),
+)
+
+
+def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
+    """Headings and rows of the comparison; a cell is its text and whether it is the best."""
+    rows = report["ensembles"]
+    best = {}
+    for _, key, _, sign in _COLUMNS:
+        values = [sign * row[key] for row in rows if sign and row[key] is not None]
+        best[key] = max(values, default=None) if sign else None
+    cells = []
+    for row in rows:
+        line = []
+        for _, key, form, sign in _COLUMNS:
+            text = _figure(row[key], key, form)
+            if key == "dee" and row["dee_extrapolated"]:
+                text += _EXTRAPOLATED
+            is_best = bool(sign) and row[key] is not None and sign * row[key] == best[key]
+            line.append((text, is_best))
+        cells.append(line)
+    return [column[0] for column in _COLUMNS], cells
+
+
+def summary(rows: list[dict]) -> list[tuple[str, bool]]:
+    """What the comparison comes to, in pieces of text and whether to stress them."""
+    single = rows[0]
+    own = [row for row in rows if row["method"] == "bridge"]
+    if not own:
+        return [("No bridges were trained.", False)]
+    best = min(own, key=lambda row: row["calibrated_nll"])
+    text = (
+        f" has a calibrated NLL of {best['calibrated_nll']:.4f} and "
+        f"{100 * best['accuracy']:.2f} % accuracy at {best['relative_flops']:.2f} × the FLOPs of "
+        f"one network, which has {single['calibrated_nll']:.4f} and "
+        f"{100 * single['accuracy']:.2f} %."
+    )
+    if best["dee"] is not None:
+        text += (
+            f" A plain deep ensemble needs {best['dee']:.2f} networks for that calibrated NLL"
+            f"{' (extrapolated)' if best['dee_extrapolated'] else ''}."
+        )
+    return [(best["name"], True), (text, False)]
+
+
+def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of bridges."""
+    headings = ["curve", "r", "type", "taps", "width", "FLOPs ×", "params ×"]
+    headings += ["KL", "KL of the base", "ratio", "agreement %"]
+    return headings, [
+        [
+            _pair(row["curve"]),
+            _figure(row["r"], "r", "{:g}"),
+            str(row["type"]),
+            ", ".join(row["taps"]),
+            _figure(row["width"], "width", "{:g}"),
+            _figure(row["relative_flops"], "relative_flops", "{:.3f}"),
+            _figure(row["relative_params"], "relative_params", "{:.3f}"),
+            _figure(row["kl"], "kl", "{:.4f}"),
+            _figure(row["kl_base"], "kl_base", "{:.4f}"),
+            _figure(_ratio(row["kl"], row["kl_base"]), "ratio", "{:.2f}"),
+            _figure(row["agreement"], "agreement", "{:.2f}"),
+        ]
+        for row in rows
+    ]
+
+
+def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of points along the curves."""
+    return ["curve", "r", "accuracy %", "NLL", "straight line: accuracy %", "NLL"], [
+        [
+            _pair(row["curve"]),
+            f"{point['r']:.2f}",
+            *(
+                _figure(place.get(key), key, form)
+                for place in (point, on_line)
+                for key, form in (("accuracy", "{:.2f}"), ("nll", "{:.4f}"))
+            ),
+        ]
+        for row in rows
+        for point, on_line in itertools.zip_longest(
+            row["points"], row.get("line", ())[: len(row["points"])], fillvalue={}
+        )
+    ]
+
+
+def _pair(curve: list[int]) -> str:
+    return f"{curve[0]}–{curve[1]}"
+
+
+def _ratio(kl: float | None, kl_base: float | None) -> float | None:
+    return None if kl is None or not kl_base else kl / kl_base
+
+
+def _figure(value, key: str, form: str) -> str:
+    if value is None:
+        return _NONE
+    return form.format(100 * value if key in _PER_CENT else value)

@@ -1,0 +1,62 @@
+"""Reports of made-up predictions."""
+
+import numpy as np
+
+from bridge_tf.data import Dataset, Split
+from bridge_tf.evaluation import ensemble_log_probs, score
+from bridge_tf.evaluation.details import Details
+
+CONFIG = {
+    "flags": {"seed": 3, "taps": ["stage2_block1"], "dataset": "npz:a<b>.npz", "r": 0.5},
+    "versions": {"bridge_tf": "0.1.0", "keras": "3", "tensorflow": "2"},
+}
+# (method, size, relative FLOPs) of the rows.
+ROWS = (
+    *(("single", 1, 1.0), ("deep_ensemble", 2, 2.0), ("deep_ensemble", 3, 3.0)),
+    *(("curve", 2, 2.0), ("bridge", 2, 1.1), ("bridge", 3, 1.2)),
+)
+
+
+def log_probs_of(labels, classes: int, seed: int, lead: float = 2.5) -> np.ndarray:
+    """Random predictions that name the label most often."""
+    logits = np.random.default_rng(seed).normal(0, 1, (len(labels), classes))
+    logits[np.arange(len(labels)), labels] += lead
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
+    """(report, details) of made-up predictions, and the data set."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (images, size, size, 3)).astype("uint8")
+    labels = np.arange(images) % classes
+    names = tuple(names or (f"class {k}" for k in range(classes)))
+    split = Split(pixels, labels)
+    dataset = Dataset("made up & <b>bold</b>", names, split, split, split)
+    members = [log_probs_of(labels, classes, seed) for seed in range(3)]
+    details, rows = Details(dataset), []
+    for method, number, flops in ROWS:
+        name = method if method == "single" else f"{method}_{number - (method != 'deep_ensemble')}"
+        log_probs = ensemble_log_probs(members[:number])
+        figures = score(log_probs, labels, log_probs, labels)
+        details.add(name, method, log_probs, figures)
+        row = {"name": name, "method": method, "size": number, "relative_flops": flops}
+        row |= {"relative_params": flops, **figures, "dee": float(number)}
+        rows.append({**row, "dee_extrapolated": number == 3})
+    points = [{"r": r, "accuracy": 0.9 - r / 10, "nll": 0.4 + r} for r in (0.0, 0.5, 1.0)]
+    line = [{**point, "nll": point["nll"] + 1} for point in points]
+    bridge = {"r": 0.5, "type": 1, "taps": ["stage2_block1"], "width": 0.5, "kl": 0.1}
+    bridge |= {"relative_flops": 0.1, "relative_params": 0.2, "kl_base": 0.3, "agreement": 0.95}
+    counts = dict.fromkeys(("num_train", "num_validation", "num_test"), images)
+    report = {
+        "schema": 1,
+        "warnings": ["test images <script>alert(1)</script> are few"],
+        "dataset": {"name": dataset.name, **counts, "num_classes": classes},
+        "base": {"params": 1000, "flops": 2000000},
+        "ensembles": rows,
+        "curves": [
+            {"curve": [0, 1], "points": points, "line": line},
+            {"curve": [0, 2], "points": points, "line": line},
+        ],
+        "bridges": [{"curve": [0, 1], **bridge}, {"curve": [0, 2], **bridge}],
+    }
+    return report, details.to_json(logs), dataset
