@@ -1,0 +1,79 @@
+"""The example pictures of the demo's page."""
+
+import dataclasses
+import io
+import pathlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from bridge_tf.errors import InputError
+from bridge_tf.images import read_image
+
+COUNT = 40
+_ENDINGS = (".png", ".jpg", ".jpeg")
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A picture.
+
+    Attributes:
+        png: its file, of the model's size.
+        label: its true class; empty where it isn't known.
+    """
+
+    png: bytes
+    label: str
+
+
+def examples_of_split(split, class_names: Sequence[str], count: int = COUNT) -> list[Example]:
+    """Pictures of a `bridge_tf.Split`, evenly over its classes."""
+    chosen = _evenly([int(label) for label in split.labels], count)
+    return [Example(_png(split.images[k]), class_names[split.labels[k]]) for k in chosen]
+
+
+def examples_of_folder(
+    folder: pathlib.Path, image_shape: tuple[int, int, int], count: int = COUNT
+) -> list[Example]:
+    """Pictures of a folder, evenly over its subfolders, whose names are their classes.
+
+    Raises:
+        InputError: there are none, or one can't be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--images: {folder} is no folder; name one of PNG or JPEG pictures")
+    paths = sorted([*folder.iterdir(), *folder.glob("*/*")])
+    paths = [path for path in paths if path.suffix.lower() in _ENDINGS and path.is_file()]
+    if not paths:
+        raise InputError(f"--images: no PNG or JPEG picture in {folder} or its subfolders")
+    height, width, channels = image_shape
+    found = []
+    for k in _evenly([path.parent for path in paths], count):
+        pixels = read_image(paths[k], channels=channels, size=(height, width))
+        label = "" if paths[k].parent == folder else paths[k].parent.name
+        found.append(Example(_png(pixels), label))
+    return found
+
+
+def _evenly(classes: list, count: int) -> list[int]:
+    """Indices of `count` items, as many of each class as can be, in the order of the classes."""
+    members = defaultdict(list)
+    for index, name in enumerate(classes):
+        members[name].append(index)
+    rounds = [
+        (turn, name, index) for name in members for turn, index in enumerate(members[name][:count])
+    ]
+    chosen = sorted(rounds, key=lambda item: item[0])[:count]
+    return [index for _, _, index in sorted(chosen, key=lambda item: item[1])]
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """A PNG of H×W×C pixels 0…255."""
+    from PIL import Image
+
+    whole = np.clip(np.round(pixels), 0, 255).astype("uint8")
+    written = io.BytesIO()
+    Image.fromarray(whole[..., 0] if whole.shape[2] == 1 else whole).save(written, "PNG")
+    return written.getvalue()

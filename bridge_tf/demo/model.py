@@ -1,0 +1,74 @@
+"""The model that the demo's page runs."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from bridge_tf.errors import InputError
+from bridge_tf.export.predictor import load_predictor
+
+_WANTED = "name a .tflite file that bin/export wrote"
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoModel:
+    """An exported model, as a browser can run it.
+
+    Attributes:
+        name: of the file.
+        content: the .tflite file for one image at a time.
+        image_shape: (height, width, channels), 1 or 3 channels.
+        labels: one a class; its number where the export has no names.
+    """
+
+    name: str
+    content: bytes
+    image_shape: tuple[int, int, int]
+    labels: tuple[str, ...]
+
+
+def load_model(path: pathlib.Path) -> DemoModel:
+    """Reads an exported .tflite file, with the labels beside it.
+
+    Raises:
+        InputError: it isn't there, isn't whole, has other signatures than an export has at least
+            (serving_default and base), or takes no images of 1 or 3 channels.
+    """
+    if path.exists() and (path.suffix != ".tflite" or path.is_dir()):
+        raise InputError(f"--model: {path} is no .tflite file; {_WANTED}")
+    for signature in ("base", "serving_default"):
+        predictor = load_predictor(path, signature)
+        height, width, channels = predictor.image_shape
+        if channels not in (1, 3):
+            raise InputError(
+                f"--model: {path} takes images of {channels} channels; pictures have 1 or 3"
+            )
+        answer = predictor(np.zeros((1, height, width, channels)))
+        if np.ndim(answer.get("probabilities")) != 2:
+            raise InputError(f"--model: {path} gives no probabilities; {_WANTED}")
+    num_classes = answer["probabilities"].shape[1]
+    labels = predictor.labels
+    if len(labels) != num_classes:
+        labels = tuple(str(k) for k in range(num_classes))
+    content = with_batch_of_one(path.read_bytes())
+    return DemoModel(path.stem, content, (height, width, channels), labels)
+
+
+def with_batch_of_one(content: bytes) -> bytes:
+    """A .tflite file whose open sizes are 1; the web runtime refuses files that leave any open.
+
+    A tensor has its shape twice: with 1 for the batch, and as a signature with -1 for what can be
+    resized. Only these numbers are changed, where they stand.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    changed = bytearray(content)
+    model = schema.Model.GetRootAs(changed)
+    for k in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(k)
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            if not tensor.ShapeSignatureIsNone():
+                signature = tensor.ShapeSignatureAsNumpy()  # a view of `changed`
+                signature[signature == -1] = 1
+    return bytes(changed)

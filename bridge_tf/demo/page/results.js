@@ -1,0 +1,130 @@
+// The answers: a table of probabilities with bars in its cells, and meters for uncertainty.
+
+import { largest, milliseconds, percent, top } from "./numbers.js";
+
+const MOST_CLASSES = 10;
+const element = (id) => document.getElementById(id);
+
+function make(tag, text = "", attributes = {}) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
+  return made;
+}
+
+/** The table's columns: what each is called, its kind (for its colour), its answer. */
+function columns({ base, modes, bridges, at, ensemble }) {
+  const found = [{ name: "base", kind: "base", ...base }];
+  modes.slice(1).forEach((probabilities, k) => {
+    found.push({ name: `mode ${k + 1}`, kind: "mode", probabilities });
+  });
+  bridges.forEach((bridge, k) => {
+    found.push({ name: `bridge ${k + 1}`, kind: "bridge", ...bridge });
+  });
+  if (at) found.push({ name: "ensemble at r", kind: "ensemble", ...at });
+  const name = at ? "ensemble, exported" : "ensemble";
+  return [...found, { name, kind: at ? "exported" : "ensemble", ...ensemble }];
+}
+
+/** Shows an engine's results; `truth` is the name of the true class, where it is known. */
+export function showResults(results, labels, truth) {
+  const shown = columns(results);
+  const whole = results.at ?? results.ensemble;
+  const classes =
+    labels.length <= MOST_CLASSES
+      ? [...labels.keys()]
+      : largest(whole.probabilities, MOST_CLASSES);
+  const [head, body, foot] = sections();
+  head.replaceChildren(row("class", shown, (column) => make("th", column.name, { scope: "col" })));
+  head.append(row("answer", shown, (column) => answer(column, labels)));
+  body.replaceChildren(
+    ...classes.map((k) => {
+      const made = row(labels[k], shown, (column) => cell(column, k));
+      if (labels[k] === truth) {
+        made.classList.add("truth");
+        made.firstChild.append(make("small", " true"));
+      }
+      return made;
+    }),
+  );
+  const latency = (column) => make("td", column.ms === undefined ? "–" : milliseconds(column.ms));
+  foot.replaceChildren(row("latency", shown, latency));
+  showMeters(whole, labels.length);
+  return shown;
+}
+
+function sections() {
+  return ["thead", "tbody", "tfoot"].map((name) => element("table").querySelector(name));
+}
+
+function row(name, shown, makeCell) {
+  const made = make("tr");
+  made.append(make("th", name, { scope: "row" }));
+  for (const column of shown) {
+    const one = makeCell(column);
+    one.classList.add(column.kind);
+    made.append(one);
+  }
+  return made;
+}
+
+function answer({ probabilities }, labels) {
+  const best = top(probabilities);
+  const made = make("td", "", { class: "answer" });
+  made.append(make("strong", labels[best]), make("span", `${percent(probabilities[best])} %`));
+  return made;
+}
+
+function cell({ probabilities }, k) {
+  const made = make("td", "", { class: k === top(probabilities) ? "best" : "" });
+  const bar = make("i", "", { class: "bar" });
+  bar.style.width = `${100 * probabilities[k]}%`;
+  made.append(bar, make("span", percent(probabilities[k])));
+  return made;
+}
+
+function showMeters({ entropy, disagreement }, numClasses) {
+  const most = Math.log(numClasses);
+  const told = [
+    ["Entropy", entropy, "how unsure the ensemble is"],
+    ["Disagreement", disagreement, "how far its members are apart"],
+  ];
+  element("meters").replaceChildren(
+    ...told
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value, meaning]) => {
+        const box = make("div", "", { class: "card meter" });
+        const track = make("div", "", {
+          class: "track",
+          role: "meter",
+          "aria-label": `${name}, nats`,
+          "aria-valuemin": 0,
+          "aria-valuemax": most.toFixed(3),
+          "aria-valuenow": value.toFixed(3),
+        });
+        const bar = make("i", "", { class: "bar" });
+        bar.style.width = `${(100 * value) / most}%`;
+        track.append(bar);
+        const line = make("p");
+        line.append(make("b", name), ` ${meaning}`, make("output", `${value.toFixed(3)} nats`));
+        const ends = make("p", "", { class: "ends" });
+        ends.append(make("span", "0"), make("span", `log ${numClasses} = ${most.toFixed(2)}`));
+        box.append(line, track, ends);
+        return box;
+      }),
+  );
+}
+
+let saying = null;
+
+/** Says the answers to who listens to the page, once they stay for a moment. */
+export function say(shown, labels) {
+  clearTimeout(saying);
+  saying = setTimeout(() => {
+    const answers = shown.map(({ name, probabilities }) => {
+      const best = top(probabilities);
+      return `${name}: ${labels[best]}, ${percent(probabilities[best])} per cent`;
+    });
+    element("spoken").textContent = `${answers.join("; ")}.`;
+  }, 700);
+}

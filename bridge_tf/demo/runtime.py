@@ -1,0 +1,96 @@
+"""LiteRT's web runtime: where it is, and fetching it once."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from bridge_tf.errors import InputError
+from bridge_tf.progress import say
+
+VERSION = "2.5.3"
+# In a folder of the runtime.
+_CORE, _UTILS = "node_modules/@litertjs/core", "node_modules/@litertjs/wasm-utils"
+_NEEDED = (f"{_CORE}/dist/index.js", f"{_UTILS}/dist/index.js")
+_NEEDED += tuple(f"{_CORE}/wasm/litert_wasm_internal.{ending}" for ending in ("js", "wasm"))
+
+_PACKAGES = pathlib.Path(__file__).parent / "runtime"
+_NPM = "npm ci --ignore-scripts --no-audit --no-fund --prefer-offline --fetch-retries=1".split()
+_BY_HAND = f"run `npm install @litertjs/core@{VERSION}` in a folder and name it by --runtime=FOLDER"
+
+
+def runtime_folder(given: str = "") -> pathlib.Path:
+    """A folder with the runtime in node_modules; fetched by npm if it isn't in the cache yet.
+
+    Args:
+        given: a folder that has it already. Default: one in the user's cache.
+
+    Raises:
+        InputError: it isn't in the folder, or can't be fetched.
+    """
+    if given:
+        folder = pathlib.Path(given)
+        missing = [name for name in _NEEDED if not (folder / name).is_file()]
+        if missing:
+            raise InputError(f"--runtime: {folder} has no {missing[0]}; {_BY_HAND}")
+        return folder
+    folder = _cache() / f"litert-web-{VERSION}"
+    if not _whole(folder):
+        _install(folder)
+    return folder
+
+
+def runtime_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """The files that a browser may ask for, by their paths below the runtime's address."""
+    files = {"core.js": folder / _NEEDED[0], "wasm-utils.js": folder / _NEEDED[1]}
+    wasm = [path for path in (folder / _CORE / "wasm").iterdir() if path.suffix in (".js", ".wasm")]
+    return files | {f"wasm/{path.name}": path for path in wasm}
+
+
+def _cache() -> pathlib.Path:
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "bridge_tf"
+
+
+def _whole(folder: pathlib.Path) -> bool:
+    return all((folder / name).is_file() for name in _NEEDED)
+
+
+def _install(folder: pathlib.Path) -> None:
+    """Fetches the runtime to a hidden folder beside its place, and renames it when it is whole."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise InputError(
+            "the demo needs LiteRT's web runtime, and npm to fetch it: install Node.js with npm, "
+            f"or elsewhere {_BY_HAND}"
+        )
+    say(f"demo: fetching LiteRT's web runtime {VERSION} by npm, once, to {folder}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        hidden = pathlib.Path(tempfile.mkdtemp(prefix=".litert-web-", dir=folder.parent))
+    except OSError as error:
+        raise InputError(
+            f"XDG_CACHE_HOME: can't write in {folder.parent} ({error.strerror}); set it to a "
+            f"folder that can be written, or {_BY_HAND}"
+        ) from error
+    try:
+        for path in _PACKAGES.glob("*.json"):
+            shutil.copy(path, hidden)
+        result = subprocess.run([npm, *_NPM[1:]], cwd=hidden, capture_output=True, text=True)
+        if result.returncode or not _whole(hidden):
+            said = result.stderr.strip().splitlines() or ["it leaves files out"]
+            why = said[0].removeprefix("npm error ")
+            raise InputError(
+                f"npm can't fetch LiteRT's web runtime ({why}): connect to the network, or {_BY_HAND}"
+            )
+        if folder.exists() and not _whole(folder):
+            os.replace(folder, hidden / "damaged")
+        try:
+            os.rename(hidden, folder)
+        except OSError:
+            # Another process has put it there meanwhile.
+            if not _whole(folder):
+                raise
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
