@@ -1,22 +1,37 @@
-"""Progress of long stages, on standard error."""
+"""Progress of long stages, on standard error; none at --verbosity=-2 or lower."""
 
 import sys
 from collections.abc import Iterator, Sequence
 
 import rich.progress
+from absl import logging
 from rich.console import Console
 
 
+def silent() -> bool:
+    """Whether only errors are to be shown; without absl's flags they aren't all."""
+    return logging.get_verbosity() < logging.WARNING
+
+
 def say(text: str) -> None:
-    """One line of progress."""
-    print(text, file=sys.stderr, flush=True)
+    """One line of progress, or a warning."""
+    if not silent():
+        print(text, file=sys.stderr, flush=True)
+
+
+def shows_bars(console: Console) -> bool:
+    """Whether bars can be drawn, and are wanted, on a console.
+
+    What rich takes for a terminal may be a file, if FORCE_COLOR is set.
+    """
+    drawn = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
+    return drawn and not silent()
 
 
 def track(title: str, things: Sequence) -> Iterator:
     """Goes through `things`, with a bar on a terminal; elsewhere one line when it begins."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    bar = shows_bars(console)
+    if not bar:
         say(title)
-    yield from rich.progress.track(
-        things, title, console=console, disable=not console.is_terminal, transient=True
-    )
+    yield from rich.progress.track(things, title, console=console, disable=not bar, transient=True)

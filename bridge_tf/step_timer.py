@@ -1,0 +1,66 @@
+"""How fast a training goes."""
+
+import time
+
+import keras
+
+
+class StepTimer(keras.callbacks.Callback):
+    """Measures the training steps of this process.
+
+    The first step of each `fit` counts only while there is no other: it is compiled, and waits for
+    the first images.
+
+    Args:
+        images_per_step: batch size.
+    """
+
+    def __init__(self, images_per_step: int):
+        super().__init__()
+        self.images_per_step = images_per_step
+        self._run = None
+
+    def on_train_begin(self, logs=None):
+        self._compiles = True
+        self._epoch = _Span()
+        self._run = self._run or self._epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = _Span()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._epoch.step(self._compiles)
+        self._run.step(self._compiles)
+        self._compiles = False
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Of all steps so far, with what lies between epochs, such as checkpoints."""
+        return self._run.seconds_per_step
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the running epoch, or of the one that has just ended."""
+        return self.images_per_step / self._epoch.seconds_per_step
+
+
+class _Span:
+    """Steps since it was made."""
+
+    def __init__(self):
+        self._last = time.perf_counter()
+        self._first, self._seconds, self._steps = 0.0, 0.0, 0
+
+    def step(self, compiles: bool) -> None:
+        """Counts a step that has just ended, and says whether it was the first of a `fit`."""
+        now = time.perf_counter()
+        if compiles:
+            self._first = now - self._last
+        else:
+            self._seconds += now - self._last
+            self._steps += 1
+        self._last = now
+
+    @property
+    def seconds_per_step(self) -> float:
+        return self._seconds / self._steps if self._steps else self._first
