@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import filelock
 
 from bridge_tf.errors import InputError, reason
+from bridge_tf.progress import say
 
 NAME = ".lock"
 _POLL_SECONDS = 0.25
@@ -79,7 +80,7 @@ def _acquire(lock, path: pathlib.Path, flag: str, wait: bool) -> None:
         used = f"{flag}: {path.parent} is in use by {_holder(path)}"
         if not wait:
             raise InputError(f"{used}; wait for it with --wait or use another {flag}") from None
-        print(f"{used}; waiting for it", file=sys.stderr, flush=True)
+        say(f"{used}; waiting for it")
         lock.acquire(poll_interval=_POLL_SECONDS)
 
 

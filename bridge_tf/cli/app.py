@@ -7,6 +7,7 @@ import importlib
 import logging as std_logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
@@ -14,6 +15,7 @@ from absl import app, flags, logging
 from bridge_tf import signals
 from bridge_tf.config import Config
 from bridge_tf.errors import InputError, ParityError, TrainingError, reason
+from bridge_tf.progress import silent
 from bridge_tf.quiet import quiet_stderr
 
 _DEFINE = {
@@ -28,7 +30,8 @@ _DEFINE = {
 
 _COMMON = """\
   --flagfile: File with one flag a line; flags that follow it on the command line win.
-  --verbosity: Messages to show: -1 warnings, 0 information, 1 debugging. (default: '-1')
+  --verbosity: Messages to show: -2 errors alone, -1 warnings and progress too, 0 information,
+    1 debugging. (default: '-1')
   --help: Show this."""
 
 _KEPT = "; what is done is kept"
@@ -215,6 +218,8 @@ def run(main: Callable[[list[str]], None], usage: str, resumable: bool = False) 
             _leave(str(error))
 
     def guarded(argv):
+        if silent():
+            warnings.simplefilter("ignore")
         if logging.get_verbosity() <= logging.WARNING:
             # Its warnings (of retracing, of names it changes) tell a user nothing.
             std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)

@@ -133,6 +133,13 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
     ]
 
 
+def test_errors_alone_can_be_asked_for(tmp_path):
+    flags = ["--smoke", "--stages=modes", "--nojit_compile", "--width=0.25", "--batch_size=64"]
+    result = done("train", *flags, f"--workdir={tmp_path / 'work'}", "--verbosity=-2")
+    assert result.stderr == ""
+    assert (tmp_path / "work" / "modes" / "1.keras").exists()
+
+
 def test_a_second_run_makes_nothing_anew(finished):
     before = files_below(finished.folder)
     again = done("train", *finished.flags)
