@@ -23,6 +23,7 @@ from bridge_tf.model_files import write_model
 from bridge_tf.networks.keras_file import read_model
 from bridge_tf.results import Results, forget_names
 from bridge_tf.training import fit_bridge, fit_curve, fit_mode
+from bridge_tf.training_logs import TrainingLog
 from bridge_tf.training_progress import TrainingProgress
 
 
@@ -182,17 +183,17 @@ class Trainings(Results):
             on_divergence=config.on_divergence,
         )
         steps = data.steps_per_epoch(self.data.train, config.batch_size)
-        with TrainingProgress(title, config.batch_size, recipe.epochs, steps) as progress:
+        with (
+            TrainingProgress(title, config.batch_size, recipe.epochs, steps) as progress,
+            TrainingLog(self.files.logs(target), config.batch_size) as log,
+        ):
             fit(
                 data=lambda done: self.training_batches(
                     recipe.epochs, recipe.seed, first_step=done, mixup_alpha=mixup_alpha
                 ),
                 recipe=recipe,
                 steps_per_epoch=steps,
-                callbacks=[
-                    keras.callbacks.TensorBoard(self.files.logs(target), write_graph=False),
-                    progress,
-                ],
+                callbacks=[log, progress],
                 backup_dir=checkpoints,
             )
         retries = checkpoints.notes.get("retries", [])
