@@ -1,0 +1,88 @@
+"""report.html as a person meets it: opened from the disk in a browser."""
+
+import json
+import time
+
+import pytest
+
+from bridge_tf.report.figures import draw_figures
+from bridge_tf.report.html import render_html
+from tests.browser import browser  # noqa: F401  (a fixture)
+from tests.conftest import REPOSITORY
+from tests.report.examples import CONFIG, make
+
+VIEWS = {
+    "desktop": {},
+    "desktop, dark": {"dark": True},
+    "phone": {"width": 390, "height": 844, "phone": True},
+    "phone, dark": {"width": 390, "height": 844, "phone": True, "dark": True},
+}
+
+
+@pytest.fixture(scope="module")
+def run(smoke_run):
+    return smoke_run(REPOSITORY / "configs" / "digits.flags")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_page_of_a_run(browser, run, view):  # noqa: F811
+    browser.view(**VIEWS[view])
+    browser.open((run.work / "report.html").as_uri())
+    browser.check_quiet()
+    # Nothing but itself, and the pictures in its text.
+    assert [url for url in browser.requested if not url.startswith("data:")] == [browser.url]
+    # Tables scroll in their own boxes; the page never does sideways.
+    assert browser.js("return document.documentElement.scrollWidth <= innerWidth")
+    figures = json.loads((run.work / "manifest.json").read_text())["files"]["report.html"][
+        "figures"
+    ]
+    drawn = browser.js(
+        "return [...document.querySelectorAll('figure svg')]"
+        ".map(svg => svg.getBoundingClientRect().width)"
+    )
+    assert len(drawn) == len(figures) and min(drawn) > 250
+    ink, paper = browser.js(
+        "const s = getComputedStyle(document.body);"
+        "const text = document.querySelector('figure svg text');"
+        "return [getComputedStyle(text).fill, s.backgroundColor]"
+    )
+    assert ink == ("rgb(230, 230, 230)" if "dark" in view else "rgb(27, 27, 27)")
+    assert paper == ("rgb(20, 23, 26)" if "dark" in view else "rgb(255, 255, 255)")
+
+
+def test_the_page_says_what_the_report_says(browser, run):  # noqa: F811
+    browser.view()
+    browser.open((run.work / "report.html").as_uri())
+    rows = browser.js(
+        "return [...document.querySelectorAll('#comparison tbody tr')]"
+        ".map(tr => [...tr.cells].map(td => td.textContent))"
+    )
+    report = json.loads((run.work / "report.json").read_text())
+    assert [(row[0], row[5]) for row in rows] == [
+        (row["name"], f"{row['nll']:.4f}") for row in report["ensembles"]
+    ]
+    pictures = browser.js(
+        "return [...document.querySelectorAll('.pictures img')]"
+        ".map(img => [img.complete, img.naturalWidth])"
+    )
+    assert pictures and all(picture == [True, 8] for picture in pictures)
+
+
+@pytest.mark.slow
+def test_ten_thousand_images_of_a_hundred_classes(browser, tmp_path):  # noqa: F811
+    start = time.perf_counter()
+    report, details, _ = make(tmp_path, images=10_000, classes=100, size=64)
+    report["curves"] = [{**report["curves"][0], "curve": [0, k]} for k in range(1, 11)]
+    history = {"loss": [(k, 1 / k) for k in range(1, 201)]}
+    details["histories"] = {f"modes/{k}": history for k in range(11)}
+    page = render_html(report, details, CONFIG, draw_figures(report, details))
+    made = time.perf_counter()
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    browser.view()
+    browser.open(path.as_uri())
+    browser.check_quiet()
+    opened = browser.js("return performance.getEntriesByType('navigation')[0].loadEventEnd")
+    size = path.stat().st_size
+    print(f"{size / 1e6:.2f} MB, made in {made - start:.1f} s, opened in {opened:.0f} ms")
+    assert size < 5e6
