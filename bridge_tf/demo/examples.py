@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -62,11 +63,10 @@ def _evenly(classes: list, count: int) -> list[int]:
     members = defaultdict(list)
     for index, name in enumerate(classes):
         members[name].append(index)
-    rounds = [
-        (turn, name, index) for name in members for turn, index in enumerate(members[name][:count])
-    ]
-    chosen = sorted(rounds, key=lambda item: item[0])[:count]
-    return [index for _, _, index in sorted(chosen, key=lambda item: item[1])]
+    # The first of each class, the second of each, and so on.
+    turns = itertools.zip_longest(*(members[name] for name in sorted(members)))
+    chosen = [index for index in itertools.chain(*turns) if index is not None][:count]
+    return sorted(chosen, key=lambda index: (classes[index], index))
 
 
 def _png(pixels: np.ndarray) -> bytes:

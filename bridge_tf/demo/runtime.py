@@ -82,7 +82,8 @@ def _install(folder: pathlib.Path) -> None:
             said = result.stderr.strip().splitlines() or ["it leaves files out"]
             why = said[0].removeprefix("npm error ")
             raise InputError(
-                f"npm can't fetch LiteRT's web runtime ({why}): connect to the network, or {_BY_HAND}"
+                f"npm can't fetch LiteRT's web runtime ({why}): connect to the network, or "
+                f"{_BY_HAND}"
             )
         if folder.exists() and not _whole(folder):
             os.replace(folder, hidden / "damaged")

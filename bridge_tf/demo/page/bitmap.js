@@ -46,7 +46,9 @@ export class Bitmap {
     context.lineWidth = Math.max(1, pen * scale);
     context.beginPath();
     context.moveTo(from.x * scale, from.y * scale);
-    context.lineTo(to.x * scale, to.y * scale);
+    // A line without length wouldn't be drawn, and a click is to leave a dot.
+    const dot = from.x === to.x && from.y === to.y ? 0.01 : 0;
+    context.lineTo(to.x * scale + dot, to.y * scale);
     context.stroke();
   }
 

@@ -31,6 +31,7 @@ export class Pad {
   redraw() {
     const { width, height, channels } = this.bitmap;
     const pixels = this.bitmap.pixels();
+    element("hint").hidden = pixels.some((value) => value > 0);
     const image = this.context.createImageData(width, height);
     for (let k = 0; k < width * height; k++) {
       for (let c = 0; c < 3; c++) image.data[4 * k + c] = pixels[k * channels + (c % channels)];

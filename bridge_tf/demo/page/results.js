@@ -77,9 +77,16 @@ function answer({ probabilities }, labels) {
 
 function cell({ probabilities }, k) {
   const made = make("td", "", { class: k === top(probabilities) ? "best" : "" });
+  made.append(make("span", percent(probabilities[k])), track(probabilities[k]));
+  return made;
+}
+
+/** A bar that fills a share of its track. */
+function track(share) {
+  const made = make("div", "", { class: "track" });
   const bar = make("i", "", { class: "bar" });
-  bar.style.width = `${100 * probabilities[k]}%`;
-  made.append(bar, make("span", percent(probabilities[k])));
+  bar.style.width = `${100 * share}%`;
+  made.append(bar);
   return made;
 }
 
@@ -93,23 +100,17 @@ function showMeters({ entropy, disagreement }, numClasses) {
     ...told
       .filter(([, value]) => value !== undefined)
       .map(([name, value, meaning]) => {
-        const box = make("div", "", { class: "card meter" });
-        const track = make("div", "", {
-          class: "track",
-          role: "meter",
-          "aria-label": `${name}, nats`,
-          "aria-valuemin": 0,
-          "aria-valuemax": most.toFixed(3),
-          "aria-valuenow": value.toFixed(3),
-        });
-        const bar = make("i", "", { class: "bar" });
-        bar.style.width = `${(100 * value) / most}%`;
-        track.append(bar);
-        const line = make("p");
-        line.append(make("b", name), ` ${meaning}`, make("output", `${value.toFixed(3)} nats`));
+        const box = make("div", "", { class: "card" });
+        const line = make("p", "", { class: "told" });
+        line.append(make("b", name), make("output", `${value.toFixed(3)} nats`));
+        const meter = track(value / most);
+        const range = { min: 0, max: most.toFixed(3), now: value.toFixed(3) };
+        meter.setAttribute("role", "meter");
+        meter.setAttribute("aria-label", `${name}, nats`);
+        for (const key of Object.keys(range)) meter.setAttribute(`aria-value${key}`, range[key]);
         const ends = make("p", "", { class: "ends" });
         ends.append(make("span", "0"), make("span", `log ${numClasses} = ${most.toFixed(2)}`));
-        box.append(line, track, ends);
+        box.append(line, make("p", meaning, { class: "meaning" }), meter, ends);
         return box;
       }),
   );

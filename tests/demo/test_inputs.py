@@ -1,0 +1,193 @@
+"""What the demo is given: models, pictures, flags."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+import urllib.request
+
+import numpy as np
+import pytest
+from absl import flags
+from PIL import Image
+
+from bridge_tf.cli import demo
+from bridge_tf.data import Split
+from bridge_tf.demo.examples import examples_of_folder, examples_of_split
+from bridge_tf.demo.model import load_model, with_batch_of_one
+from bridge_tf.errors import InputError
+from tests.commands import refused
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of 30 pictures of cats, 2 of dogs and one by itself."""
+    folder = tmp_path / "pictures"
+    for name, count in (("cat", 30), ("dog", 2)):
+        (folder / name).mkdir(parents=True)
+        for k in range(count):
+            Image.new("L", (16, 16), k).save(folder / name / f"{k:02}.png")
+    Image.new("RGB", (8, 8), "red").save(folder / "alone.jpg")
+    (folder / "notes.txt").write_text("")
+    return folder
+
+
+def test_a_fixed_batch_changes_no_answer(exported, digits, tmp_path, lite):
+    content = exported.parts.read_bytes()
+    fixed = with_batch_of_one(content)
+    assert len(fixed) == len(content)
+    assert with_batch_of_one(fixed) == fixed
+    path = tmp_path / "fixed.tflite"
+    path.write_bytes(fixed)
+    image = digits[0][:1].astype("float32")
+    for signature in ("serving_default", "base", "taps"):
+        for name, value in lite(exported.parts, signature, image=image).items():
+            np.testing.assert_array_equal(lite(path, signature, image=image)[name], value)
+
+
+def test_labels_are_read_if_there_is_one_a_class(exported, tmp_path):
+    model = load_model(exported.parts)
+    assert (model.name, model.image_shape) == ("parts", (8, 8, 1))
+    assert model.labels == tuple(f"digit {k}" for k in range(10))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(exported.colour.read_bytes())
+    (tmp_path / "model.labels.txt").write_text("only one\n")
+    assert load_model(path).labels == tuple(map(str, range(12)))
+
+
+def test_models_that_cannot_be_shown_are_named(exported, tmp_path):
+    content = exported.parts.read_bytes()
+    for name, damaged in (("text", b"no model"), ("half", content[: len(content) // 2])):
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=rf"--model: .*{name}.tflite can't be loaded"):
+            load_model(path)
+    with pytest.raises(InputError, match=r"--model: .*absent.tflite doesn't exist"):
+        load_model(tmp_path / "absent.tflite")
+    for path in (exported.parts.parent / "parts", tmp_path):
+        with pytest.raises(InputError, match=r"is no .tflite file; name a .tflite file that"):
+            load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("channels", "names", "message"),
+    [
+        (4, ("serving_default", "base"), "takes images of 4 channels; pictures have 1 or 3"),
+        (1, ("serving_default",), "has no signature base"),
+    ],
+)
+def test_models_of_another_kind_are_named(tmp_path, channels, names, message):
+    import tensorflow as tf
+
+    module = tf.Module()
+    spec = tf.TensorSpec((None, 2, 2, channels), tf.float32, name="image")
+
+    @tf.function(input_signature=[spec])
+    def answer(image):
+        return {"probabilities": tf.nn.softmax(tf.reshape(image, (-1, 4 * channels)))}
+
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=dict.fromkeys(names, answer))
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(tmp_path / "saved"), signature_keys=list(names)
+    )
+    path = tmp_path / "model.tflite"
+    path.write_bytes(converter.convert())
+    with pytest.raises(InputError, match=message):
+        load_model(path)
+
+
+def test_examples_are_spread_over_classes(pictures):
+    examples = examples_of_folder(pictures, (8, 8, 1), count=10)
+    labels = [example.label for example in examples]
+    assert labels == [""] + ["cat"] * 7 + ["dog"] * 2
+    assert all(example.png.startswith(b"\x89PNG") for example in examples)
+    labels = np.repeat([2, 0, 1], [50, 3, 30])
+    images = np.zeros((83, 4, 4, 3), "float32")
+    found = [example.label for example in examples_of_split(Split(images, labels), "abc", 41)]
+    assert found == ["a"] * 3 + ["b"] * 19 + ["c"] * 19
+
+
+def test_a_run_gives_its_export_and_its_pictures(monkeypatch, digits):
+    images, labels = digits
+    data = types.SimpleNamespace(test=Split(images, labels), class_names=list("0123456789"))
+    config = types.SimpleNamespace(export_dir="exports")
+    run = types.SimpleNamespace(data=data, config=config, exported_files=lambda: ["1", "a.tflite"])
+    monkeypatch.setattr(demo.app, "existing_run", lambda **changes: run)
+    values = types.SimpleNamespace(workdir="runs/a", export_dir="")
+    monkeypatch.setattr(flags, "FLAGS", values)
+    path, examples = demo._of_run()
+    assert path == "a.tflite"
+    assert [example.label for example in examples] == [str(k) for k in range(10) for _ in range(4)]
+    run.exported_files = list
+    with pytest.raises(
+        InputError, match=r"runs/a isn't exported to exports; run bin/export --work"
+    ):
+        demo._of_run()
+
+
+def test_bad_flags_are_refused(exported, tmp_path, pictures):
+    model = f"--model={exported.whole}"
+    assert "--workdir or --model: name one of them" in refused("demo")
+    assert "name one of them" in refused("demo", model, f"--workdir={tmp_path}")
+    assert "--images: goes with --model" in refused("demo", "--workdir=a", "--images=b")
+    (tmp_path / "empty").mkdir()
+    assert "--images: no PNG or JPEG" in refused("demo", model, f"--images={tmp_path / 'empty'}")
+    assert "is no folder" in refused("demo", model, f"--images={tmp_path / 'absent'}")
+    (pictures / "bad.png").write_bytes(b"no picture")
+    assert "bad.png: can't be decoded" in refused("demo", model, f"--images={pictures}")
+    assert "--port" in refused("demo", model, "--port=70000")
+    assert "--runtime:" in refused("demo", model, f"--runtime={tmp_path}")
+
+
+# Runs the command where importing TensorFlow or Keras fails.
+WITHOUT = """
+import runpy, sys
+sys.modules.update(dict.fromkeys(("tensorflow", "keras", "sklearn", "scipy")))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_without_tensorflow_until_a_signal(exported, runtime, pictures, signum):
+    program = [sys.executable, "-c", WITHOUT, str(REPOSITORY / "bin" / "demo"), "--port=0"]
+    program += [f"--model={exported.parts}", f"--runtime={runtime}", f"--images={pictures}"]
+    process = subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    try:
+        url = process.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:"), process.stderr.read()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{url}about.json", timeout=10) as answer:
+            assert b'"label": "cat"' in answer.read()
+        process.send_signal(signum)
+        began = time.monotonic()
+        _, errors = process.communicate(timeout=10)
+        assert time.monotonic() - began < 3
+        assert process.returncode == 128 + signum
+        assert errors == "demo: interrupted\n"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_shown(smoke_run, runtime, tmp_path):
+    run = smoke_run(REPOSITORY / "configs" / "digits.flags")
+    program = [sys.executable, str(REPOSITORY / "bin" / "demo"), "--port=0"]
+    program += [f"--workdir={run.work}", f"--runtime={runtime}"]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+    try:
+        url = process.stdout.readline().strip()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{url}about.json", timeout=10) as answer:
+            assert answer.read().count(b'"image"') == 40
+    finally:
+        process.kill()
+        process.communicate()
+    elsewhere = refused("demo", f"--workdir={run.work}", f"--export_dir={tmp_path}")
+    assert f"isn't exported to {tmp_path}; run bin/export" in elsewhere

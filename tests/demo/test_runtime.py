@@ -1,0 +1,112 @@
+"""Fetching the web runtime, with a stand-in for npm."""
+
+import subprocess
+import threading
+
+import pytest
+
+from bridge_tf.demo.runtime import runtime_folder
+from bridge_tf.errors import InputError
+
+WHOLE = """
+mkdir -p node_modules/@litertjs/core/dist node_modules/@litertjs/core/wasm
+mkdir -p node_modules/@litertjs/wasm-utils/dist
+cd node_modules/@litertjs
+echo js > core/dist/index.js; echo js > wasm-utils/dist/index.js
+echo js > core/wasm/litert_wasm_internal.js; echo wasm > core/wasm/litert_wasm_internal.wasm
+"""
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "bridge_tf"
+
+
+@pytest.fixture
+def npm(tmp_path, monkeypatch):
+    """Puts a program called npm, of this shell text, before others; it notes its calls."""
+
+    def npm(script: str):
+        folder = tmp_path / "bin"
+        folder.mkdir(exist_ok=True)
+        (folder / "npm").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n{script}')
+        (folder / "npm").chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=":")
+        return tmp_path / "calls"
+
+    return npm
+
+
+def test_it_is_fetched_once(cache, npm):
+    calls = npm(f"test -f package-lock.json && test -f package.json || exit 1\n{WHOLE}")
+    folder = runtime_folder()
+    assert folder == cache / "litert-web-2.5.3"
+    assert runtime_folder() == folder
+    assert [line.split()[:2] for line in calls.read_text().splitlines()] == [
+        ["ci", "--ignore-scripts"]
+    ]
+    assert [path.name for path in cache.iterdir()] == [folder.name]
+
+
+def test_what_is_damaged_is_fetched_again(cache, npm):
+    npm(WHOLE)
+    folder = runtime_folder()
+    (folder / "node_modules/@litertjs/core/wasm/litert_wasm_internal.wasm").unlink()
+    assert runtime_folder() == folder
+    assert (folder / "node_modules/@litertjs/core/wasm/litert_wasm_internal.wasm").exists()
+    assert [path.name for path in cache.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ('echo "npm error code ECONNREFUSED" >&2; echo "npm error more" >&2; exit 1', "code ECONN"),
+        ("mkdir -p node_modules", "leaves files out"),
+    ],
+)
+def test_a_failure_says_how_to_get_it_and_leaves_nothing(cache, npm, script, why):
+    npm(script)
+    with pytest.raises(InputError, match=rf"{why}.*npm install @litertjs/core@2\.5\.3.*--runtime"):
+        runtime_folder()
+    assert list(cache.iterdir()) == []
+
+
+def test_without_npm_it_says_what_to_install(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"install Node\.js with npm, or elsewhere run `npm install"
+    ):
+        runtime_folder()
+    assert not cache.exists()
+
+
+def test_two_at_once_get_one_runtime(cache, npm):
+    calls = npm(f"sleep 0.3\n{WHOLE}")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(runtime_folder())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [cache / "litert-web-2.5.3"] * 2
+    assert len(calls.read_text().splitlines()) == 2
+    assert [path.name for path in cache.iterdir()] == ["litert-web-2.5.3"]
+
+
+def test_a_named_folder_is_used_as_it_is(tmp_path, npm):
+    with pytest.raises(InputError, match=r"--runtime: .* has no node_modules/@litertjs/core/dist"):
+        runtime_folder(str(tmp_path))
+    subprocess.run(["sh", "-c", WHOLE], cwd=tmp_path, check=True)
+    calls = npm("exit 1")
+    assert runtime_folder(str(tmp_path)) == tmp_path
+    assert not calls.exists()
+
+
+def test_the_lock_file_names_no_host():
+    from bridge_tf.demo import runtime
+
+    text = (runtime._PACKAGES / "package-lock.json").read_text(encoding="utf-8")
+    assert text.count('"integrity": "sha512-') == 2
+    assert "resolved" not in text and "://" not in text
+    assert f'@litertjs/core": "{runtime.VERSION}"' in text
