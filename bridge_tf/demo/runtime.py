@@ -4,9 +4,9 @@ import os
 import pathlib
 import shutil
 import subprocess
-import tempfile
 
 from bridge_tf.errors import InputError
+from bridge_tf.lock import locked
 from bridge_tf.progress import say
 
 VERSION = "2.5.3"
@@ -16,7 +16,7 @@ _NEEDED = (f"{_CORE}/dist/index.js", f"{_UTILS}/dist/index.js")
 _NEEDED += tuple(f"{_CORE}/wasm/litert_wasm_internal.{ending}" for ending in ("js", "wasm"))
 
 _PACKAGES = pathlib.Path(__file__).parent / "runtime"
-_NPM = "npm ci --ignore-scripts --no-audit --no-fund --prefer-offline --fetch-retries=1".split()
+_NPM = "ci --ignore-scripts --no-audit --no-fund --prefer-offline --fetch-retries=1".split()
 _BY_HAND = f"run `npm install @litertjs/core@{VERSION}` in a folder and name it by --runtime=FOLDER"
 
 
@@ -35,9 +35,10 @@ def runtime_folder(given: str = "") -> pathlib.Path:
         if missing:
             raise InputError(f"--runtime: {folder} has no {missing[0]}; {_BY_HAND}")
         return folder
-    folder = _cache() / f"litert-web-{VERSION}"
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    folder = cache / "bridge_tf" / f"litert-web-{VERSION}"
     if not _whole(folder):
-        _install(folder)
+        _fetch(folder)
     return folder
 
 
@@ -48,36 +49,41 @@ def runtime_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return files | {f"wasm/{path.name}": path for path in wasm}
 
 
-def _cache() -> pathlib.Path:
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base) / "bridge_tf"
-
-
 def _whole(folder: pathlib.Path) -> bool:
     return all((folder / name).is_file() for name in _NEEDED)
 
 
-def _install(folder: pathlib.Path) -> None:
-    """Fetches the runtime to a hidden folder beside its place, and renames it when it is whole."""
+def _fetch(folder: pathlib.Path) -> None:
+    """Fetches the runtime, for one process at a time; others wait for what it fetches."""
     npm = shutil.which("npm")
     if npm is None:
         raise InputError(
             "the demo needs LiteRT's web runtime, and npm to fetch it: install Node.js with npm, "
             f"or elsewhere {_BY_HAND}"
         )
-    say(f"demo: fetching LiteRT's web runtime {VERSION} by npm, once, to {folder}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        hidden = pathlib.Path(tempfile.mkdtemp(prefix=".litert-web-", dir=folder.parent))
     except OSError as error:
         raise InputError(
             f"XDG_CACHE_HOME: can't write in {folder.parent} ({error.strerror}); set it to a "
             f"folder that can be written, or {_BY_HAND}"
         ) from error
+    with locked(folder.parent, "XDG_CACHE_HOME", wait=True):
+        if not _whole(folder):
+            say(f"demo: fetching LiteRT's web runtime {VERSION} by npm, once, to {folder}")
+            _install(npm, folder)
+
+
+def _install(npm: str, folder: pathlib.Path) -> None:
+    """Installs the runtime in a hidden folder beside its place, and renames it when it is whole."""
+    hidden = folder.with_name(f".{folder.name}")
     try:
+        for left in (hidden, folder):  # by a killed process, and damaged since
+            shutil.rmtree(left, ignore_errors=True)
+        hidden.mkdir()
         for path in _PACKAGES.glob("*.json"):
             shutil.copy(path, hidden)
-        result = subprocess.run([npm, *_NPM[1:]], cwd=hidden, capture_output=True, text=True)
+        result = subprocess.run([npm, *_NPM], cwd=hidden, capture_output=True, text=True)
         if result.returncode or not _whole(hidden):
             said = result.stderr.strip().splitlines() or ["it leaves files out"]
             why = said[0].removeprefix("npm error ")
@@ -85,13 +91,6 @@ def _install(folder: pathlib.Path) -> None:
                 f"npm can't fetch LiteRT's web runtime ({why}): connect to the network, or "
                 f"{_BY_HAND}"
             )
-        if folder.exists() and not _whole(folder):
-            os.replace(folder, hidden / "damaged")
-        try:
-            os.rename(hidden, folder)
-        except OSError:
-            # Another process has put it there meanwhile.
-            if not _whole(folder):
-                raise
+        os.rename(hidden, folder)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)

@@ -75,6 +75,20 @@ def runtime() -> pathlib.Path:
         pytest.fail(str(error)) if os.environ.get("CI") else pytest.skip(str(error))
 
 
+@pytest.fixture
+def no_runtime(tmp_path) -> pathlib.Path:
+    """A folder with files of the runtime's names, and one that isn't of it."""
+    core = tmp_path / "node_modules/@litertjs/core"
+    for name in ("dist/index.js", "wasm/litert_wasm_internal.js", "wasm/litert_wasm_internal.wasm"):
+        (core / name).parent.mkdir(parents=True, exist_ok=True)
+        (core / name).write_text(name)
+    utils = tmp_path / "node_modules/@litertjs/wasm-utils/dist"
+    utils.mkdir(parents=True)
+    (utils / "index.js").write_text("utils")
+    (tmp_path / "secret.js").write_text("secret")
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """Test images of digits, N×8×8×1 whole numbers 0…255, and their labels."""
@@ -91,7 +105,7 @@ def serving(runtime):
     from bridge_tf.demo.server import DemoServer, Site
 
     @contextlib.contextmanager
-    def serving(path, examples=()):
+    def serving(path, examples=(), runtime=runtime):
         with DemoServer(Site.of(load_model(path), examples, runtime)) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.05,))
             thread.start()

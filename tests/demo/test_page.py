@@ -281,3 +281,11 @@ def test_colours_and_more_classes_than_fit(browser, exported, serving, lite, tmp
             close(answers(page)["ensemble"]["probabilities"], wanted)
             names = page.driver.find_elements(By.CSS_SELECTOR, "tbody th")
             assert [name.text for name in names] == [str(k) for k in np.argsort(-wanted)[:10]]
+
+
+def test_a_runtime_that_fails_is_told_on_the_page(browser, exported, serving, no_runtime):  # noqa: F811
+    with serving(exported.whole, runtime=no_runtime) as url:
+        browser.open(url)
+        browser.js("return demo.ready")
+        assert element(browser, "error").text.startswith("The demo can't run in this browser: ")
+        assert not shown(browser, "status")

@@ -1,7 +1,8 @@
 """Fetching the web runtime, with a stand-in for npm."""
 
+import os
 import subprocess
-import threading
+import sys
 
 import pytest
 
@@ -81,16 +82,27 @@ def test_without_npm_it_says_what_to_install(cache, tmp_path, monkeypatch):
     assert not cache.exists()
 
 
-def test_two_at_once_get_one_runtime(cache, npm):
+def test_two_processes_at_once_fetch_it_once(cache, npm):
     calls = npm(f"sleep 0.3\n{WHOLE}")
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(runtime_folder())) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [cache / "litert-web-2.5.3"] * 2
-    assert len(calls.read_text().splitlines()) == 2
+    script = "from bridge_tf.demo.runtime import runtime_folder; print(runtime_folder())"
+    environment = {**os.environ, "BRIDGE_TF_LAZY": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        for _ in range(2)
+    ]
+    found = [process.communicate(timeout=30)[0].strip() for process in started]
+    assert found == [str(cache / "litert-web-2.5.3")] * 2
+    assert len(calls.read_text().splitlines()) == 1
+    assert [path.name for path in cache.iterdir()] == ["litert-web-2.5.3"]
+
+
+def test_what_a_killed_process_left_is_removed(cache, npm):
+    (cache / ".litert-web-2.5.3" / "node_modules").mkdir(parents=True)
+    (cache / ".litert-web-2.5.3" / "half").write_text("")
+    npm(WHOLE)
+    assert not (runtime_folder() / "half").exists()
     assert [path.name for path in cache.iterdir()] == ["litert-web-2.5.3"]
 
 

@@ -13,23 +13,9 @@ from bridge_tf.errors import InputError
 
 
 @pytest.fixture
-def runtime(tmp_path):
-    """A folder like that of the web runtime."""
-    core = tmp_path / "node_modules/@litertjs/core"
-    for name in ("dist/index.js", "wasm/litert_wasm_internal.js", "wasm/litert_wasm_internal.wasm"):
-        (core / name).parent.mkdir(parents=True, exist_ok=True)
-        (core / name).write_text(name)
-    utils = tmp_path / "node_modules/@litertjs/wasm-utils/dist"
-    utils.mkdir(parents=True)
-    (utils / "index.js").write_text("utils")
-    (tmp_path / "secret.js").write_text("secret")
-    return tmp_path
-
-
-@pytest.fixture
-def server(runtime):
+def server(no_runtime):
     model = DemoModel("mine", b"weights", (8, 6, 1), ("cat", "dog"))
-    with DemoServer(Site.of(model, [Example(b"picture", "cat")], runtime)) as server:
+    with DemoServer(Site.of(model, [Example(b"picture", "cat")], no_runtime)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server

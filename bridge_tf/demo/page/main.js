@@ -1,7 +1,6 @@
 // The page: what is drawn or shown goes to the model, and its answers to the table.
 
 import { Bitmap } from "./bitmap.js";
-import { loadEngine } from "./engine.js";
 import { Pad } from "./pad.js";
 import { readPicture } from "./picture.js";
 import { say, showResults } from "./results.js";
@@ -37,6 +36,8 @@ async function start() {
   element("model-name").textContent = name;
   document.title = `${name}: bridge ensemble, live`;
   const bitmap = new Bitmap(height, width, channels);
+  // Imported here, so that what goes wrong with the runtime is told on the page.
+  const { loadEngine } = await import("./engine.js");
   const engine = await loadEngine(height * width * channels);
   let truth = "";
   let fresh = false;

@@ -1,6 +1,6 @@
 // Pictures of any size, as the model's pixels.
 
-const LARGEST = 4096;
+const LARGEST = 2048;
 
 /** Reads a picture file (a Blob) as H×W×channels whole numbers 0…255; transparent is black. */
 export async function readPicture(blob, height, width, channels) {

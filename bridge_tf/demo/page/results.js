@@ -49,7 +49,7 @@ export function showResults(results, labels, truth) {
   );
   const latency = (column) => make("td", column.ms === undefined ? "–" : milliseconds(column.ms));
   foot.replaceChildren(row("latency", shown, latency));
-  showMeters(whole, labels.length);
+  showMeters(whole, results.at ? "the ensemble at r" : "the ensemble", labels.length);
   return shown;
 }
 
@@ -90,11 +90,11 @@ function track(share) {
   return made;
 }
 
-function showMeters({ entropy, disagreement }, numClasses) {
+function showMeters({ entropy, disagreement }, who, numClasses) {
   const most = Math.log(numClasses);
   const told = [
-    ["Entropy", entropy, "how unsure the ensemble is"],
-    ["Disagreement", disagreement, "how far its members are apart"],
+    ["Entropy", entropy, `how unsure ${who} is`],
+    ["Disagreement", disagreement, `how far the members of ${who} are apart`],
   ];
   element("meters").replaceChildren(
     ...told
