@@ -71,7 +71,7 @@ def _of_run() -> tuple[pathlib.Path, list]:
 
     workdir, export_dir = flags.FLAGS.workdir, flags.FLAGS.export_dir
     run = app.existing_run(**{"export_dir": export_dir} if export_dir else {})
-    exported = run.exported_files()
+    exported = run.files.ensemble.exists() and run.exported_files()
     if not exported:
         raise InputError(
             f"--workdir: {workdir} isn't exported to {run.config.export_dir}; run bin/export "

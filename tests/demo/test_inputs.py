@@ -110,21 +110,25 @@ def test_examples_are_spread_over_classes(pictures):
     assert found == ["a"] * 3 + ["b"] * 19 + ["c"] * 19
 
 
-def test_a_run_gives_its_export_and_its_pictures(monkeypatch, digits):
+def test_a_run_gives_its_export_and_its_pictures(monkeypatch, digits, tmp_path):
     images, labels = digits
     data = types.SimpleNamespace(test=Split(images, labels), class_names=list("0123456789"))
     config = types.SimpleNamespace(export_dir="exports")
-    run = types.SimpleNamespace(data=data, config=config, exported_files=lambda: ["1", "a.tflite"])
+    files = types.SimpleNamespace(ensemble=tmp_path / "ensemble.keras")
+    run = types.SimpleNamespace(data=data, config=config, files=files)
+    run.exported_files = lambda: ["1", "a.tflite"]
     monkeypatch.setattr(demo.app, "existing_run", lambda **changes: run)
     values = types.SimpleNamespace(workdir="runs/a", export_dir="")
     monkeypatch.setattr(flags, "FLAGS", values)
+    message = r"runs/a isn't exported to exports; run bin/export --workdir=runs/a --export_dir=exp"
+    with pytest.raises(InputError, match=message):
+        demo._of_run()  # nor even trained
+    files.ensemble.write_text("")
     path, examples = demo._of_run()
     assert path == "a.tflite"
     assert [example.label for example in examples] == [str(k) for k in range(10) for _ in range(4)]
     run.exported_files = list
-    with pytest.raises(
-        InputError, match=r"runs/a isn't exported to exports; run bin/export --work"
-    ):
+    with pytest.raises(InputError, match=message):
         demo._of_run()
 
 

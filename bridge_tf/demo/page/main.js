@@ -72,6 +72,8 @@ async function start() {
   showExamples(examples, take);
   listenForFiles(take);
   element("position").hidden = !engine.moves;
+  // Bridges of Type II may be on curves between any two modes.
+  if (engine.results.modes.length > 1) element("start").textContent = "mode the curve starts at";
   element("r").addEventListener("input", (event) => {
     element("r-value").value = Number(event.target.value).toFixed(2);
     update();
