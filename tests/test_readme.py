@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 
 import keras
 import numpy as np
@@ -58,6 +59,20 @@ def run(program: list[str], folder) -> str:
     return result.stdout
 
 
+def answer_of_server(program: list[str], folder) -> str:
+    """Starts a command that serves a page until it is stopped, and gets the page."""
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder
+    ) as process:
+        try:
+            lines = iter(process.stdout.readline, "")
+            address = next(m[0] for m in map(re.compile(r"http://\S+").search, lines) if m)
+            with urllib.request.urlopen(address) as page:
+                return page.read().decode()
+        finally:
+            process.terminate()
+
+
 def test_commands_run(folder):
     """In their order, trainings made short; .ci/run installs and calls pytest."""
     ran = []
@@ -65,14 +80,24 @@ def test_commands_run(folder):
         words = shlex.split(command)
         if words[0] in ("pip", "pytest"):
             continue
+        if words[0] == "tensorboard":
+            words = ["-m", "tensorboard.main", *words[1:]]
+        if "--loss_plane" in words:
+            words += ["--loss_plane_points=3"]
         if words[0] == "bin/train":
             words += ["--smoke"]
         if "--dataset=folder:my_images" in words:
             words += ["--batch_size=32", "--nojit_compile"]
-        printed = run([sys.executable, *words], folder)
-        assert printed.strip(), command
+        if words[0] in ("bin/demo", "-m"):
+            page = answer_of_server([sys.executable, *words, "--port=0"], folder)
+            assert "<title>" in page, command
+        else:
+            printed = run([sys.executable, *words], folder)
+            assert printed.strip(), command
         ran.append(words[0])
-    assert ran == ["bin/train", "bin/train", "bin/evaluate", "bin/export", "bin/predict"]
+    first, own = ran[:4], ran[4:]
+    assert first == ["bin/train", "bin/evaluate", "-m", "bin/demo"]
+    assert own == ["bin/train", "bin/evaluate", "bin/export", "bin/predict"]
     assert (folder / "runs" / "digits" / "report.md").exists()
     assert (folder / "elsewhere" / "mine" / "1" / "saved_model.pb").exists()
     # The second of the programs reads what the first command exported.

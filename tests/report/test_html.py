@@ -111,3 +111,13 @@ def test_many_curves_and_classes(tmp_path):
     confusion = next(f.svg for f in figures if f.name == "confusion_single")
     assert names[3][:11] not in confusion
     assert names[3] in page
+
+
+def test_names_of_any_kind_are_shown_as_they_are(tmp_path):
+    names = ["a$b", "$x$", r"$\frac$", "<b>&amp;", "名前 é"]
+    report, details, _ = make(tmp_path, names=names)
+    figures = draw_figures(report, details)
+    (single,) = (f.svg for f in figures if f.name == "confusion_single")
+    texts = [element.text for element in ET.fromstring(single).iter() if element.text]
+    assert set(names) <= set(texts)
+    assert "&lt;b&gt;&amp;amp;" in render_html(report, details, CONFIG, figures)

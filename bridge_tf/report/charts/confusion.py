@@ -35,6 +35,7 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
     if number <= _NAMED:
         short = [name if len(name) < 13 else f"{name[:11]}…" for name in class_names]
         turned = 0 if max(map(len, short)) < 3 else 90
+        short = [style.plain(name) for name in short]
         axes.set_xticks(range(number), short, rotation=turned, fontsize=8)
         axes.set_yticks(range(number), short, fontsize=8)
     if number <= _COUNTED:

@@ -9,6 +9,7 @@ import functools
 import html
 import io
 import re
+import warnings
 
 # Placeholders: what is read, and what must not be in the way of it.
 INK, FAINT = "#010203", "#040506"
@@ -79,6 +80,11 @@ def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int 
     return chart, chart.subplots(rows, columns, **options)
 
 
+def plain(text: str) -> str:
+    """A text that is shown as it is, dollar signs included, which would begin a formula."""
+    return text.replace("$", r"\$")
+
+
 def loss_axis(axes, values) -> None:
     """Makes the y-axis of a loss logarithmic where the values ask for it."""
     values = list(values)
@@ -95,7 +101,10 @@ def to_svg(chart, title: str) -> str:
     """
     text = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    chart.savefig(text, format="svg", transparent=True, metadata=metadata)
+    with warnings.catch_warnings():
+        # Of letters that the font for measuring lacks; the page's own fonts show them.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        chart.savefig(text, format="svg", transparent=True, metadata=metadata)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     # Named by its title; numbers of elements are told apart from those of other figures by it too.
