@@ -1,11 +1,14 @@
+import json
 import os
 import pathlib
+import shutil
 import types
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 # A conftest.py further down is read by the workers of pytest-xdist only.
 from tests.faults.summary import pytest_terminal_summary  # noqa: F401
@@ -55,21 +58,35 @@ def build():
 
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory):
-    """Runs a recipe in smoke mode, once for all tests that ask for it."""
+    """Runs a recipe in smoke mode, once for all workers; each gets copies of its files."""
     from tests.commands import done
 
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
     runs = {}
 
     def smoke_run(recipe: pathlib.Path) -> types.SimpleNamespace:
         if recipe not in runs:
-            folder = tmp_path_factory.mktemp(recipe.stem)
-            work, exports = folder / "work", folder / "exports"
             flags = [f"--flagfile={recipe.relative_to(REPOSITORY)}", "--smoke"]
-            flags += [f"--workdir={work}", f"--export_dir={exports}"]
-            first = done("train", *flags)
+            original = shared / f"smoke_{recipe.stem}"
+            printed = original / "printed.json"
+            with FileLock(f"{original}.lock"):
+                if not printed.exists():
+                    first = done("train", *flags, *places(original))
+                    content = {"stdout": first.stdout, "stderr": first.stderr}
+                    printed.write_text(json.dumps(content))
+            folder = shutil.copytree(original, tmp_path_factory.mktemp(recipe.stem) / "run")
             runs[recipe] = types.SimpleNamespace(
-                flags=flags, folder=folder, work=work, exports=exports, first=first
+                flags=flags + places(folder),
+                folder=folder,
+                work=folder / "work",
+                exports=folder / "exports",
+                first=types.SimpleNamespace(**json.loads(printed.read_text())),
             )
         return runs[recipe]
+
+    def places(folder: pathlib.Path) -> list[str]:
+        return [f"--workdir={folder / 'work'}", f"--export_dir={folder / 'exports'}"]
 
     return smoke_run

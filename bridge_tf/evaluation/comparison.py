@@ -49,8 +49,7 @@ def compare(run) -> tuple[dict, dict]:
             row["calibrated_nll"], yardstick
         )
     curves = [
-        {"curve": list(pair), "points": points, "line": line}
-        for pair, (points, line) in predictions.walks.items()
+        {"curve": list(pair), "points": points} for pair, (points, _) in predictions.walks.items()
     ]
     bridges = [
         _bridge_row(run, predictions, pair, r, flops, params)
@@ -86,7 +85,10 @@ def compare(run) -> tuple[dict, dict]:
         "curves": curves,
         "bridges": bridges,
     }
-    return report, details.to_json(run.files.all_logs)
+    lines = [
+        {"curve": list(pair), "points": points} for pair, (_, points) in predictions.walks.items()
+    ]
+    return report, details.to_json(lines, run.files.all_logs)
 
 
 def _rows(run, predictions: Predictions) -> Iterator[tuple]:

@@ -51,16 +51,18 @@ class Details:
         elif method == "bridge" and figures["calibrated_nll"] < self.best:
             self.bridge, self.best = (name, log_probs), figures["calibrated_nll"]
 
-    def to_json(self, logs: pathlib.Path) -> dict:
+    def to_json(self, lines: list[dict], logs: pathlib.Path) -> dict:
         """All of it as plain data.
 
         Args:
+            lines: what was measured along the straight lines, as "curves" in report.json.
             logs: TensorBoard's folder of the run, for the histories of the trainings.
         """
         compared = [row for row in (self.single, self.bridge) if row]
         return {
             "schema": SCHEMA,
             "class_names": list(self.dataset.class_names),
+            "lines": lines,
             "reliability": self.reliability,
             "confusions": [
                 {"name": name, "cells": _confusions(log_probs, self.labels)}

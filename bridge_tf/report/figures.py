@@ -55,9 +55,9 @@ def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tup
         yield "quality", f"quality_{key}", quality.draw(report["ensembles"], key)
     if report["bridges"]:
         yield "bridges", "bridges", closeness.draw(report["bridges"])
-    shown = report["curves"][:_CURVES]
-    for curve in shown:
-        yield "curves", f"curve_{_pair(curve)}", curves.draw(curve, shown)
+    shown = list(zip(report["curves"], details["lines"], strict=True))[:_CURVES]
+    for curve, line in shown:
+        yield "curves", f"curve_{_pair(curve)}", curves.draw(curve, line, shown)
     for plane in planes:
         yield "plane", f"loss_plane_{_pair(plane)}", loss_plane.draw(plane)
     names = [confused["name"] for confused in details["confusions"]]

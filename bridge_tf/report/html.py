@@ -33,6 +33,7 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         comparison=tables.comparison(report),
         bridges=tables.bridges(report["bridges"]),
         curves=tables.curves(report["curves"]),
+        lines=tables.curves(details["lines"]),
         legend=tables.LEGEND,
         confused=_most_confused(details),
     )

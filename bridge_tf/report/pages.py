@@ -3,6 +3,8 @@
 import json
 import pathlib
 
+from bridge_tf.errors import InputError
+from bridge_tf.evaluation.details import SCHEMA
 from bridge_tf.report.charts.style import for_file
 from bridge_tf.report.figures import draw_figures
 from bridge_tf.report.html import render_html
@@ -26,6 +28,11 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
     ):
         return
     details, config, *found = (json.loads(path.read_text(encoding="utf-8")) for path in sources[1:])
+    if details.get("schema") != SCHEMA:
+        raise InputError(
+            f"{files.figures_data} was written by another version of bridge_tf; run bin/evaluate "
+            f"--workdir={files.path}"
+        )
     figures = draw_figures(report, details, found)
     for figure in figures:
         svg = for_file(figure.svg).encode()

@@ -1,7 +1,5 @@
 """What a report says in words and tables, whatever it is written in."""
 
-import itertools
-
 _NONE = "–"
 _EXTRAPOLATED = "*"
 
@@ -49,10 +47,6 @@ LEGEND = (
         "smaller their ratio, the more of the member the bridge has learned.",
     ),
     ("agreement", "share of images with equal top classes."),
-    (
-        "straight line",
-        "the networks between the curve's two ends if one goes straight from one to the other.",
-    ),
 )
 
 
@@ -120,21 +114,16 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
 
 
 def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table of points along the curves."""
-    return ["curve", "r", "accuracy %", "NLL", "straight line: accuracy %", "NLL"], [
+    """Headings and rows of the table of points along curves, or along straight lines."""
+    return ["curve", "r", "accuracy %", "NLL"], [
         [
             _pair(row["curve"]),
             f"{point['r']:.2f}",
-            *(
-                _figure(place.get(key), key, form)
-                for place in (point, on_line)
-                for key, form in (("accuracy", "{:.2f}"), ("nll", "{:.4f}"))
-            ),
+            _figure(point["accuracy"], "accuracy", "{:.2f}"),
+            _figure(point["nll"], "nll", "{:.4f}"),
         ]
         for row in rows
-        for point, on_line in itertools.zip_longest(
-            row["points"], row.get("line", ())[: len(row["points"])], fillvalue={}
-        )
+        for point in row["points"]
     ]
 
 

@@ -37,7 +37,9 @@ def files_below(folder: pathlib.Path) -> dict:
 
 def test_work_directory_is_as_the_contract_says(finished):
     names = {name for name in files_below(finished.work) if not name.startswith("logs/")}
-    assert names == {
+    figures = {name for name in names if name.startswith("figures/")}
+    assert {"figures/data.json", "figures/quality_accuracy.svg", "figures/curve_0-1.svg"} <= figures
+    assert names - figures == {
         "config.json",
         "modes/0.keras",
         "modes/1.keras",
@@ -46,6 +48,7 @@ def test_work_directory_is_as_the_contract_says(finished):
         "ensemble.keras",
         "report.json",
         "report.md",
+        "report.html",
         "manifest.json",
     }
     config = json.loads((finished.work / "config.json").read_text())
@@ -128,8 +131,12 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
         *["curve 0-1 (1 of 1)"] * 2,
         *["bridge 0-1 (1 of 1)"] * 2,
         "evaluate",
-        "report",
         "export",
+        # What there is to open.
+        "report",
+        "model",
+        "trainings",
+        "in a browser",
     ]
 
 

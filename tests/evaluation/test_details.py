@@ -25,7 +25,7 @@ def gathered(tmp_path):
     worse = {**FIGURES, "calibrated_nll": 0.4}
     details.add("bridge_1", "bridge", np.log(base), worse)
     details.add("bridge_2", "bridge", np.log(ensemble), FIGURES)
-    return json.loads(json.dumps(details.to_json(tmp_path)))
+    return json.loads(json.dumps(details.to_json([], tmp_path)))
 
 
 def test_disagreements_are_counted_and_shown(gathered):

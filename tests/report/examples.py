@@ -43,7 +43,8 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
         row |= {"relative_params": flops, **figures, "dee": float(number)}
         rows.append({**row, "dee_extrapolated": number == 3})
     points = [{"r": r, "accuracy": 0.9 - r / 10, "nll": 0.4 + r} for r in (0.0, 0.5, 1.0)]
-    line = [{**point, "nll": point["nll"] + 1} for point in points]
+    higher = [{**point, "nll": point["nll"] + 1} for point in points]
+    pairs = ([0, 1], [0, 2])
     bridge = {"r": 0.5, "type": 1, "taps": ["stage2_block1"], "width": 0.5, "kl": 0.1}
     bridge |= {"relative_flops": 0.1, "relative_params": 0.2, "kl_base": 0.3, "agreement": 0.95}
     counts = dict.fromkeys(("num_train", "num_validation", "num_test"), images)
@@ -53,10 +54,8 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
         "dataset": {"name": dataset.name, **counts, "num_classes": classes},
         "base": {"params": 1000, "flops": 2000000},
         "ensembles": rows,
-        "curves": [
-            {"curve": [0, 1], "points": points, "line": line},
-            {"curve": [0, 2], "points": points, "line": line},
-        ],
-        "bridges": [{"curve": [0, 1], **bridge}, {"curve": [0, 2], **bridge}],
+        "curves": [{"curve": pair, "points": points} for pair in pairs],
+        "bridges": [{"curve": pair, **bridge} for pair in pairs],
     }
-    return report, details.to_json(logs), dataset
+    lines = [{"curve": pair, "points": higher} for pair in pairs]
+    return report, details.to_json(lines, logs), dataset

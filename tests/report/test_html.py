@@ -102,7 +102,8 @@ def test_a_run_without_histories_or_plane_says_so(made, tmp_path):
 def test_many_curves_and_classes(tmp_path):
     names = [f"a class with quite a long name, number {k}" for k in range(40)]
     report, details, _ = make(tmp_path, images=80, classes=40, names=names)
-    report["curves"] = [{**report["curves"][0], "curve": [0, k]} for k in range(1, 15)]
+    for paths in (report["curves"], details["lines"]):
+        paths[:] = [{**paths[0], "curve": [0, k]} for k in range(1, 15)]
     figures = draw_figures(report, details)
     assert len([f for f in figures if f.section == "curves"]) == 12
     page = render_html(report, details, CONFIG, figures)

@@ -72,7 +72,8 @@ def test_the_page_says_what_the_report_says(browser, run):  # noqa: F811
 def test_ten_thousand_images_of_a_hundred_classes(browser, tmp_path):  # noqa: F811
     start = time.perf_counter()
     report, details, _ = make(tmp_path, images=10_000, classes=100, size=64)
-    report["curves"] = [{**report["curves"][0], "curve": [0, k]} for k in range(1, 11)]
+    for paths in (report["curves"], details["lines"]):
+        paths[:] = [{**paths[0], "curve": [0, k]} for k in range(1, 11)]
     history = {"loss": [(k, 1 / k) for k in range(1, 201)]}
     details["histories"] = {f"modes/{k}": history for k in range(11)}
     page = render_html(report, details, CONFIG, draw_figures(report, details))

@@ -50,10 +50,6 @@ def report():
                     {"r": 0.0, "accuracy": 0.95, "nll": 0.21},
                     {"r": 0.5, "accuracy": 0.9625, "nll": 0.17},
                 ],
-                "line": [
-                    {"r": 0.0, "accuracy": 0.95, "nll": 0.21},
-                    {"r": 0.5, "accuracy": 0.415, "nll": 1.23},
-                ],
             }
         ],
         "bridges": [
@@ -161,13 +157,9 @@ def test_bridges_and_curves(report):
          "0.2000", "0.25", "98.75"]
     ]  # fmt: skip
     assert cells(page, ["curve", "r", "accuracy %"])[1:] == [
-        ["0–1", "0.00", "95.00", "0.2100", "95.00", "0.2100"],
-        ["0–1", "0.50", "96.25", "0.1700", "41.50", "1.2300"],
+        ["0–1", "0.00", "95.00", "0.2100"],
+        ["0–1", "0.50", "96.25", "0.1700"],
     ]
-    # A report of an earlier version knows nothing of the straight line.
-    del report["curves"][0]["line"]
-    page = render_markdown(report)
-    assert cells(page, ["curve", "r", "accuracy %"])[2][3:] == ["0.1700", "–", "–"]
 
 
 def test_legend_explains_every_mark_and_unit(report):

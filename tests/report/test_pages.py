@@ -1,3 +1,4 @@
+import json
 import os
 
 import pytest
@@ -56,6 +57,9 @@ def test_figures_of_an_earlier_report_go(files):
     assert (files.figures / "curve_0-2.svg").exists()
     files.made["curves"].pop()
     files.write_json(files.report, files.made)
+    details = json.loads(files.figures_data.read_text())
+    details["lines"].pop()
+    files.write_json(files.figures_data, details)
     write_pages(files, files.made, [])
     assert not (files.figures / "curve_0-2.svg").exists()
     assert files.manifest.entry(files.figures / "curve_0-2.svg") is None

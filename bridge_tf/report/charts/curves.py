@@ -6,12 +6,13 @@ from bridge_tf.report.charts import style
 
 
 @style.styled
-def draw(curve: dict, curves: Sequence[dict]):
+def draw(curve: dict, line: dict, shown: Sequence[tuple[dict, dict]]):
     """A chart of one curve, and its title.
 
     Args:
-        curve: of "curves" of report.json; "line" may be missing.
-        curves: all that are shown, whose axes are to be alike.
+        curve: of "curves" of report.json.
+        line: of "lines" of figures/data.json.
+        shown: all pairs of curve and line that are drawn, whose axes are to be alike.
     """
     pair = "–".join(map(str, curve["curve"]))
     chart, (above, below) = style.figure(4.2, 4.0, rows=2, sharex=True)
@@ -19,24 +20,20 @@ def draw(curve: dict, curves: Sequence[dict]):
         (above, "nll", 1, "NLL (nats)"),
         (below, "accuracy", 100, "accuracy (%)"),
     ):
-        for name, colour, marker, dashes in (
-            ("line", style.BLUE, "o", "--"),
-            ("points", style.VERMILION, "D", "-"),
+        for name, path, colour, marker, dashes in (
+            ("straight line", line, style.BLUE, "o", "--"),
+            ("curve", curve, style.VERMILION, "D", "-"),
         ):
-            points = curve.get(name, ())
             axes.plot(
-                [point["r"] for point in points],
-                [factor * point[key] for point in points],
+                [point["r"] for point in path["points"]],
+                [factor * point[key] for point in path["points"]],
                 color=colour,
                 marker=marker,
                 linestyle=dashes,
-                label={"line": "straight line", "points": "curve"}[name],
+                label=name,
             )
         values = [
-            factor * point[key]
-            for one in curves
-            for name in ("points", "line")
-            for point in one.get(name, ())
+            factor * point[key] for paths in shown for path in paths for point in path["points"]
         ]
         if key == "nll":
             style.loss_axis(axes, values)
