@@ -43,15 +43,15 @@ _OF_EVALUATION = {
     "test images. Step: 100 r",
     "bridge/agreement": "Share of test images for which the bridge has the curve member's top "
     "class. Step: 100 r",
-    "accuracy": "Accuracy, in [0, 1], on test images. Step: networks in the ensemble",
-    "nll": "Negative log-likelihood, in nats, on test images",
-    "calibrated_nll": "Negative log-likelihood after temperature scaling, in nats",
-    "brier": "Brier score, in [0, 2], on test images",
-    "ece": "Expected calibration error, in [0, 1], on test images",
-    "calibrated_ece": "Expected calibration error after temperature scaling, in [0, 1]",
-    "dee": "Deep ensemble equivalent: how many networks trained one by one are as good, by their "
-    "calibrated negative log-likelihood",
-    "relative_flops": "FLOPs of a forward pass, over those of one network",
+    "ensemble/accuracy": "Accuracy, in [0, 1], on test images. Step: members",
+    "ensemble/nll": "Negative log-likelihood, in nats, on test images",
+    "ensemble/calibrated_nll": "Negative log-likelihood after temperature scaling, in nats",
+    "ensemble/brier": "Brier score, in [0, 2], on test images",
+    "ensemble/ece": "Expected calibration error, in [0, 1], on test images",
+    "ensemble/calibrated_ece": "Expected calibration error after temperature scaling, in [0, 1]",
+    "ensemble/dee": "Deep-ensemble equivalent: how many networks trained one by one are as good, "
+    "by their calibrated negative log-likelihood",
+    "ensemble/relative_flops": "FLOPs of a forward pass, over those of one network",
 }
 
 
@@ -102,7 +102,8 @@ def log_report(logs_folder: str | os.PathLike, report: Mapping) -> None:
 
     Of each curve `along_curve/nll` and `along_curve/accuracy`, and of each bridge `bridge/kl`,
     `bridge/kl_base` and `bridge/agreement`, go to the run of its training, at step 100 r. Accuracy,
-    calibration and cost of each ensemble go to the run evaluate/NAME, at step `size`.
+    calibration and cost of each ensemble, as `ensemble/accuracy` for one, go to the run
+    evaluate/NAME, at step `size`.
 
     Args:
         logs_folder: that of the work directory.
@@ -126,7 +127,7 @@ def log_report(logs_folder: str | os.PathLike, report: Mapping) -> None:
     for row in report["ensembles"]:
         # A report may come from anywhere, and a name mustn't lead out of the folder.
         name = re.sub(r"[^\w-]", "_", row["name"])
-        add(f"evaluate/{name}", row["size"], row, _ENSEMBLE)
+        add(f"evaluate/{name}", row["size"], row, _ENSEMBLE, "ensemble/")
     for folder, points in runs.items():
         writer = ScalarWriter(folder, _OF_EVALUATION, evaluation=True)
         for step, values in points:

@@ -205,13 +205,13 @@ def test_an_evaluation_is_logged_in_the_runs_of_the_trainings(model, tmp_path):
             "bridge/agreement": [(25, 0.875), (29, 1.0)],
         },
         "evaluate/bridge_2": {
-            "accuracy": [(3, 0.75)],
-            "nll": [(3, 0.5)],
-            "calibrated_nll": [(3, 0.25)],
-            "brier": [(3, 0.125)],
-            "ece": [(3, 0.0625)],
-            "calibrated_ece": [(3, 0.03125)],
-            "relative_flops": [(3, 1.25)],
+            "ensemble/accuracy": [(3, 0.75)],
+            "ensemble/nll": [(3, 0.5)],
+            "ensemble/calibrated_nll": [(3, 0.25)],
+            "ensemble/brier": [(3, 0.125)],
+            "ensemble/ece": [(3, 0.0625)],
+            "ensemble/calibrated_ece": [(3, 0.03125)],
+            "ensemble/relative_flops": [(3, 1.25)],
         },
     }
     # What is measured isn't taken for what was trained.

@@ -24,13 +24,8 @@ from PIL import Image
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parent.parent
-FIGURES = (
-    *("quality_calibrated_nll", "quality_accuracy", "bridges", "curve_0-1", "loss_plane_0-1"),
-    *("reliability_single", "reliability_bridge_3", "confusion_bridge_3"),
-)
+FIGURES = ("quality_calibrated_nll", "curve_0-1", "loss_plane_0-1")
 PHONE = {"width": 390, "height": 844, "phone": True}
-# The test image that the demo is shown, a digit that networks find hard.
-EXAMPLE = 17
 
 
 def main() -> None:
@@ -54,7 +49,8 @@ def main() -> None:
             ):
                 photograph(browser, address, name, prepare=show_example, **view)
         with tensorboard(arguments.workdir / "logs") as address:
-            photograph(browser, address, "tensorboard", prepare=wait_for_charts, height=800)
+            view = {"width": 1500, "height": 900}
+            photograph(browser, address, "tensorboard", prepare=close_settings, **view)
 
 
 def photograph(browser, url: str, name: str, prepare=None, **view) -> None:
@@ -70,18 +66,27 @@ def photograph(browser, url: str, name: str, prepare=None, **view) -> None:
 
 
 def show_example(browser) -> None:
-    browser.wait("window.demo && window.demo.ready")
-    browser.js("return window.demo.ready")
-    browser.js(f"document.querySelectorAll('#examples button')[{EXAMPLE}].click()")
-    # Latencies are medians; the first runs are slower.
-    for _ in range(8):
-        time.sleep(0.3)
-        browser.js("return window.demo.idle()")
-    browser.js("window.scrollTo(0, 0)")
+    """Shows the demo the example that its ensemble is least sure of."""
+    browser.wait("window.demo && window.demo.results")
+    number = browser.js("return document.querySelectorAll('#examples button').length")
+    entropies = [entropy_of(browser, k) for k in range(number)]
+    entropy_of(browser, entropies.index(max(entropies)))
+    browser.js("document.activeElement.blur(); window.scrollTo(0, 0)")
 
 
-def wait_for_charts(browser) -> None:
-    time.sleep(15)
+def entropy_of(browser, k: int) -> float:
+    """Chooses an example; the entropy of the answer, in nats."""
+    browser.js("window.before = window.demo.results")
+    browser.js(f"document.querySelectorAll('#examples button')[{k}].click()")
+    browser.wait("window.demo.results !== window.before && window.demo.results.bridges.length")
+    return browser.js("return window.demo.results.ensemble.entropy")
+
+
+def close_settings(browser) -> None:
+    """Waits until TensorBoard shows its charts, and gives them the room of its settings."""
+    browser.wait("document.querySelector('scalar-card canvas, scalar-card svg')", 60)
+    browser.js("document.querySelector('.settings-button')?.click()")
+    time.sleep(3)
 
 
 @contextlib.contextmanager
