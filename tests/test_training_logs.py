@@ -225,7 +225,7 @@ def test_another_evaluation_replaces_the_first(tmp_path):
     other["ensembles"][0] |= {"name": "../../escaped", "dee": 2.5}
     del other["bridges"][1]
     log_report(tmp_path, other)
-    assert scalars(tmp_path / "evaluate" / "______escaped")["dee"] == [(3, 2.5)]
+    assert scalars(tmp_path / "evaluate" / "______escaped")["ensemble/dee"] == [(3, 2.5)]
     assert scalars(tmp_path / "bridges" / "0-1")["bridge/kl"] == [(25, 0.25)]
     assert not list((tmp_path / "evaluate" / "bridge_2").iterdir())
     log_report(tmp_path, REPORT)
