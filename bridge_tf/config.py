@@ -32,7 +32,7 @@ _NETWORK_SETTINGS = {
 NAME = r"\w[\w.-]{0,99}"
 
 # Where things are and what to do when something fails, not what is computed: a run may be moved.
-_INDECISIVE = (
+INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence"),
 )
@@ -274,7 +274,7 @@ class Config:
 
 
 def _decisive(settings: dict) -> dict:
-    return {key: value for key, value in settings.items() if key not in _INDECISIVE}
+    return {key: value for key, value in settings.items() if key not in INDECISIVE}
 
 
 def _text(value) -> str:

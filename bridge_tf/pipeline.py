@@ -95,9 +95,9 @@ class Pipeline(Trainings):
         check_space("--workdir", self.files.path, size, "the stage evaluate")
         measured = compare(self)
         self.files.claim(self.config)
+        log_report(self.files.all_logs, measured[0])
         for path, content in zip(self.reports, measured, strict=True):
             self.files.write_json(path, content, sources)
-        log_report(self.files.all_logs, measured[0])
 
     def _predictions_size(self) -> int:
         """Bytes of the predictions that an evaluation keeps until it is done."""

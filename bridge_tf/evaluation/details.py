@@ -69,7 +69,11 @@ class Details:
                 for name, log_probs in compared
             ],
             "disagreements": self._disagreements(*compared) if len(compared) == 2 else None,
-            "histories": read_histories(logs),
+            "histories": {
+                # Without the throughput, which is another each time.
+                run: {tag: points for tag, points in history.items() if tag != "images_per_second"}
+                for run, history in read_histories(logs).items()
+            },
             "measured_on": _machine(),
         }
 

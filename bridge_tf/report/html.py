@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Sequence
 
+from bridge_tf.config import INDECISIVE
 from bridge_tf.report import tables
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
@@ -28,6 +29,8 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         report=report,
         details=details,
         config=config,
+        # Where things are says nothing of the figures, and isn't everybody's business.
+        settings={k: v for k, v in config["flags"].items() if k not in INDECISIVE},
         figures=by_section,
         summary=tables.summary(report["ensembles"]),
         comparison=tables.comparison(report),
