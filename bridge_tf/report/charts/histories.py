@@ -39,10 +39,12 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
             color=_COLOURS[k % len(_COLOURS)],
             linestyle=("-", "--", "-.", ":")[k // len(_COLOURS) % 4],
             linewidth=1.4,
+            marker="o" if len(thinned) == 1 else "",  # a line through one point can't be seen
             label=name if len(histories) <= 10 else None,
         )
     if metric == "loss":
         style.loss_axis(axes, values)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("epoch")
     axes.set_ylabel(LABELS[metric])
     if 1 < len(histories) <= 10:
