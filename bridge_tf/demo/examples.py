@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bridge_tf.errors import InputError
-from bridge_tf.images import read_image
+from bridge_tf.images import BadImageError, read_image
 
 COUNT = 40
 _ENDINGS = (".png", ".jpg", ".jpeg")
@@ -52,7 +52,10 @@ def examples_of_folder(
     height, width, channels = image_shape
     found = []
     for k in _evenly([path.parent for path in paths], count):
-        pixels = read_image(paths[k], channels=channels, size=(height, width))
+        try:
+            pixels = read_image(paths[k], channels=channels, size=(height, width))
+        except BadImageError as error:
+            raise InputError(f"--images: {error}") from error
         label = "" if paths[k].parent == folder else paths[k].parent.name
         found.append(Example(_png(pixels), label))
     return found

@@ -38,6 +38,7 @@ export class Pad {
       image.data[4 * k + 3] = 255;
     }
     this.context.putImageData(image, 0, 0);
+    this.announce();
   }
 
   /** One change of the drawing, which can be undone. */
@@ -133,7 +134,12 @@ export class Pad {
     style.top = `${(100 * this.y) / this.bitmap.height}%`;
   }
 
+  /** Tells the cell under the cursor, which is there for who uses the keyboard only. */
   announce() {
+    if (!this.box.matches(":focus-visible")) {
+      element("cell").textContent = "";
+      return;
+    }
     const { width, channels } = this.bitmap;
     const first = (this.y * width + this.x) * channels;
     const value = [...this.bitmap.pixels().slice(first, first + channels)].join(", ");

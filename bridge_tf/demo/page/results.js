@@ -3,6 +3,8 @@
 import { largest, milliseconds, percent, top } from "./numbers.js";
 
 const MOST_CLASSES = 10;
+// Names of classes of so many letters are written large.
+const SHORT = 4;
 const element = (id) => document.getElementById(id);
 
 function make(tag, text = "", attributes = {}) {
@@ -71,7 +73,9 @@ function row(name, shown, makeCell) {
 function answer({ probabilities }, labels) {
   const best = top(probabilities);
   const made = make("td", "", { class: "answer" });
-  made.append(make("strong", labels[best]), make("span", `${percent(probabilities[best])} %`));
+  const name = make("strong", labels[best], { title: labels[best] });
+  if (labels[best].length > SHORT) name.classList.add("long");
+  made.append(name, make("span", `${percent(probabilities[best])} %`));
   return made;
 }
 
@@ -109,7 +113,7 @@ function showMeters({ entropy, disagreement }, who, numClasses) {
         meter.setAttribute("aria-label", `${name}, nats`);
         for (const key of Object.keys(range)) meter.setAttribute(`aria-value${key}`, range[key]);
         const ends = make("p", "", { class: "ends" });
-        ends.append(make("span", "0"), make("span", `log ${numClasses} = ${most.toFixed(2)}`));
+        ends.append(make("span", "0"), make("span", `ln ${numClasses} = ${most.toFixed(2)}`));
         box.append(line, make("p", meaning, { class: "meaning" }), meter, ends);
         return box;
       }),
