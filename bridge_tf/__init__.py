@@ -47,7 +47,8 @@ def __getattr__(name: str):
 
 def register() -> None:
     """Makes the package's classes known to `keras.models.load_model`; importing it does so too."""
-    for name in ("BridgeEnsemble", "Curve", "FilterResponseNormalization", "Recipe"):
+    # And `export` the function, before the package of that name, imported later, takes its place.
+    for name in ("BridgeEnsemble", "Curve", "FilterResponseNormalization", "Recipe", "export"):
         __getattr__(name)
 
 

@@ -204,3 +204,9 @@ def test_a_keras_classifier_predicts_probabilities(build, images, tmp_path):
     np.testing.assert_allclose(outputs["probabilities"].sum(axis=1), 1, rtol=1e-5)
     logits = network.predict(images, verbose=0)
     assert (outputs["probabilities"].argmax(1) == logits.argmax(1)).all()
+
+
+def test_export_stays_the_function_when_the_package_of_its_name_is_imported():
+    program = "import bridge_tf, bridge_tf.export.places; print(callable(bridge_tf.export))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout == "True\n", result.stderr
