@@ -29,7 +29,7 @@ class ScalarWriter:
         self._writer = None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes values by tag; they are in the file when this returns."""
+        """Writes values by tag; the system has them when this returns."""
         import tensorflow as tf
 
         if self._writer is None:

@@ -58,6 +58,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{_PARTIAL}{path.name}")
+    partial.unlink(missing_ok=True)  # it may be a link to elsewhere
     try:
         yield partial
         _to_disk(partial)
@@ -70,7 +71,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 def remove_partials(folder: pathlib.Path) -> None:
     """Removes what processes that were killed while they wrote have left in `folder`."""
     for path in folder.glob(f"{_PARTIAL}*"):
-        if path.is_file():
+        if path.is_file() or path.is_symlink():
             path.unlink()
 
 

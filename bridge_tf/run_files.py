@@ -2,8 +2,16 @@
 
 import os
 import pathlib
+from collections.abc import Iterable, Iterator
 
+# Of report.json and figures/data.json.
+SCHEMA = 1
 FOLDERS = ("modes", "curves", "bridges", "figures", "checkpoints", "logs")
+
+
+def pair_name(pair: Iterable[int]) -> str:
+    """The name of a curve by the modes at its ends, as in its files: 0-1."""
+    return "-".join(map(str, pair))
 
 
 class RunFiles:
@@ -24,17 +32,27 @@ class RunFiles:
         self.figures_data = self.figures / "data.json"
         self.all_logs = self.path / "logs"
 
+    def linked_folders(self) -> Iterator[pathlib.Path]:
+        """The run's folders, and folders in them, that are links and lead who knows where."""
+        for folder in map(self.path.joinpath, FOLDERS):
+            if folder.is_symlink():
+                yield folder
+                continue
+            for parent, names, _ in os.walk(folder):
+                paths = (pathlib.Path(parent) / name for name in names)
+                yield from (path for path in paths if path.is_symlink())
+
     def mode(self, index: int) -> pathlib.Path:
         return self.path / "modes" / f"{index}.keras"
 
     def curve(self, pair: tuple[int, int]) -> pathlib.Path:
-        return self.path / "curves" / f"{pair[0]}-{pair[1]}.keras"
+        return self.path / "curves" / f"{pair_name(pair)}.keras"
 
     def bridge(self, pair: tuple[int, int]) -> pathlib.Path:
-        return self.path / "bridges" / f"{pair[0]}-{pair[1]}.keras"
+        return self.path / "bridges" / f"{pair_name(pair)}.keras"
 
     def loss_plane(self, pair: tuple[int, int]) -> pathlib.Path:
-        return self.figures / f"loss_plane_{pair[0]}-{pair[1]}.json"
+        return self.figures / f"loss_plane_{pair_name(pair)}.json"
 
     @property
     def choice(self) -> pathlib.Path:

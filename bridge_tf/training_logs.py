@@ -8,7 +8,7 @@ logs/evaluate/bridge_2                              what was measured of an ense
 import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -19,11 +19,13 @@ from bridge_tf.event_files import (
     read_scalars,
     remove_evaluations,
 )
+from bridge_tf.run_files import pair_name
 from bridge_tf.step_timer import StepTimer
 
 History = dict[str, list[tuple[int, float]]]
 
 _STAGES = ("modes", "curves", "bridges")
+_NUMBERS = "[0-9]+(-[0-9]+)?"  # a mode, or the modes at a curve's ends
 _ENSEMBLE = "accuracy nll calibrated_nll brier ece calibrated_ece dee relative_flops".split()
 _OF_TRAINING = {
     "loss": "Mean over the epoch's images, in nats: cross-entropy of modes and curves, KL "
@@ -34,15 +36,18 @@ _OF_TRAINING = {
     "images_per_second": "Training images a second, in the epoch; its first step, which is "
     "compiled, is left out",
 }
+_STEPS = 1000  # TensorBoard's steps are whole numbers: those of r = 1
 _OF_EVALUATION = {
-    "along_curve/nll": "Negative log-likelihood at r, in nats, on test images. Step: 100 r",
-    "along_curve/accuracy": "Accuracy at r, in [0, 1], on test images. Step: 100 r",
+    "along_curve/nll": "Negative log-likelihood at r, in nats, on test images. Step: 1000 r",
+    "along_curve/accuracy": "Accuracy at r, in [0, 1], on test images. Step: 1000 r",
+    "along_line/nll": "The same on the straight line between the curve's ends",
+    "along_line/accuracy": "The same on the straight line between the curve's ends",
     "bridge/kl": "KL divergence from the curve member's prediction to the bridge's, in nats, on "
-    "test images. Step: 100 r",
+    "test images. Step: 1000 r",
     "bridge/kl_base": "KL divergence from the curve member's prediction to the base's, in nats, on "
-    "test images. Step: 100 r",
+    "test images. Step: 1000 r",
     "bridge/agreement": "Share of test images for which the bridge has the curve member's top "
-    "class. Step: 100 r",
+    "class. Step: 1000 r",
     "ensemble/accuracy": "Accuracy, in [0, 1], on test images. Step: members",
     "ensemble/nll": "Negative log-likelihood, in nats, on test images",
     "ensemble/calibrated_nll": "Negative log-likelihood after temperature scaling, in nats",
@@ -59,8 +64,9 @@ class TrainingLog(StepTimer):
     """Logs each epoch of a training, counted from 1: `loss` and the metrics, `learning_rate`,
     `images_per_second`.
 
-    Used as a context, which closes the file. A point is on the disk when its epoch ends. Points of
-    epochs that are trained again, in another process or in a retry, are replaced.
+    Used as a context, which closes the file. A point is in the file when its epoch ends, and on the
+    disk when the system writes it. Points of epochs that are trained again, in another process or
+    in a retry, are replaced.
 
     Args:
         folder: the run's, in TensorBoard's sense; made with the first point.
@@ -97,37 +103,41 @@ class TrainingLog(StepTimer):
         self._next = epoch + 1
 
 
-def log_report(logs_folder: str | os.PathLike, report: Mapping) -> None:
+def log_report(
+    logs_folder: str | os.PathLike, report: Mapping, lines: Sequence[Mapping] = ()
+) -> None:
     """Logs the figures of an evaluation, in place of those that were logged before.
 
-    Of each curve `along_curve/nll` and `along_curve/accuracy`, and of each bridge `bridge/kl`,
-    `bridge/kl_base` and `bridge/agreement`, go to the run of its training, at step 100 r. Accuracy,
-    calibration and cost of each ensemble, as `ensemble/accuracy` for one, go to the run
-    evaluate/NAME, at step `size`.
+    Of each curve `along_curve/nll` and `along_curve/accuracy`, the same along the straight line
+    as `along_line/…`, and of each bridge `bridge/kl`, `bridge/kl_base` and `bridge/agreement`, go
+    to the run of its training, at step 1000 r. Accuracy, calibration and cost of each ensemble, as
+    `ensemble/accuracy` for one, go to the run evaluate/NAME, at step `size`.
 
     Args:
         logs_folder: that of the work directory.
         report: the content of report.json.
+        lines: "lines" of figures/data.json.
     """
     logs = pathlib.Path(logs_folder)
     remove_evaluations(logs)
     runs: dict[pathlib.Path, list[tuple[int, dict]]] = {}
 
-    def add(run: str, step: int, row: Mapping, keys, prefix: str = "") -> None:
-        values = {f"{prefix}{key}": row[key] for key in keys if row[key] is not None}
+    def add(run: str, step: int, row: Mapping, prefix: str, keys: Sequence[str]) -> None:
+        values = {f"{prefix}/{key}": row[key] for key in keys if row[key] is not None}
         runs.setdefault(logs / run, []).append((step, values))
 
-    for curve in report["curves"]:
-        for point in curve["points"]:
-            step = round(100 * point["r"])
-            add(f"curves/{_pair(curve)}", step, point, ("nll", "accuracy"), "along_curve/")
+    for prefix, paths in (("along_curve", report["curves"]), ("along_line", lines)):
+        for path in paths:
+            run = f"curves/{pair_name(path['curve'])}"
+            for point in path["points"]:
+                add(run, round(_STEPS * point["r"]), point, prefix, ("nll", "accuracy"))
     for row in report["bridges"]:
-        step = round(100 * row["r"])
-        add(f"bridges/{_pair(row)}", step, row, ("kl", "kl_base", "agreement"), "bridge/")
+        run = f"bridges/{pair_name(row['curve'])}"
+        add(run, round(_STEPS * row["r"]), row, "bridge", ("kl", "kl_base", "agreement"))
     for row in report["ensembles"]:
         # A report may come from anywhere, and a name mustn't lead out of the folder.
         name = re.sub(r"[^\w-]", "_", row["name"])
-        add(f"evaluate/{name}", row["size"], row, _ENSEMBLE, "ensemble/")
+        add(f"evaluate/{name}", row["size"], row, "ensemble", _ENSEMBLE)
     for folder, points in runs.items():
         writer = ScalarWriter(folder, _OF_EVALUATION, evaluation=True)
         for step, values in points:
@@ -150,6 +160,7 @@ def read_histories(logs_folder: str | os.PathLike) -> dict[str, History]:
     histories = {}
     for stage in _STAGES:
         folders = inside(pathlib.Path(logs_folder) / stage)
+        folders = [path for path in folders if re.fullmatch(_NUMBERS, path.name)]
         for folder in sorted(folders, key=_numbers):
             history = _read_history(folder)
             if history:
@@ -169,10 +180,6 @@ def _read_history(folder: pathlib.Path) -> History:
     for _, tag, step, value in sorted(found):  # the last that was written stays
         history.setdefault(tag, {})[step] = value
     return {tag: sorted(values.items()) for tag, values in sorted(history.items())}
-
-
-def _pair(row: Mapping) -> str:
-    return "-".join(map(str, row["curve"]))
 
 
 def _numbers(path: pathlib.Path) -> list[int]:

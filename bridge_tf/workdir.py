@@ -102,12 +102,11 @@ class WorkDir(RunFiles):
             InputError: it is a file, or holds another run; the flags that differ are named.
         """
         check_writable("--workdir", self.path)
-        for name in FOLDERS:
-            if (self.path / name).is_symlink():
-                raise InputError(
-                    f"--workdir: {self.path / name} is a link; a run keeps its files in its own "
-                    "directory: name a --workdir on the disk that you want"
-                )
+        for folder in self.linked_folders():
+            raise InputError(
+                f"--workdir: {folder} is a link; a run keeps its files in its own directory: "
+                "name a --workdir on the disk that you want"
+            )
         if self.repair:
             self._repair(config)
         known = self.manifest.read().get("fingerprint", config.fingerprint)

@@ -45,6 +45,17 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
 
 
+def test_links_in_the_place_of_a_partial_file_are_not_followed(tmp_path):
+    (tmp_path / "thesis").write_text("not ours")
+    for target in ("thesis", "absent"):
+        (tmp_path / ".partial-a.json").symlink_to(tmp_path / target)
+        write_json(tmp_path / "a.json", {})
+        (tmp_path / ".partial-b.json").symlink_to(tmp_path / target)
+        remove_partials(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "thesis"]
+    assert (tmp_path / "thesis").read_text() == "not ours"
+
+
 def test_too_little_space_is_told_with_both_figures(tmp_path):
     check_space("--workdir", tmp_path / "new" / "folder", 1000, "the stage modes")
     with pytest.raises(

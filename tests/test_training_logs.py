@@ -43,6 +43,16 @@ REPORT = {
     ],
 }
 
+LINES = [
+    {
+        "curve": [0, 1],
+        "points": [
+            {"r": 0.0, "accuracy": 0.75, "nll": 1.5},
+            {"r": 1 / 3, "accuracy": None, "nll": None},  # no number
+        ],
+    }
+]
+
 
 def scalars(folder) -> dict:
     """All scalars in a folder's event files, and how they are described: as TensorBoard does."""
@@ -155,7 +165,7 @@ def test_an_epoch_that_was_cut_in_two_is_one_point_and_one_line(images, labels, 
     assert len(read_scalars(tmp_path / "pieces" / "modes" / "0")) == 4 * EPOCHS
 
 
-def test_points_are_on_the_disk_when_their_epoch_ends(model, tmp_path):
+def test_points_are_in_the_file_when_their_epoch_ends(model, tmp_path):
     log = TrainingLog(tmp_path / "modes" / "0", 8)
     train(log, model, {0: 2.0, 1: 1.0})
     history = read_histories(tmp_path)["modes/0"]
@@ -189,20 +199,22 @@ def test_epochs_that_are_trained_again_replace_their_points(model, tmp_path, aga
 def test_an_evaluation_is_logged_in_the_runs_of_the_trainings(model, tmp_path):
     with TrainingLog(tmp_path / "curves" / "0-1", 8) as log:
         train(log, model, {0: 2.0})
-    log_report(tmp_path, REPORT)
+    log_report(tmp_path, REPORT, LINES)
     found = evaluated(tmp_path)
     assert found["curves/0-1"].pop("loss") == [(1, 2.0)]
     for tag in ("accuracy", "learning_rate", "images_per_second"):
         del found["curves/0-1"][tag]
     assert found == {
         "curves/0-1": {
-            "along_curve/nll": [(0, 1.5), (33, 2.0)],
-            "along_curve/accuracy": [(0, 0.75), (33, 0.5)],
+            "along_curve/nll": [(0, 1.5), (333, 2.0)],
+            "along_curve/accuracy": [(0, 0.75), (333, 0.5)],
+            "along_line/nll": [(0, 1.5)],
+            "along_line/accuracy": [(0, 0.75)],
         },
         "bridges/0-1": {
-            "bridge/kl": [(25, 0.25), (29, 0.125)],
-            "bridge/kl_base": [(25, 0.5), (29, 0.5)],
-            "bridge/agreement": [(25, 0.875), (29, 1.0)],
+            "bridge/kl": [(250, 0.25), (290, 0.125)],
+            "bridge/kl_base": [(250, 0.5), (290, 0.5)],
+            "bridge/agreement": [(250, 0.875), (290, 1.0)],
         },
         "evaluate/bridge_2": {
             "ensemble/accuracy": [(3, 0.75)],
@@ -226,7 +238,7 @@ def test_another_evaluation_replaces_the_first(tmp_path):
     del other["bridges"][1]
     log_report(tmp_path, other)
     assert scalars(tmp_path / "evaluate" / "______escaped")["ensemble/dee"] == [(3, 2.5)]
-    assert scalars(tmp_path / "bridges" / "0-1")["bridge/kl"] == [(25, 0.25)]
+    assert scalars(tmp_path / "bridges" / "0-1")["bridge/kl"] == [(250, 0.25)]
     assert not list((tmp_path / "evaluate" / "bridge_2").iterdir())
     log_report(tmp_path, REPORT)
     log_report(tmp_path, REPORT)
@@ -275,6 +287,8 @@ def test_what_cannot_be_read_is_left_out(model, tmp_path, capfd):
     (logs / "modes" / "2" / "events.out.tfevents.2").write_bytes(b"")
     (logs / "modes" / "2" / "events.out.tfevents.3").mkdir()
     (logs / "modes" / "a file").touch()
+    with TrainingLog(logs / "modes" / "other $things$", 8) as log:
+        train(log, model, {0: 2.0})
     # Links lead out of the folder, to a file, a training, and a stage.
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "events.out.tfevents.9").write_bytes(content)

@@ -153,9 +153,12 @@ def test_what_was_set_aside_is_never_overwritten(work):
     assert [(work.path / name).read_text() for name in names] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("name", ["modes", "checkpoints", "logs"])
+@pytest.mark.parametrize(
+    "name", ["modes", "checkpoints", "logs", "logs/curves", "logs/bridges/0-1"]
+)
 def test_links_out_of_the_directory_are_refused(work, tmp_path, name):
     (tmp_path / "thesis" / "report").mkdir(parents=True)
+    (work.path / name).parent.mkdir(parents=True, exist_ok=True)
     (work.path / name).symlink_to(tmp_path / "thesis")
     (tmp_path / "thesis" / ".partial-0").write_text("not ours")
     with pytest.raises(InputError, match=f"work/{name} is a link"), work.held():

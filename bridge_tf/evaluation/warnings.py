@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from bridge_tf.data import Dataset
+from bridge_tf.run_files import pair_name
 
 # Over resamples of validation splits of digits, 90 % of the fitted temperatures spanned a factor of
 # 1.5 where the split held 10 errors, and of 2 to 5 where it held 5 or fewer.
@@ -120,9 +121,9 @@ def _of_curves(curves: Sequence[dict]) -> Iterator[str]:
         beyond = middle["nll"] - max(ends)
         if beyond >= _BARRIER_NATS and middle["nll"] > _BARRIER_RATIO * max(ends):
             yield (
-                f"the curve {_pair(curve)} is no path of low loss: at r = {middle['r']:g} its NLL "
-                f"is {middle['nll']:.4f}, at its ends {ends[0]:.4f} and {ends[1]:.4f}; more "
-                "--curve_epochs or --align=activations would lower it"
+                f"the curve {pair_name(curve['curve'])} is no path of low loss: at "
+                f"r = {middle['r']:g} its NLL is {middle['nll']:.4f}, at its ends {ends[0]:.4f} "
+                f"and {ends[1]:.4f}; more --curve_epochs or --align=activations would lower it"
             )
 
 
@@ -131,14 +132,11 @@ def _of_bridges(bridges: Sequence[dict]) -> Iterator[str]:
         # At r = 0 the member is the base itself.
         if bridge["r"] > 0 and not bridge["kl"] < bridge["kl_base"]:
             yield (
-                f"the bridge {_pair(bridge)} at r = {bridge['r']:g} is no nearer to its member "
-                f"than the base is (KL {bridge['kl']:.4f}, of the base {bridge['kl_base']:.4f}); "
-                "more --bridge_epochs, another --taps or a larger --bridge_width would help"
+                f"the bridge {pair_name(bridge['curve'])} at r = {bridge['r']:g} is no nearer to "
+                f"its member than the base is (KL {bridge['kl']:.4f}, of the base "
+                f"{bridge['kl_base']:.4f}); more --bridge_epochs, another --taps or a larger "
+                "--bridge_width would help"
             )
-
-
-def _pair(row: dict) -> str:
-    return "-".join(str(k) for k in row["curve"])
 
 
 def _listing(names: Sequence[str]) -> str:
