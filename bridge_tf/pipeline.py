@@ -4,6 +4,7 @@ Each reads the files of those before it and writes its own; what is there alread
 """
 
 import pathlib
+import shlex
 
 from bridge_tf.config import STAGES
 from bridge_tf.ensemble import BridgeEnsemble
@@ -55,10 +56,7 @@ class Pipeline(Trainings):
             self.remeasure()
         self.files.remove_backup(self.files.report)
         report = read_report(self.files.report)
-        pairs = self.config.curves()
-        planes = {self.files.loss_plane(pair): self.files.curve(pair) for pair in pairs}
-        shown = [path for path in planes if self.files.state(path, [planes[path]]) == "current"]
-        write_pages(self.files, report, shown)
+        write_pages(self.files, report, self._loss_planes())
         print(render_table(report), flush=True)
         for warning in report.get("warnings", ()):
             say(f"evaluate: WARNING: {warning}")
@@ -68,19 +66,42 @@ class Pipeline(Trainings):
         """The files that an evaluation measures."""
         return [self.files.report, self.files.figures_data]
 
+    def _loss_planes(self) -> list[pathlib.Path]:
+        """The files of the loss planes that are of this run's curves as they are now."""
+        found = []
+        for pair in self.config.curves():
+            path, curve = self.files.loss_plane(pair), self.files.curve(pair)
+            state = self.files.state(path, [curve])
+            if state == "current":
+                found.append(path)
+            elif state != "missing":
+                what = "was changed" if state == "damaged" else f"isn't of {curve} as it is now"
+                say(
+                    f"evaluate: WARNING: {path} {what} and is left out of the report; bin/evaluate "
+                    "--loss_plane measures it again"
+                )
+        return found
+
     def reevaluate(self, loss_plane: tuple[int, int] | None = None) -> None:
         """Measures everything anew, whatever report there is, and goes on as `evaluate`.
 
         Args:
             loss_plane: measure the plane of the first curve too, with so many points a side, on
                 at most so many test images.
+
+        Raises:
+            InputError: files are missing or damaged, or the first curve spans no plane; nothing is
+                measured then.
         """
         with self.files.held(self.wait):
             self.files.check(self.config)
+            self.check_trained("evaluate")
+            if loss_plane:
+                from bridge_tf.evaluation.loss_plane import check_plane, write_loss_planes
+
+                check_plane(self)
             self.remeasure()
             if loss_plane:
-                from bridge_tf.evaluation.loss_plane import write_loss_planes
-
                 write_loss_planes(self, *loss_plane)
             self.evaluate()
             self._say_what_is_next()
@@ -95,7 +116,7 @@ class Pipeline(Trainings):
         check_space("--workdir", self.files.path, size, "the stage evaluate")
         measured = compare(self)
         self.files.claim(self.config)
-        log_report(self.files.all_logs, measured[0])
+        log_report(self.files.all_logs, measured[0], measured[1]["lines"])
         for path, content in zip(self.reports, measured, strict=True):
             self.files.write_json(path, content, sources)
 
@@ -146,8 +167,15 @@ class Pipeline(Trainings):
             "report": [self.files.report_html] if self.files.report_html.exists() else [],
             "model": exported,
             "trainings": [f"tensorboard --logdir {logs}"] if logs.is_dir() else [],
-            "in a browser": [f"bin/demo --workdir={self.files.path}"] if exported else [],
+            "in a browser": [self._demo()] if exported else [],
         }
         for name, things in there.items():
             if things:
                 say(f"{name}: {'  '.join(map(str, things))}")
+
+    def _demo(self) -> str:
+        """The command that shows the export in a browser."""
+        command = ["bin/demo", f"--workdir={self.files.path}"]
+        if self.files.read_config().export_dir != self.config.export_dir:
+            command.append(f"--export_dir={self.config.export_dir}")
+        return shlex.join(command)

@@ -35,6 +35,14 @@ def digests(folder) -> dict:
     return {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*.keras")}
 
 
+def test_the_demo_of_an_export_elsewhere_is_named_whole(tmp_path):
+    run = Pipeline(Config(export_dir="exports"), tmp_path / "a run")
+    run.files.claim(run.config)
+    assert run._demo() == f"bin/demo '--workdir={tmp_path}/a run'"
+    elsewhere = Pipeline(dataclasses.replace(run.config, export_dir="b c"), run.files.path)
+    assert elsewhere._demo() == f"bin/demo '--workdir={tmp_path}/a run' '--export_dir=b c'"
+
+
 @pytest.mark.slow  # tests/faults/test_quick.py kills one, in a process of its own
 def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch):
     config = Config(num_modes=2, augment="crop", norm="batch", **SMALL)

@@ -5,6 +5,7 @@ import sys
 from absl import flags
 
 from bridge_tf.cli import app
+from bridge_tf.errors import InputError
 
 USAGE = """
 Measures a finished run anew, writes its report and prints the comparison.
@@ -38,6 +39,9 @@ def main() -> None:
 
 def _evaluate(arguments: list[str]) -> None:
     app.no_arguments(arguments)
+    for name in ("loss_plane_points", "loss_plane_images"):
+        if flags.FLAGS[name].present and not flags.FLAGS.loss_plane:
+            raise InputError(f"--{name}: tells how --loss_plane is measured; give that too")
     run = app.existing_run()
     plane = None
     if flags.FLAGS.loss_plane:

@@ -11,6 +11,7 @@ from bridge_tf.evaluation.details import Details
 from bridge_tf.evaluation.predictions import Predictions
 from bridge_tf.evaluation.scores import score
 from bridge_tf.evaluation.warnings import find_warnings
+from bridge_tf.run_files import SCHEMA
 
 
 def compare(run) -> tuple[dict, dict]:
@@ -66,7 +67,7 @@ def compare(run) -> tuple[dict, dict]:
     )
     faults = run.data.faults
     report = {
-        "schema": 1,
+        "schema": SCHEMA,
         "warnings": warnings,
         "dataset": {
             "name": run.data.name,

@@ -3,16 +3,16 @@
 import base64
 import io
 import pathlib
-import platform
 
 import numpy as np
 
 from bridge_tf.data import Dataset
+from bridge_tf.evaluation.machine import machine
 from bridge_tf.evaluation.reliability import confidence_bins
 from bridge_tf.evaluation.temperature import apply_temperature
+from bridge_tf.run_files import SCHEMA
 from bridge_tf.training_logs import read_histories
 
-SCHEMA = 1
 # Pictures of each kind, and the longest side of one, in pixels.
 _SHOWN, _LONGEST = 12, 96
 _TOP = 3
@@ -74,7 +74,7 @@ class Details:
                 run: {tag: points for tag, points in history.items() if tag != "images_per_second"}
                 for run, history in read_histories(logs).items()
             },
-            "measured_on": _machine(),
+            "measured_on": machine(),
         }
 
     def _disagreements(self, base, ensemble) -> dict:
@@ -137,32 +137,3 @@ def _top(log_probs: np.ndarray) -> list[list]:
     """[class, probability] of the likeliest classes."""
     order = np.argsort(-log_probs, kind="stable")[:_TOP]
     return [[int(k), float(np.exp(log_probs[k]))] for k in order]
-
-
-def _machine() -> dict:
-    """The hardware and software that measure."""
-    import os
-
-    import keras
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "accelerators": [name or "GPU" for name in names],
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-    }
-
-
-def _processor() -> str:
-    """The processor's name, or its family where the system doesn't tell."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

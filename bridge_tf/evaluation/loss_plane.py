@@ -21,6 +21,15 @@ _PATH_POINTS = 41
 _MARGIN = 0.2
 
 
+def check_plane(run) -> None:
+    """Checks that a run's first curve spans a plane.
+
+    Raises:
+        InputError: it is a straight line, or can't be read.
+    """
+    Plane(run.load_curve(run.config.curves()[0]))
+
+
 def write_loss_planes(run, points: int, images: int) -> None:
     """Measures the plane of a run's first curve and writes it, unless that is done.
 

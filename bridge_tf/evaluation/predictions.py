@@ -52,15 +52,17 @@ class Predictions:
         """(pair, r) of each bridge member of these curves, in the ensemble's order."""
         return [(pair, r) for pair in pairs for r in self.positions]
 
-    def _predict(self, name: str, model, splits=None, predictor=None) -> list[np.ndarray]:
-        """Predictions of a model, which a function gives, on test and validation split."""
+    def _predict(self, name: str, model, splits=None, predictor=None, trained=True):
+        """Predictions of a model, which a function gives, on test and validation split; all must
+        be numbers if it was trained.
+        """
 
         def predict():
             of_images = (
                 functools.partial(predictor, model()) if predictor else log_prob_predictor(model())
             )
             for split in splits or self.splits:
-                yield _checked(name, of_images(split.images), split)
+                yield _checked(name, of_images(split.images), split, trained)
 
         return self.kept.get(name, predict)
 
@@ -72,7 +74,8 @@ class Predictions:
 
         def predict(path, kind: str, r: float, splits: list) -> list[np.ndarray]:
             name = f"{kind}-{pair[0]}-{pair[1]}-{r!r}-of-{len(splits)}"
-            return self._predict(name, lambda: run.member(path, r), splits, predictor)
+            member = functools.partial(run.member, path, r)
+            return self._predict(name, member, splits, predictor, trained=path is curve)
 
         for r in self.positions:
             self.log_probs["member", pair, r] = predict(curve, "member", r, self.splits)
@@ -90,6 +93,9 @@ class Predictions:
         self.walks[pair] = points, on_line
 
     def _point(self, log_probs) -> dict:
+        """Accuracy and NLL; nothing where a network between modes answers with no number."""
+        if np.isnan(log_probs).any():
+            return {"accuracy": None, "nll": None}
         labels = self.splits[0].labels
         return {
             "accuracy": metrics.accuracy(log_probs, labels),
@@ -115,11 +121,13 @@ class Predictions:
         return int((self.log_probs["mode", 0][1].argmax(axis=-1) != labels).sum())
 
 
-def _checked(name: str, log_probs: np.ndarray, split: data.Split) -> np.ndarray:
-    """The predictions (…×N×classes), of which there must be one an image, and all numbers."""
+def _checked(name: str, log_probs: np.ndarray, split: data.Split, trained: bool) -> np.ndarray:
+    """The predictions (…×N×classes), of which there must be one an image; those of what was
+    trained must be numbers.
+    """
     if log_probs.shape[-2] != len(split):
         raise RuntimeError(f"{log_probs.shape[-2]} predictions of {len(split)} images")
-    if np.isnan(log_probs).any():
+    if trained and np.isnan(log_probs).any():
         raise TrainingError(
             f"{name} answers with what is not a number; train with a lower --learning_rate in "
             "another --workdir"

@@ -1,14 +1,16 @@
 """The pages of a run: report.md, report.html and figures/, made from its files alone."""
 
-import json
 import pathlib
 
-from bridge_tf.errors import InputError
-from bridge_tf.evaluation.details import SCHEMA
 from bridge_tf.report.charts.style import for_file
+from bridge_tf.report.checks import an_object, table_of, text, with_keys
 from bridge_tf.report.figures import draw_figures
+from bridge_tf.report.figures_reader import read_details, read_plane
 from bridge_tf.report.html import render_html
 from bridge_tf.report.markdown import render_markdown
+from bridge_tf.report.reader import read_checked
+
+_CONFIG = with_keys(flags=an_object, versions=table_of(text))
 
 
 def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
@@ -18,6 +20,9 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
         files: a `bridge_tf.workdir.WorkDir` with report.json and figures/data.json.
         report: the content of report.json.
         planes: the files of the loss planes that are to be shown.
+
+    Raises:
+        InputError: a file isn't what it should be; it is named.
     """
     write_page(files, files.report_page, render_markdown(report).encode(), [files.report])
     sources = [files.report, files.figures_data, files.config, *planes]
@@ -27,13 +32,9 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
         files.state(path, sources) == "current" for path in drawn
     ):
         return
-    details, config, *found = (json.loads(path.read_text(encoding="utf-8")) for path in sources[1:])
-    if details.get("schema") != SCHEMA:
-        raise InputError(
-            f"{files.figures_data} was written by another version of bridge_tf; run bin/evaluate "
-            f"--workdir={files.path}"
-        )
-    figures = draw_figures(report, details, found)
+    details = read_details(files.figures_data, report)
+    config = read_checked(files.config, "a configuration", _CONFIG, "run bin/train --repair")
+    figures = draw_figures(report, details, [read_plane(path) for path in planes])
     for figure in figures:
         svg = for_file(figure.svg).encode()
         write_page(files, _figure(files, figure.name), svg, sources)

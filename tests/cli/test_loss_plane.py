@@ -1,8 +1,11 @@
 """The flags of the loss plane; tests/cli/test_runs.py measures one."""
 
+import keras
 import pytest
 
+from bridge_tf import Curve, InputError
 from bridge_tf.config import Config
+from bridge_tf.pipeline import Pipeline
 from bridge_tf.workdir import WorkDir
 from tests.commands import refused
 
@@ -29,3 +32,48 @@ def test_straight_lines_span_no_plane(tmp_path):
     line = refused("evaluate", f"--workdir={tmp_path}", "--loss_plane")
     assert "--loss_plane: " in line and "--curve_degree=2" in line
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("flag", ["--loss_plane_points=9", "--loss_plane_images=9"])
+def test_settings_of_a_plane_that_is_not_asked_for_are_refused(tmp_path, flag):
+    assert "--loss_plane is measured" in refused("evaluate", f"--workdir={tmp_path}", flag)
+
+
+def test_what_is_known_of_a_plane_decides_whether_it_is_shown(tmp_path, capsys):
+    run = Pipeline(Config(num_modes=2), tmp_path)
+    files = run.files
+    plane, curve = files.loss_plane((0, 1)), files.curve((0, 1))
+    files.claim(run.config)
+
+    def write(path, text, sources=()):
+        with files.writing(path, sources) as partial:
+            partial.write_text(text)
+
+    def said() -> str:
+        return capsys.readouterr().err
+
+    assert run._loss_planes() == [] and not said()
+    write(curve, "curve")
+    write(plane, "plane", [curve])
+    assert run._loss_planes() == [plane] and not said()
+    write(curve, "trained again")
+    assert run._loss_planes() == []
+    assert f"WARNING: {plane} isn't of {curve} as it is now" in said()
+    write(plane, "plane", [curve])
+    plane.write_text("changed by hand")
+    assert run._loss_planes() == []
+    assert f"WARNING: {plane} was changed and is left out" in said()
+    files.manifest.remove(plane)
+    assert run._loss_planes() == []
+    assert f"{plane} isn't of" in said()
+
+
+def test_a_plane_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    run = Pipeline(Config(num_modes=2), tmp_path)
+    ends = [keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]) for _ in range(2)]
+    monkeypatch.setattr(run, "check_trained", lambda stage: None)
+    monkeypatch.setattr(run, "load_curve", lambda pair: Curve.between(*ends))
+    monkeypatch.setattr(run, "remeasure", lambda: pytest.fail("measured"))
+    with pytest.raises(InputError, match=r"--loss_plane: .*line between its ends"):
+        run.reevaluate((3, 10))
+    assert not list(tmp_path.iterdir())

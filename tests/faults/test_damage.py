@@ -27,9 +27,11 @@ FILES = (
     "bridges/0-1.keras",
     "ensemble.keras",
     "report.json",
+    "figures/data.json",
 )
 # Of these nothing is kept: they hold nothing that others don't.
-_SOON_MADE = ("ensemble.keras", "report.json")
+_SOON_MADE = ("ensemble.keras", "report.json", "figures/data.json")
+_PAGES = ("report.md", "report.html", "figures/bridges.svg")
 
 
 def cut_off(path: pathlib.Path) -> None:
@@ -71,7 +73,7 @@ def test_a_damaged_file_is_named_and_made_again(name, damage, finished, whole, f
         assert_same(finished, whole)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "report.json"])
+@pytest.mark.parametrize("name", [name for name in FILES if name not in _SOON_MADE[1:]])
 def test_a_damaged_file_is_named_by_evaluate(name, finished, fault):
     path = finished.work / name
     with fault("damaged file"):
@@ -80,6 +82,51 @@ def test_a_damaged_file_is_named_by_evaluate(name, finished, fault):
         assert str(path) in refused("evaluate", f"--workdir={finished.work}")
         after = {path: digest(path) for path in finished.folder.rglob("*") if path.is_file()}
         assert after == before
+
+
+@pytest.mark.parametrize("name", _PAGES)
+def test_a_damaged_page_is_kept_and_made_again(name, finished, whole, fault):
+    path = finished.work / name
+    with fault("damaged file"):
+        flip_a_bit(path)
+        damaged = digest(path)
+        finished.train()
+        aside = path.with_name(f"{path.name}.damaged")
+        assert digest(aside) == damaged
+        aside.unlink()
+        assert_same(finished, whole)
+
+
+def test_damaged_logs_cost_their_points_alone(new, whole, undisturbed, fault):
+    number = event_of(undisturbed(EVERY_STEP), "open", "curves/0-1/.partial-step-7.npz")
+    with fault("damaged logs"):
+        killed(new, [number, "open", "work/checkpoints/curves/0-1/.partial-step-7.npz"], EVERY_STEP)
+        for damage, folder in ((cut_off, "modes/0"), (flip_a_bit, "curves/0-1")):
+            for path in (new.work / "logs" / folder).glob("events.*"):
+                damage(path)
+        new.train()
+        files = ("modes/0.keras", "curves/0-1.keras", "bridges/0-1.keras", "ensemble.keras")
+        for name in files:
+            assert digest(new.work / name) == digest(whole.work / name)
+        assert (new.work / "report.json").read_bytes() == (whole.work / "report.json").read_bytes()
+        assert new.leftovers() == []
+
+
+@pytest.mark.parametrize("name", ["logs/curves", "logs/bridges/0-1", "checkpoints/modes"])
+def test_links_in_the_folders_of_a_run_are_refused(name, finished, tmp_path, fault):
+    path, elsewhere = finished.work / name, tmp_path / "elsewhere"
+    if path.exists():
+        shutil.move(path, elsewhere)
+    elsewhere.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (elsewhere / ".partial-0").write_text("not ours")
+    (elsewhere / "events.out.tfevents.0.evaluation").write_text("not ours")
+    with fault("link to elsewhere"):
+        path.symlink_to(elsewhere)
+        before = {path: digest(path) for path in elsewhere.rglob("*") if path.is_file()}
+        assert str(path) in finished.refused()
+        assert str(path) in refused("evaluate", f"--workdir={finished.work}")
+        assert {path: digest(path) for path in elsewhere.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("name", ["config.json", "manifest.json", "ensemble.keras"])

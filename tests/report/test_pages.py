@@ -4,6 +4,7 @@ import os
 import pytest
 
 from bridge_tf.config import Config
+from bridge_tf.errors import InputError
 from bridge_tf.report import write_pages
 from bridge_tf.workdir import WorkDir
 from tests.report.examples import make
@@ -86,3 +87,78 @@ def test_a_figure_that_cannot_be_written_leaves_the_page_undone(files, monkeypat
         files.state(files.report_html, [files.report, files.figures_data, files.config])
         == "current"
     )
+
+
+PLANE = {
+    "curve": [0, 1],
+    "x": [-1.0, 0.0, 1.0],
+    "y": [-1.0, 0.0, 1.0, 2.0],
+    "nll": [[1.0, None, 2.0]] * 4,
+    "accuracy": [[0.5, None, 0.25]] * 4,
+    "points": {"start": [0.0, 0.0], "end": [1.0, 0.0], "control": [0.5, 0.5]},
+    "path": [{"r": 0.0, "x": 0.0, "y": 0.0}, {"r": 1.0, "x": 1.0, "y": 0.0}],
+    "images": 5,
+    "distance": 1.0,
+    "out_of_plane": 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("lines"), "lines is missing"),
+        (lambda d: d["class_names"].pop(), "class_names has a length of 4"),
+        (lambda d: d["lines"].pop(), "its lines are of"),
+        (lambda d: d["lines"][0]["points"][0].update(nll="low"), r"lines\[0\].points\[0\].nll"),
+        (lambda d: d["confusions"][0]["cells"][0].__setitem__(1, 5), "is 5, not below 5"),
+        (lambda d: d["disagreements"].update(gained=[]), "disagreements.gained is a list"),
+        (lambda d: d.update(histories={"modes/0": {"loss": [1, 2]}}), "is 1, not a list"),
+        (lambda d: d.update(measured_on=None), "measured_on is None"),
+        (lambda d: d.update(schema=2), "its schema is 2, not 1"),
+    ],
+)
+def test_data_of_another_kind_is_named(files, change, message):
+    details = json.loads(files.figures_data.read_text())
+    change(details)
+    files.write_json(files.figures_data, details)
+    before = contents(files)
+    with pytest.raises(InputError, match=f"figures/data.json can't be read as .*{message}"):
+        write_pages(files, files.made, [])
+    assert contents(files) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": [0.0, 1.0]}, "x has a length of 2"),
+        ({"x": [0.0, 0.0, 1.0]}, "axes don't rise"),
+        ({"nll": [[1.0, 2.0, 3.0]] * 3}, "nll isn't of 4 rows with 3 columns"),
+        ({"accuracy": [[1.0, "a", 3.0]] * 4}, r"accuracy\[0\]\[1\] is 'a', not a number"),
+        ({"points": {}}, "points.start is missing"),
+        ({"path": []}, "path has a length of 0"),
+        ({"distance": float("inf")}, "distance is inf"),
+    ],
+)
+def test_a_plane_of_another_kind_is_named(files, changes, message):
+    path = files.loss_plane((0, 1))
+    files.write_json(path, PLANE)
+    write_pages(files, files.made, [path])
+    assert (files.figures / "loss_plane_0-1.svg").exists()
+    files.write_json(path, PLANE | changes)
+    with pytest.raises(InputError, match=f"loss_plane_0-1.json can't be read as .*{message}"):
+        write_pages(files, files.made, [path])
+
+
+@pytest.mark.parametrize("values", [[1.0, None, 2.0], [None] * 3])
+def test_what_is_not_finite_is_shown_as_missing(files, values):
+    path = files.loss_plane((0, 1))
+    files.write_json(path, PLANE | {"nll": [values] * 4, "accuracy": [[None] * 3] * 4})
+    details = json.loads(files.figures_data.read_text())
+    for point in details["lines"][0]["points"][1:]:
+        point.update(nll=None, accuracy=None)
+    for point in details["lines"][1]["points"]:
+        point.update(nll=None, accuracy=None)
+    files.write_json(files.figures_data, details)
+    write_pages(files, files.made, [path])
+    page = files.report_html.read_text()
+    assert "nan" not in page.lower().replace("nanum", "") and "None" not in page
