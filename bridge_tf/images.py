@@ -1,5 +1,6 @@
-"""Reading one image file."""
+"""Reading one image file, and writing one."""
 
+import io
 import os
 import warnings
 
@@ -68,6 +69,24 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     resized = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(height, width, -1)
+
+
+def to_png(pixels: np.ndarray, longest: int | None = None) -> bytes:
+    """Encodes an image as a PNG file.
+
+    Args:
+        pixels: H×W×C, 0…255; of other numbers of channels than 1 and 3 the first is shown.
+        longest: the longest side that it may have, in pixels; a larger one is shrunk to it.
+    """
+    from PIL import Image
+
+    pixels = np.clip(np.round(pixels), 0, 255).astype("uint8")
+    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
+    if longest:
+        image.thumbnail((longest, longest))
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def _decode(path, channels: int | None) -> np.ndarray:

@@ -1,16 +1,13 @@
 """The example pictures of the demo's page."""
 
 import dataclasses
-import io
 import itertools
 import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
-
 from bridge_tf.errors import InputError
-from bridge_tf.images import BadImageError, read_image
+from bridge_tf.images import BadImageError, read_image, to_png
 
 COUNT = 40
 _ENDINGS = (".png", ".jpg", ".jpeg")
@@ -32,7 +29,7 @@ class Example:
 def examples_of_split(split, class_names: Sequence[str], count: int = COUNT) -> list[Example]:
     """Pictures of a `bridge_tf.Split`, evenly over its classes."""
     chosen = _evenly([int(label) for label in split.labels], count)
-    return [Example(_png(split.images[k]), class_names[split.labels[k]]) for k in chosen]
+    return [Example(to_png(split.images[k]), class_names[split.labels[k]]) for k in chosen]
 
 
 def examples_of_folder(
@@ -57,7 +54,7 @@ def examples_of_folder(
         except BadImageError as error:
             raise InputError(f"--images: {error}") from error
         label = "" if paths[k].parent == folder else paths[k].parent.name
-        found.append(Example(_png(pixels), label))
+        found.append(Example(to_png(pixels), label))
     return found
 
 
@@ -70,13 +67,3 @@ def _evenly(classes: list, count: int) -> list[int]:
     turns = itertools.zip_longest(*(members[name] for name in sorted(members)))
     chosen = [index for index in itertools.chain(*turns) if index is not None][:count]
     return sorted(chosen, key=lambda index: (classes[index], index))
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    """A PNG of H×W×C pixels 0…255."""
-    from PIL import Image
-
-    whole = np.clip(np.round(pixels), 0, 255).astype("uint8")
-    written = io.BytesIO()
-    Image.fromarray(whole[..., 0] if whole.shape[2] == 1 else whole).save(written, "PNG")
-    return written.getvalue()

@@ -1,7 +1,6 @@
 """What the figures of a report show besides report.json: the content of figures/data.json."""
 
 import base64
-import io
 import pathlib
 
 import numpy as np
@@ -10,6 +9,7 @@ from bridge_tf.data import Dataset
 from bridge_tf.evaluation.machine import machine
 from bridge_tf.evaluation.reliability import confidence_bins
 from bridge_tf.evaluation.temperature import apply_temperature
+from bridge_tf.images import to_png
 from bridge_tf.run_files import SCHEMA
 from bridge_tf.training_logs import read_histories
 
@@ -80,7 +80,7 @@ class Details:
     def _disagreements(self, base, ensemble) -> dict:
         """The test images on which base and ensemble name different classes."""
         (base_name, base), (ensemble_name, ensemble) = base, ensemble
-        labels = self.labels
+        images, labels = self.dataset.test.images, self.labels
         tops = base.argmax(axis=1), ensemble.argmax(axis=1)
         differ = np.flatnonzero(tops[0] != tops[1])
         kinds = {
@@ -102,28 +102,12 @@ class Details:
                         "label": int(labels[k]),
                         "base": _top(base[k]),
                         "ensemble": _top(ensemble[k]),
-                        "png": picture(self.dataset.test.images[k]),
+                        "png": base64.b64encode(to_png(images[k], _LONGEST)).decode(),
                     }
                     for k in shown
                 ],
             }
         return found
-
-
-def picture(pixels: np.ndarray) -> str:
-    """An image as a PNG of at most 96 pixels a side, in Base64.
-
-    Args:
-        pixels: H×W×C, 0…255; of other numbers of channels than 1 and 3 the first is shown.
-    """
-    from PIL import Image
-
-    pixels = np.clip(np.round(pixels), 0, 255).astype("uint8")
-    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
-    image.thumbnail((_LONGEST, _LONGEST))
-    file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def _confusions(log_probs: np.ndarray, labels: np.ndarray) -> list[list[int]]:

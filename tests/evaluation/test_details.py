@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bridge_tf.data import Dataset, Split
-from bridge_tf.evaluation.details import Details, picture
+from bridge_tf.evaluation.details import Details
 from tests.report.examples import make
 
 FIGURES = {"temperature": 2.0, "calibrated_nll": 0.3}
@@ -82,14 +82,15 @@ def decoded(png: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
 
 
-def test_pictures_are_the_pixels():
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype("uint8")
-    np.testing.assert_array_equal(decoded(picture(pixels)), pixels)
-    grey = np.array([[[-3.0], [99.6]], [[100.4], [300.0]]])
-    np.testing.assert_array_equal(decoded(picture(grey)), [[0, 100], [100, 255]])
-    # Only the first of other numbers of channels.
-    np.testing.assert_array_equal(decoded(picture(pixels[..., :2])), pixels[..., 0])
+def test_pictures_are_the_pixels(gathered):
+    (gained,) = gathered["disagreements"]["gained"]["shown"]
+    assert decoded(gained["png"]).tolist() == [[4, 5], [6, 7]]  # of image 1
 
 
 def test_large_pictures_become_small():
-    assert decoded(picture(np.zeros((300, 200, 3)))).shape == (96, 64, 3)
+    images = np.zeros((1, 300, 200, 3), "uint8")
+    split = Split(images, np.array([1]))
+    details = Details(Dataset("large", ("a", "b"), split, split, split))
+    answers = (("single", np.log([[0.9, 0.1]])), ("bridge", np.log([[0.1, 0.9]])))
+    found = details._disagreements(*answers)["gained"]["shown"]
+    assert decoded(found[0]["png"]).shape == (96, 64, 3)
