@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -17,6 +18,7 @@ _NEEDED += tuple(f"{_CORE}/wasm/litert_wasm_internal.{ending}" for ending in ("j
 
 _PACKAGES = pathlib.Path(__file__).parent / "runtime"
 _NPM = "ci --ignore-scripts --no-audit --no-fund --prefer-offline --fetch-retries=1".split()
+_MINUTES = 10
 _BY_HAND = f"run `npm install @litertjs/core@{VERSION}` in a folder and name it by --runtime=FOLDER"
 
 
@@ -31,13 +33,12 @@ def runtime_folder(given: str = "") -> pathlib.Path:
     """
     if given:
         folder = pathlib.Path(given)
-        missing = [name for name in _NEEDED if not (folder / name).is_file()]
-        if missing:
+        if missing := _missing(folder):
             raise InputError(f"--runtime: {folder} has no {missing[0]}; {_BY_HAND}")
         return folder
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     folder = cache / "bridge_tf" / f"litert-web-{VERSION}"
-    if not _whole(folder):
+    if _missing(folder):
         _fetch(folder)
     return folder
 
@@ -49,8 +50,8 @@ def runtime_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return files | {f"wasm/{path.name}": path for path in wasm}
 
 
-def _whole(folder: pathlib.Path) -> bool:
-    return all((folder / name).is_file() for name in _NEEDED)
+def _missing(folder: pathlib.Path) -> list[str]:
+    return [name for name in _NEEDED if not (folder / name).is_file()]
 
 
 def _fetch(folder: pathlib.Path) -> None:
@@ -69,7 +70,7 @@ def _fetch(folder: pathlib.Path) -> None:
             f"folder that can be written, or {_BY_HAND}"
         ) from error
     with locked(folder.parent, "XDG_CACHE_HOME", wait=True):
-        if not _whole(folder):
+        if _missing(folder):
             say(f"demo: fetching LiteRT's web runtime {VERSION} by npm, once, to {folder}")
             _install(npm, folder)
 
@@ -83,10 +84,7 @@ def _install(npm: str, folder: pathlib.Path) -> None:
         hidden.mkdir()
         for path in _PACKAGES.glob("*.json"):
             shutil.copy(path, hidden)
-        result = subprocess.run([npm, *_NPM], cwd=hidden, capture_output=True, text=True)
-        if result.returncode or not _whole(hidden):
-            said = result.stderr.strip().splitlines() or ["it leaves files out"]
-            why = said[0].removeprefix("npm error ")
+        if why := _run_npm(npm, hidden) or ("it leaves files out" if _missing(hidden) else ""):
             raise InputError(
                 f"npm can't fetch LiteRT's web runtime ({why}): connect to the network, or "
                 f"{_BY_HAND}"
@@ -94,3 +92,32 @@ def _install(npm: str, folder: pathlib.Path) -> None:
         os.rename(hidden, folder)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _run_npm(npm: str, folder: pathlib.Path) -> str:
+    """Runs npm in a folder with its package.json; what went wrong, empty if nothing did."""
+    # Messages go to a file: what npm has started may hold a pipe open after npm itself is killed.
+    with (folder / "npm.log").open("w+b") as log:
+        try:
+            result = subprocess.run(
+                [npm, *_NPM],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                timeout=60 * _MINUTES,
+            )
+        except subprocess.TimeoutExpired:
+            return f"it isn't done after {_MINUTES} minutes"
+        log.seek(0)
+        said = log.read().decode(errors="replace")
+    os.unlink(log.name)
+    return _first_error(said) or f"exit status {result.returncode}" if result.returncode else ""
+
+
+def _first_error(said: str) -> str:
+    """The first error among npm's messages, else the first line that is no notice or warning."""
+    error = re.search(r"^npm (?:error|ERR!)[ \t]+(\S.*)", said, re.MULTILINE)
+    other = re.search(r"^(?!npm (?:notice|warn|WARN))[ \t]*(\S.*)", said, re.MULTILINE)
+    found = error or other
+    return found[1].strip() if found else ""

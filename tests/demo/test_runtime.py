@@ -59,16 +59,38 @@ def test_what_is_damaged_is_fetched_again(cache, npm):
     assert [path.name for path in cache.iterdir()] == [folder.name]
 
 
+# What npm may write before and after its first error.
+NOTICES = """
+npm notice New version of npm available!
+npm warn old lockfile
+
+npm error
+npm error code ECONNREFUSED
+npm error more
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ('echo "npm error code ECONNREFUSED" >&2; echo "npm error more" >&2; exit 1', "code ECONN"),
-        ("mkdir -p node_modules", "leaves files out"),
+        (f"cat >&2 <<'END'{NOTICES}END\nexit 1", r"\(code ECONNREFUSED\)"),
+        ('echo "npm ERR! code ENOTFOUND" >&2; exit 1', r"\(code ENOTFOUND\)"),
+        ('echo "npm notice new" >&2; echo "node: bad option" >&2; exit 9', r"\(node: bad option\)"),
+        ('echo "npm notice new" >&2; exit 7', r"\(exit status 7\)"),
+        ('echo "npm warn old" >&2; mkdir -p node_modules', r"\(it leaves files out\)"),
     ],
 )
 def test_a_failure_says_how_to_get_it_and_leaves_nothing(cache, npm, script, why):
     npm(script)
     with pytest.raises(InputError, match=rf"{why}.*npm install @litertjs/core@2\.5\.3.*--runtime"):
+        runtime_folder()
+    assert list(cache.iterdir()) == []
+
+
+def test_npm_is_not_waited_for_without_end(cache, npm, monkeypatch):
+    monkeypatch.setattr("bridge_tf.demo.runtime._MINUTES", 0.005)
+    npm("sleep 20")
+    with pytest.raises(InputError, match=r"\(it isn't done after 0.005 minutes\): connect to"):
         runtime_folder()
     assert list(cache.iterdir()) == []
 
