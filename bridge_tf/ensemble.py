@@ -9,6 +9,8 @@ from bridge_tf.graph import check_taps, counterparts, extractor
 from bridge_tf.layers import clone
 from bridge_tf.modulation import Position
 
+TINY = 1.2e-38  # the smallest normal float32
+
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class BridgeEnsemble(keras.Model):
@@ -68,7 +70,7 @@ class BridgeEnsemble(keras.Model):
         for bridge, kind, pair in zip(bridges, types, ends, strict=True):
             reads = [features[i][tap] for i in pair[:kind] for tap in bridge_taps(bridge)[1]]
             logits += answers_at(bridge, reads, at)
-        super().__init__(inputs=inputs, outputs=_statistics(logits), name=name)
+        super().__init__(inputs=inputs, outputs=statistics(logits), name=name)
         self.base, self.bridges, self.other_modes = modes[0], bridges, modes[1:]
         self.ends = [tuple(pair) for pair in ends]
         self.positions = positions
@@ -124,11 +126,16 @@ def _check_ends(bridges, ends, num_modes: int) -> None:
             )
 
 
-def _statistics(logits: list) -> dict:
+def statistics(logits: list) -> dict:
+    """The outputs of an ensemble, as `BridgeEnsemble` describes them.
+
+    Args:
+        logits: N×classes, of each member; log-probabilities are logits too.
+    """
     log_probs = ops.stack([ops.log_softmax(ops.cast(x, "float32")) for x in logits], axis=1)
     probabilities = ops.mean(ops.exp(log_probs), axis=1)
-    # The floor keeps 0 · log 0 at 0; it is the smallest normal float32.
-    entropy = -ops.sum(probabilities * ops.log(ops.maximum(probabilities, 1.2e-38)), axis=-1)
+    # The floor keeps 0 · log 0 at 0.
+    entropy = -ops.sum(probabilities * ops.log(ops.maximum(probabilities, TINY)), axis=-1)
     member_entropies = -ops.sum(ops.exp(log_probs) * log_probs, axis=-1)
     disagreement = ops.maximum(entropy - ops.mean(member_entropies, axis=-1), 0.0)
     return {

@@ -39,6 +39,7 @@ def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
 
 def _answers(ensemble, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Signatures, with the artifact's probabilities and the Keras model's."""
+    from bridge_tf.export.parts import BRIDGES
     from bridge_tf.export.signatures import SAVED_MODEL_ONLY, signatures
 
     specs = {item.name: item.inputs for item in signatures(ensemble)}
@@ -58,6 +59,9 @@ def _answers(ensemble, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarr
         rounded = ensemble.predict(pixels, verbose=0)["probabilities"]
         yield SAVED_MODEL_ONLY, answer(SAVED_MODEL_ONLY, pixels)["probabilities"], rounded
     taps = answer("taps", images)
+    if BRIDGES in specs:
+        given = [taps[spec.name] for spec in specs[BRIDGES]]
+        yield BRIDGES, answer(BRIDGES, *given)["probabilities"], wanted["probabilities"]
     member = 1 + len(ensemble.other_modes)
     yield "taps", taps["probabilities"], members[:, :member]
     for k in range(len(ensemble.bridges)):

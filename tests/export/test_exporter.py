@@ -85,7 +85,7 @@ def test_tflite_uses_builtin_ops_only_and_any_batch(ensemble, images, tmp_path):
 
     artifacts = export(ensemble, tmp_path, "model", images)
     interpreter = Interpreter(str(artifacts.tflite))
-    parts = {"taps", "bridge_0", "bridge_1"}
+    parts = {"taps", "bridges", "bridge_0", "bridge_1"}
     assert set(interpreter.get_signature_list()) == {"serving_default", "base"} | parts
     interpreter.allocate_tensors()
     operations = {details["op_name"] for details in interpreter._get_ops_details()}

@@ -1,0 +1,112 @@
+"""Signatures of an ensemble's parts, for who runs them one after the other.
+
+`taps` gives the modes' answers and the features that bridges read. `bridges` goes on from these to
+the whole ensemble's answer: who is content with the base's where it is sure has paid for one
+network. `bridge_0`, `bridge_1`… go on to a single bridge's.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned
+from bridge_tf.ensemble import TINY, statistics
+from bridge_tf.graph import counterparts, extractor, operation
+
+OUTPUTS = ("probabilities", "entropy", "disagreement")
+BRIDGES = "bridges"
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A function to be exported.
+
+    Attributes:
+        name: of the signature.
+        function: from tensors, in the order of `inputs`, to a dict of named tensors.
+        inputs: names, shapes and types.
+    """
+
+    name: str
+    function: Callable
+    inputs: list[tf.TensorSpec]
+
+
+def parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
+    """The signatures taps, bridge_0, bridge_1… and, where the base is the only mode, bridges.
+
+    Args:
+        ensemble: a `BridgeEnsemble`.
+        spec: of its input.
+    """
+    modes = [ensemble.base, *ensemble.other_modes]
+    reads = []  # for each bridge, its features as pairs of a mode's number and a tap
+    for bridge, pair in zip(ensemble.bridges, ensemble.ends, strict=True):
+        kind, taps = bridge_taps(bridge)
+        reads.append([(k, tap) for k in pair[:kind] for tap in taps])
+    # Each feature once, in the order of the modes, as they are cut.
+    features = sorted(dict.fromkeys(itertools.chain(*reads)), key=lambda feature: feature[0])
+    cut_modes, specs = [], {}
+    for k, mode in enumerate(modes):
+        own = [tap for number, tap in features if number == k]
+        names = counterparts(modes[0], mode, own)
+        cut_modes.append(extractor(mode, names, logits=True))
+        for tap, name in zip(own, names, strict=True):
+            tensor = operation(mode, name).output
+            shape = (None, *tensor.shape[1:])
+            specs[k, tap] = tf.TensorSpec(shape, tensor.dtype, name=f"feature_{len(specs)}")
+
+    def taps(inputs):
+        tapped, answers = [], []
+        for mode in cut_modes:
+            *own, logits = keras.tree.flatten(mode(inputs, training=False))
+            tapped += own
+            answers.append(softmax(logits))
+        named = {spec.name: x for spec, x in zip(specs.values(), tapped, strict=True)}
+        return {"probabilities": tf.stack(answers, axis=1), **named}
+
+    found = [Signature("taps", taps, [spec])]
+    reads = [[specs[feature] for feature in read] for read in reads]
+    for k, (bridge, read) in enumerate(zip(ensemble.bridges, reads, strict=True)):
+        found.append(_bridge(f"bridge_{k}", bridge, read))
+    if ensemble.bridges and not ensemble.other_modes:
+        found.append(_bridges(ensemble, list(specs.values()), reads))
+    return found
+
+
+def _bridge(name: str, bridge, reads: list[tf.TensorSpec]) -> Signature:
+    inputs = list(dict.fromkeys(reads))  # both ends of a curve may be one mode
+    positions = [tf.TensorSpec((None, 1), tf.float32, name="r")] if is_conditioned(bridge) else []
+
+    def answer(*given):
+        features = [given[inputs.index(spec)] for spec in reads]
+        (logits,) = answers_at(bridge, features, given[len(inputs) :], training=False)
+        return {"probabilities": softmax(logits)}
+
+    return Signature(name, answer, inputs + positions)
+
+
+def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
+    """What is left of the whole ensemble once `taps` has answered."""
+    classes = ensemble.base.output_shape[-1]
+    of_base = tf.TensorSpec((None, 1, classes), tf.float32, name="probabilities")
+
+    def whole(*given):
+        *tapped, answer = given
+        named = {spec.name: x for spec, x in zip(features, tapped, strict=True)}
+        base = tf.math.log(tf.maximum(answer[:, 0], TINY))
+        at = [tf.fill((tf.shape(base)[0], 1), r) for r in ensemble.positions]
+        logits = [base]
+        for bridge, read in zip(ensemble.bridges, reads, strict=True):
+            logits += answers_at(bridge, [named[spec.name] for spec in read], at, training=False)
+        outputs = statistics(logits)
+        return {key: outputs[key] for key in OUTPUTS}
+
+    return Signature(BRIDGES, whole, [*features, of_base])
+
+
+def softmax(logits):
+    return tf.nn.softmax(tf.cast(logits, tf.float32))

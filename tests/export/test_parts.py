@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bridge_tf import BridgeEnsemble, build_bridge, export
+
+OUTPUTS = ("probabilities", "entropy", "disagreement")
+
+
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_taps_and_bridges_together_are_the_whole_ensemble(build, images, tmp_path, conditioned):
+    from ai_edge_litert.interpreter import Interpreter
+
+    base = build()
+    base.get_layer("logits").kernel.assign(base.get_layer("logits").kernel * 1e4)  # probability 0
+    taps = ["stage2_block1", "stage1_block1"]
+    bridges = [build_bridge(base, tap, 0.5, conditioned=conditioned) for tap in taps]
+    for bridge in bridges:
+        for variable in bridge.trainable_variables:
+            variable.assign_add(np.random.default_rng(0).normal(0, 0.3, variable.shape))
+    ensemble = BridgeEnsemble(base, bridges, positions=[0.2, 0.9] if conditioned else [])
+    artifacts = export(ensemble, tmp_path, "model", images)
+
+    interpreter = Interpreter(str(artifacts.tflite))
+    first = interpreter.get_signature_runner("taps")(image=images)
+    assert (first["probabilities"] == 0).any()
+    signature = interpreter.get_signature_list()["bridges"]
+    assert set(signature["inputs"]) == set(first) == {"feature_0", "feature_1", "probabilities"}
+    expected = ensemble.predict(images, verbose=0)
+    found = interpreter.get_signature_runner("bridges")(**first)
+    served = tf.saved_model.load(str(artifacts.saved_model)).signatures
+    again = served["bridges"](**served["taps"](image=tf.constant(images)))
+    for key in OUTPUTS:
+        np.testing.assert_allclose(found[key], expected[key], atol=1e-4)
+        np.testing.assert_allclose(again[key], expected[key], atol=1e-4)
+
+
+def test_ensembles_of_several_modes_have_no_early_answer(build, images, tmp_path):
+    base, end = build(), build()
+    bridge = build_bridge(base, "stage2_block1", 0.5, bridge_type=2)
+    artifacts = export(BridgeEnsemble(base, [bridge], [end]), tmp_path, "model", images)
+    assert "bridges" not in tf.saved_model.load(str(artifacts.saved_model)).signatures
