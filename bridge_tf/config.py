@@ -3,11 +3,11 @@
 import dataclasses
 import hashlib
 import json
-import math
 import pathlib
 import re
 
 from bridge_tf.errors import InputError
+from bridge_tf.settings import check_setting, setting, text_of
 
 STAGES = ("modes", "curves", "bridges", "evaluate", "export")
 DATASET_KINDS = ("digits", "tfds:NAME[:VERSION]", "folder:PATH", "npz:PATH")
@@ -31,160 +31,163 @@ _NETWORK_SETTINGS = {
 }
 NAME = r"\w[\w.-]{0,99}"
 
-# Where things are and what to do when something fails, not what is computed: a run may be moved.
+# Where things are, what to do when something fails and how results are used, not what is trained: a
+# run may be moved, measured and exported again.
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
-    *("checkpoint_minutes", "on_divergence"),
+    *("checkpoint_minutes", "on_divergence", "early_exit_budget"),
 )
-
-
-def _setting(default, help_text: str, **checks):
-    return dataclasses.field(default=default, metadata={"help": help_text, **checks})
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Every flag of a run, as resolved. Fields are flags of the same name."""
 
-    seed: int = _setting(0, "Seed of everything random.", low=0, high=2**31 - 1)
-    dataset: str = _setting("digits", f"What to learn: one of {', '.join(DATASET_KINDS)}.")
-    data_dir: str = _setting("", "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
-    validation_fraction: float = _setting(
+    seed: int = setting(0, "Seed of everything random.", low=0, high=2**31 - 1)
+    dataset: str = setting("digits", f"What to learn: one of {', '.join(DATASET_KINDS)}.")
+    data_dir: str = setting("", "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
+    validation_fraction: float = setting(
         0.1, "Share of the training images kept for validation.", above=0, below=1
     )
-    image_size: int = _setting(
+    image_size: int = setting(
         0, "Height and width to resize folder images to; 0 takes the first image's size.", low=0
     )
-    max_images: int = _setting(0, "Use at most so many images of each split; 0 uses all.", low=0)
-    skip_bad_images: int = _setting(
+    max_images: int = setting(0, "Use at most so many images of each split; 0 uses all.", low=0)
+    skip_bad_images: int = setting(
         0, "Leave out up to so many images that can't be read or are mislabelled.", low=0
     )
-    augment: str = _setting("none", "Augmentation of training images.", choices=AUGMENTATIONS)
-    pixel_mean: list[float] = _setting(
+    augment: str = setting("none", "Augmentation of training images.", choices=AUGMENTATIONS)
+    pixel_mean: list[float] = setting(
         (0.5,), "Mean of the pixels as a fraction of 255: one number or one a channel."
     )
-    pixel_std: list[float] = _setting(
+    pixel_std: list[float] = setting(
         (0.25,), "Standard deviation of the pixels, as --pixel_mean.", above=0
     )
-    model: str = _setting(
+    model: str = setting(
         "resnet8",
         "Network: resnet8, resnet14, … resnet56 (6n + 2 layers), one of keras.applications, as "
         "MobileNetV2, or a .keras file, whose architecture is trained anew.",
     )
-    norm: str = _setting("frn", "Normalization of the resnets.", choices=NORMS)
-    width: float = _setting(
+    norm: str = setting("frn", "Normalization of the resnets.", choices=NORMS)
+    width: float = setting(
         1.0, "Multiplies the channels of the resnets; alpha of the MobileNets.", above=0
     )
-    input_size: int = _setting(
+    input_size: int = setting(
         0, "Height and width to which a network of keras.applications resizes; 0 doesn't.", low=0
     )
-    preprocessing: str = _setting(
+    preprocessing: str = setting(
         AUTO,
         "Pre-processing inside a network of keras.applications; auto takes its own.",
         choices=PREPROCESSING,
     )
-    weights: str = _setting(
+    weights: str = setting(
         "", "File of weights that networks of keras.applications start from; default: random."
     )
-    modes: list[str] = _setting(
+    modes: list[str] = setting(
         (), "Trained modes, .keras files between commas, the base first; none are trained then."
     )
-    imports: list[str] = _setting(
+    imports: list[str] = setting(
         (), "Python modules to import first, which register the layers of --model and --modes."
     )
-    num_modes: int = _setting(4, "Number of networks trained from seeds of their own.", low=2)
-    align: str = _setting(
+    num_modes: int = setting(4, "Number of networks trained from seeds of their own.", low=2)
+    align: str = setting(
         "none",
         "Match the neurons of a curve's second mode to the first's before it is fitted.",
         choices=ALIGNMENTS,
     )
-    curve_degree: int = _setting(2, "Control points of a curve, less one.", low=1)
-    curve_kind: str = _setting("bezier", "Shape of a curve.", choices=CURVE_KINDS)
-    r: float = _setting(0.5, "Position on the curve that a bridge predicts.", low=0, high=1)
-    bridge_type: int = _setting(
+    curve_degree: int = setting(2, "Control points of a curve, less one.", low=1)
+    curve_kind: str = setting("bezier", "Shape of a curve.", choices=CURVE_KINDS)
+    r: float = setting(0.5, "Position on the curve that a bridge predicts.", low=0, high=1)
+    bridge_type: int = setting(
         1, "1: a bridge sees the base's taps. 2: those of both end points.", choices=(1, 2)
     )
-    taps: list[str] = _setting(
+    taps: list[str] = setting(
         (),
         "Layers of the base that feed the bridges; auto chooses by --bridge_budget. Default: the "
         "last block of stage 2 of the resnets, else auto.",
     )
-    bridge_width: float = _setting(
+    bridge_width: float = setting(
         0.0,
         "Channels of a bridge's body relative to the base's; 0 takes 0.5, with --taps=auto what "
         "--bridge_budget allows.",
         low=0,
     )
-    bridge_budget: float = _setting(
+    bridge_budget: float = setting(
         0.1,
         "With --taps=auto, the FLOPs that a bridge may cost (with --conditioned, one of its "
         "answers), relative to the base's.",
         above=0,
     )
-    warm_start: bool = _setting(
+    warm_start: bool = setting(
         True, "Start a bridge's body of width 1 from the curve member's weights."
     )
-    conditioned: bool = _setting(
+    conditioned: bool = setting(
         False, "Train one bridge a curve for every r, which takes r as an input."
     )
-    shared_until: str = _setting(
+    shared_until: str = setting(
         "",
         "With --conditioned, the layer behind the tap up to which a bridge is the same for all r; "
         "default: none of it.",
     )
-    positions: list[float] = _setting(
+    positions: list[float] = setting(
         (), "With --conditioned, where each bridge answers; default: --r.", low=0, high=1
     )
-    mixup_alpha: float = _setting(
+    mixup_alpha: float = setting(
         0.4, "Mix the bridges' training images by Beta(alpha, alpha); 0 doesn't.", low=0
     )
-    repulsion: float = _setting(
+    repulsion: float = setting(
         0.0, "Weight of the term that keeps a bridge away from the base's output.", low=0
     )
-    mode_epochs: int = _setting(200, "Epochs of each mode.", low=1)
-    curve_epochs: int = _setting(200, "Epochs of each curve.", low=1)
-    bridge_epochs: int = _setting(200, "Epochs of each bridge.", low=1)
-    batch_size: int = _setting(128, "Images a training step.", low=1)
-    learning_rate: float = _setting(0.1, "Peak learning rate.", above=0)
-    bridge_learning_rate: float = _setting(
+    mode_epochs: int = setting(200, "Epochs of each mode.", low=1)
+    curve_epochs: int = setting(200, "Epochs of each curve.", low=1)
+    bridge_epochs: int = setting(200, "Epochs of each bridge.", low=1)
+    batch_size: int = setting(128, "Images a training step.", low=1)
+    learning_rate: float = setting(0.1, "Peak learning rate.", above=0)
+    bridge_learning_rate: float = setting(
         0.0, "Peak learning rate of the bridges; 0 takes --learning_rate.", low=0
     )
-    momentum: float = _setting(0.9, "Momentum of SGD.", low=0, below=1)
-    nesterov: bool = _setting(False, "Whether the momentum is Nesterov's.")
-    weight_decay: float = _setting(1e-3, "L2 in the gradient, for modes and curves.", low=0)
-    bridge_weight_decay: float = _setting(1e-5, "L2 in the gradient, for bridges.", low=0)
-    warmup_epochs: float = _setting(
+    momentum: float = setting(0.9, "Momentum of SGD.", low=0, below=1)
+    nesterov: bool = setting(False, "Whether the momentum is Nesterov's.")
+    weight_decay: float = setting(1e-3, "L2 in the gradient, for modes and curves.", low=0)
+    bridge_weight_decay: float = setting(1e-5, "L2 in the gradient, for bridges.", low=0)
+    warmup_epochs: float = setting(
         5.0, "Epochs of linear warm-up from 1 % of the peak, then cosine decay.", low=0
     )
-    jit_compile: bool = _setting(True, "Compile training steps with XLA.")
-    checkpoint_minutes: float = _setting(
+    jit_compile: bool = setting(True, "Compile training steps with XLA.")
+    checkpoint_minutes: float = setting(
         5.0, "Minutes between checkpoints within an epoch; each epoch ends in one anyway.", low=0
     )
-    on_divergence: str = _setting(
+    on_divergence: str = setting(
         "stop",
         "When a loss diverges: stop, or go back to the last epoch and retry at half the rate.",
         choices=ON_DIVERGENCE,
     )
-    curve_points: int = _setting(
+    curve_points: int = setting(
         5, "Positions along each curve that the report measures, ends included.", low=3
     )
-    export_dir: str = _setting("saved_models", "Folder for the exported model.")
-    export_name: str = _setting("", "Name of the exported model; default: DATASET_MODEL.")
+    early_exit_budget: float = setting(
+        1.05,
+        "Average FLOPs an image of early answers, relative to the base's: the whole ensemble's "
+        "for those images alone of which the base is least sure.",
+        low=1,
+    )
+    export_dir: str = setting("saved_models", "Folder for the exported model.")
+    export_name: str = setting("", "Name of the exported model; default: DATASET_MODEL.")
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             if field.type == list[float] or field.type == list[str]:
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
-            _check(field, getattr(self, field.name))
+            check_setting(field, getattr(self, field.name))
         for name, value in self._defaults().items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
         self._check_network()
         for name in ("positions", "shared_until"):
             if getattr(self, name) and not self.conditioned:
-                raise InputError(f"--{name}={_text(getattr(self, name))}: needs --conditioned")
+                raise InputError(f"--{name}={text_of(getattr(self, name))}: needs --conditioned")
         if len(set(self.positions)) < len(self.positions):
-            raise InputError(f"--positions={_text(self.positions)}: name each position once")
+            raise InputError(f"--positions={text_of(self.positions)}: name each position once")
         if self.modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):
@@ -198,15 +201,15 @@ class Config:
         if len(self.modes) == 1:
             raise InputError(f"--modes={self.modes[0]}: name two or more .keras files")
         if len(set(self.modes)) < len(self.modes):
-            raise InputError(f"--modes={_text(self.modes)}: name each file once")
+            raise InputError(f"--modes={text_of(self.modes)}: name each file once")
         kind = "modes" if self.modes else "file" if self.model.endswith(".keras") else "application"
         if kind == "application" and re.fullmatch(r"resnet\d*", self.model):
             kind = "resnet"
-        given = f"--modes={_text(self.modes)}" if self.modes else f"--model={self.model}"
+        given = f"--modes={text_of(self.modes)}" if self.modes else f"--model={self.model}"
         for field in dataclasses.fields(self):
             kinds = _NETWORK_SETTINGS.get(field.name)
             if kinds and kind not in kinds and getattr(self, field.name) != field.default:
-                value = _text(getattr(self, field.name))
+                value = text_of(getattr(self, field.name))
                 raise InputError(f"--{field.name}={value}: not for {given}; leave it out")
         if self.modes and self.num_modes not in (type(self).num_modes, len(self.modes)):
             raise InputError(
@@ -257,7 +260,7 @@ class Config:
         """A text for each decisive flag that differs, as `--seed=1 (there: 0)`."""
         ours, theirs = _decisive(self.to_json()), _decisive(other.to_json())
         return [
-            f"--{k}={_text(v)} (there: {_text(theirs[k])})"
+            f"--{k}={text_of(v)} (there: {text_of(theirs[k])})"
             for k, v in ours.items()
             if v != theirs[k]
         ]
@@ -275,26 +278,3 @@ class Config:
 
 def _decisive(settings: dict) -> dict:
     return {key: value for key, value in settings.items() if key not in INDECISIVE}
-
-
-def _text(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _check(field, value) -> None:
-    for number in value if isinstance(value, tuple) else [value]:
-        if isinstance(number, float) and not math.isfinite(number):
-            raise InputError(f"--{field.name}={_text(value)}: must be a finite number")
-        for rule, text, holds in (
-            ("low", "at least", lambda a, b: a >= b),
-            ("above", "above", lambda a, b: a > b),
-            ("high", "at most", lambda a, b: a <= b),
-            ("below", "below", lambda a, b: a < b),
-        ):
-            bound = field.metadata.get(rule)
-            if bound is not None and not holds(number, bound):
-                raise InputError(f"--{field.name}={_text(value)}: must be {text} {bound}")
-    choices = field.metadata.get("choices")
-    if choices is not None and value not in choices:
-        known = ", ".join(map(str, choices))
-        raise InputError(f"--{field.name}={value}: must be one of {known}")

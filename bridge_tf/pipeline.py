@@ -52,7 +52,7 @@ class Pipeline(Trainings):
         from bridge_tf.report import read_report, render_table, write_pages
 
         made = [self.files.current(path, self.measured_files) for path in self.reports]
-        if not all(made):
+        if not all(made) or not self._of_this_budget(read_report(self.files.report)):
             self.remeasure()
         self.files.remove_backup(self.files.report)
         report = read_report(self.files.report)
@@ -60,6 +60,10 @@ class Pipeline(Trainings):
         print(render_table(report), flush=True)
         for warning in report.get("warnings", ()):
             say(f"evaluate: WARNING: {warning}")
+
+    def _of_this_budget(self, report: dict) -> bool:
+        """Whether early answers were measured at the cost that is wanted."""
+        return report.get("early_exit", {}).get("budget") == self.config.early_exit_budget
 
     @property
     def reports(self) -> list[pathlib.Path]:

@@ -8,6 +8,7 @@ from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.details import Details
+from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
 from bridge_tf.evaluation.predictions import Predictions
 from bridge_tf.evaluation.scores import score
 from bridge_tf.evaluation.warnings import find_warnings
@@ -45,6 +46,15 @@ def compare(run) -> tuple[dict, dict]:
                 **figures,
             }
         )
+    # The last row is that of all bridges, which is exported.
+    early_exit = measure_early_exit(
+        predictions.log_probs["mode", 0],
+        (test, validation),
+        [split.labels for split in predictions.splits],
+        run.config.early_exit_budget,
+        going_on(run.config.bridge_type, ensembles[-1]["relative_flops"]),
+        yardstick,
+    )
     for row in ensembles:
         row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
             row["calibrated_nll"], yardstick
@@ -82,6 +92,7 @@ def compare(run) -> tuple[dict, dict]:
             "num_test_available": len(run.data.test) + faults.test_left_out,
         },
         "base": {"params": params, "flops": flops},
+        "early_exit": early_exit,
         "ensembles": ensembles,
         "curves": curves,
         "bridges": bridges,

@@ -54,8 +54,14 @@ def read_checked(path: pathlib.Path, what: str, check: Callable, remedy: str) ->
     return content
 
 
+_FIGURES = {
+    **all_of(number, "relative_flops accuracy nll brier ece temperature"),
+    **all_of(number, "calibrated_nll calibrated_brier calibrated_ece"),
+    "dee": or_none(number),
+    "dee_extrapolated": flag,
+}
 _REPORT = with_keys(
-    optional=("warnings",),
+    optional=("warnings", "early_exit"),
     schema=count,
     warnings=each(text),
     dataset=with_keys(
@@ -67,13 +73,12 @@ _REPORT = with_keys(
         with_keys(
             **all_of(text, "name method"),
             size=count,
-            **all_of(number, "relative_flops relative_params accuracy nll brier ece temperature"),
-            **all_of(number, "calibrated_nll calibrated_brier calibrated_ece"),
-            dee=or_none(number),
-            dee_extrapolated=flag,
+            relative_params=number,
+            **_FIGURES,
         ),
         low=1,
     ),
+    early_exit=with_keys(**all_of(number, "budget threshold share"), **_FIGURES),
     curves=each(with_keys(curve=PAIR, points=each(with_keys(**all_of(number, "r accuracy nll"))))),
     bridges=each(
         with_keys(

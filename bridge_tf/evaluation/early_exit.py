@@ -1,0 +1,93 @@
+"""Early answers: the base's, where it is sure; the whole ensemble's for the other images.
+
+The base's confidence is the probability of its top class, as in cascades of networks (Wang et al.,
+"Wisdom of Committees", ICLR 2022, section 4).
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bridge_tf.evaluation.dee import deep_ensemble_equivalent
+from bridge_tf.evaluation.scores import score
+
+# No confidence is as high: all images go on to the whole ensemble.
+ALWAYS = 2.0
+
+
+def going_on(bridge_type: int, whole: float) -> float:
+    """What an image costs in addition that goes on to the whole ensemble, which costs `whole`.
+
+    Bridges of Type I go on from the base's features; of Type II, whose other modes haven't run yet,
+    the whole ensemble is run.
+    """
+    return whole - 1 if bridge_type == 1 else whole
+
+
+def choose_threshold(base_log_probs, budget: float, more: float) -> float:
+    """The confidence below which images go on to the whole ensemble, for an average cost.
+
+    Args:
+        base_log_probs: the base's of validation images, N×classes.
+        budget: the wanted average cost of an image, relative to the base's, at least 1.
+        more: what an image costs in addition that goes on, relative to the base's, above 0.
+
+    Returns:
+        The highest with which these images cost no more than `budget` on average; `ALWAYS` where
+        all of them may go on.
+    """
+    confidence = np.sort(confidences(base_log_probs))
+    # A share of exactly k images is k, however it is rounded.
+    number = math.floor((budget - 1) / more * len(confidence) + 1e-9)
+    return float(confidence[number]) if number < len(confidence) else ALWAYS
+
+
+def confidences(log_probs) -> np.ndarray:
+    """The probability of the top class, N; float32, as exported files give it."""
+    return np.exp(np.max(log_probs, axis=1)).astype("float32")
+
+
+def early_answers(base_log_probs, whole_log_probs, threshold: float) -> tuple[np.ndarray, float]:
+    """Log-probabilities N×classes, and the share of images that went on."""
+    goes_on = confidences(base_log_probs) < threshold
+    answers = np.where(goes_on[:, None], whole_log_probs, base_log_probs)
+    return answers, float(goes_on.mean())
+
+
+def measure_early_exit(
+    base: Sequence[np.ndarray],
+    whole: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    budget: float,
+    more: float,
+    yardstick: Sequence[float],
+) -> dict:
+    """What early answers give at an average cost, as `early_exit` of report.json.
+
+    Args:
+        base, whole: log-probabilities of base and ensemble, N×classes, of test and validation
+            split; the threshold and the temperature are fitted on the second.
+        labels: N, of both splits.
+        budget, more: as for `choose_threshold`.
+        yardstick: calibrated NLL of deep ensembles of size 1, 2, ….
+
+    Returns:
+        budget; threshold; share of test images that go on; relative_flops, on their average; and
+        the figures of a row of the comparison.
+    """
+    threshold = choose_threshold(base[1], budget, more)
+    (test, share), (validation, _) = (
+        early_answers(*log_probs, threshold) for log_probs in zip(base, whole, strict=True)
+    )
+    figures = score(test, labels[0], validation, labels[1])
+    dee, extrapolated = deep_ensemble_equivalent(figures["calibrated_nll"], yardstick)
+    return {
+        "budget": budget,
+        "threshold": threshold,
+        "share": share,
+        "relative_flops": 1 + share * more,
+        **figures,
+        "dee": dee,
+        "dee_extrapolated": extrapolated,
+    }
