@@ -1,0 +1,59 @@
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bridge_tf import BridgeEnsemble, build_bridge, export
+from bridge_tf.export import early_exit
+
+# Runs the reader where nothing but LiteRT and NumPy can be imported, and prints its answers.
+STRANGER = """
+import json, runpy, sys
+for name in ("bridge_tf", "keras", "tensorflow"):
+    sys.modules[name] = None
+import numpy as np
+reader, tflite, images = sys.argv[1:]
+model = runpy.run_path(reader)["EarlyExit"](tflite)
+images = np.load(images)
+answers = [model(images), *(model(image[None]) for image in images)]
+print(json.dumps([{k: v.tolist() for k, v in answer.items()} for answer in answers]))
+"""
+
+
+@pytest.mark.parametrize("bridge_type", [1, 2])
+def test_only_images_of_low_confidence_go_on(build, images, tmp_path, bridge_type):
+    base, end = build(), build()
+    modes = [end] if bridge_type == 2 else []
+    bridge = build_bridge(base, "stage2_block1", 0.5, bridge_type=bridge_type)
+    ensemble = BridgeEnsemble(base, [bridge], modes)
+    artifacts = export(ensemble, tmp_path, "model", images)
+    expected = ensemble.predict(images, verbose=0)
+    of_base = np.exp(expected["log_probabilities"][:, 0])
+    threshold = float(np.median(of_base.max(axis=1)))
+    (tmp_path / "model.early_exit.json").write_text(json.dumps({"threshold": threshold}))
+    np.save(tmp_path / "images.npy", images)
+    program = [sys.executable, "-c", STRANGER, early_exit.__file__, artifacts.tflite]
+    printed = subprocess.run(
+        [*map(str, program), str(tmp_path / "images.npy")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    ).stdout
+    whole, *alone = json.loads(printed)
+    goes_on = of_base.max(axis=1) < threshold
+    assert whole["whole"] == goes_on.tolist() and goes_on.sum() == 12
+    wanted = np.where(goes_on[:, None], expected["probabilities"], of_base)
+    np.testing.assert_allclose(whole["probabilities"], wanted, atol=1e-4)
+    np.testing.assert_allclose([x["probabilities"][0] for x in alone], wanted, atol=1e-4)
+
+
+def test_the_threshold_of_a_model_is_that_of_all_its_files(tmp_path):
+    (tmp_path / "a.v2.early_exit.json").write_text('{"threshold": 0.75}')
+    for name in ("a.v2.tflite", "a.v2.int8.tflite"):
+        assert early_exit._stored_threshold(tmp_path / name) == 0.75
+    with pytest.raises(ValueError, match=r"a.early_exit.json isn't there: give a threshold"):
+        early_exit.EarlyExit(pathlib.Path(tmp_path / "a.tflite"))
