@@ -41,8 +41,6 @@ def main() -> None:
 
 
 def _demo(arguments: list[str]) -> None:
-    from bridge_tf.demo.examples import examples_of_folder
-    from bridge_tf.demo.model import load_model
     from bridge_tf.demo.runtime import runtime_folder
     from bridge_tf.demo.server import DemoServer, Site
 
@@ -52,30 +50,34 @@ def _demo(arguments: list[str]) -> None:
         raise InputError("--workdir or --model: name one of them, a run or an exported file")
     if values.images and values.workdir:
         raise InputError("--images: goes with --model; a run shows its own test pictures")
-    if values.workdir:
-        path, examples = _of_run()
-        model = load_model(path)
-    else:
-        model = load_model(pathlib.Path(values.model))
-        images = values.images
-        examples = examples_of_folder(pathlib.Path(images), model.image_shape) if images else []
+    if values.export_dir and values.model:
+        raise InputError("--export_dir: goes with --workdir; --model names the file itself")
+    model, examples = _of_run() if values.workdir else _of_file()
     runtime = runtime_folder(values.runtime)
     with DemoServer(Site.of(model, examples, runtime), values.port) as server:
         print(server.url, flush=True)
         server.serve_forever()
 
 
-def _of_run() -> tuple[pathlib.Path, list]:
-    """The exported file of the run in --workdir, and pictures of its test split."""
+def _of_run() -> tuple:
+    """The exported model of the run in --workdir, and pictures of its test split."""
     from bridge_tf.demo.examples import examples_of_split
+    from bridge_tf.demo.exported_run import exported_file
+    from bridge_tf.demo.model import load_model
 
-    workdir, export_dir = flags.FLAGS.workdir, flags.FLAGS.export_dir
+    export_dir = flags.FLAGS.export_dir
     run = app.existing_run(**{"export_dir": export_dir} if export_dir else {})
-    exported = run.files.ensemble.exists() and run.exported_files()
-    if not exported:
-        raise InputError(
-            f"--workdir: {workdir} isn't exported to {run.config.export_dir}; run bin/export "
-            f"--workdir={workdir} --export_dir={run.config.export_dir} first, or name another "
-            "--export_dir"
-        )
-    return exported[1], examples_of_split(run.data.test, run.data.class_names)
+    positions = run.positions if run.config.conditioned else ()
+    model = load_model(exported_file(run), positions)
+    return model, examples_of_split(run.data.test, run.data.class_names)
+
+
+def _of_file() -> tuple:
+    """The model of the file --model, and pictures of --images."""
+    from bridge_tf.demo.examples import examples_of_folder
+    from bridge_tf.demo.model import load_model
+
+    model = load_model(pathlib.Path(flags.FLAGS.model))
+    images = flags.FLAGS.images
+    found = examples_of_folder(pathlib.Path(images), model.image_shape) if images else []
+    return model, found

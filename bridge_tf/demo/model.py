@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,22 +21,30 @@ class DemoModel:
         content: the .tflite file for one image at a time.
         image_shape: (height, width, channels), 1 or 3 channels.
         labels: one a class; its number where the export has no names.
+        positions: r at which conditioned bridges are members of the ensemble; empty if unknown.
     """
 
     name: str
     content: bytes
     image_shape: tuple[int, int, int]
     labels: tuple[str, ...]
+    positions: tuple[float, ...] = ()
 
 
-def load_model(path: pathlib.Path) -> DemoModel:
+def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel:
     """Reads an exported .tflite file, with the labels beside it.
+
+    Args:
+        path: of the file.
+        positions: that conditioned bridges were exported with, which the file doesn't tell.
 
     Raises:
         InputError: it isn't there, isn't whole, has other signatures than an export has at least
             (serving_default and base), or takes no images of 1 or 3 channels.
     """
-    if path.exists() and (path.suffix != ".tflite" or path.is_dir()):
+    if not path.exists():
+        raise InputError(f"--model: {path} doesn't exist; {_WANTED}")
+    if path.suffix != ".tflite" or path.is_dir():
         raise InputError(f"--model: {path} is no .tflite file; {_WANTED}")
     for signature in ("base", "serving_default"):
         predictor = load_predictor(path, signature)
@@ -52,7 +61,7 @@ def load_model(path: pathlib.Path) -> DemoModel:
     if len(labels) != num_classes:
         labels = tuple(str(k) for k in range(num_classes))
     content = with_batch_of_one(path.read_bytes())
-    return DemoModel(path.stem, content, (height, width, channels), labels)
+    return DemoModel(path.stem, content, (height, width, channels), labels, tuple(positions))
 
 
 def with_batch_of_one(content: bytes) -> bytes:

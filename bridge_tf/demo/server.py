@@ -62,6 +62,7 @@ class Site:
             "width": width,
             "channels": channels,
             "labels": model.labels,
+            "positions": model.positions,
             "examples": [
                 {"image": f"examples/{k}.png", "label": example.label}
                 for k, example in enumerate(examples)

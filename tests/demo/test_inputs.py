@@ -5,15 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-import types
 import urllib.request
 
 import numpy as np
 import pytest
-from absl import flags
 from PIL import Image
 
-from bridge_tf.cli import demo
 from bridge_tf.data import Split
 from bridge_tf.demo.examples import examples_of_folder, examples_of_split
 from bridge_tf.demo.model import load_model, with_batch_of_one
@@ -65,7 +62,7 @@ def test_models_that_cannot_be_shown_are_named(exported, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=rf"--model: .*{name}.tflite can't be loaded"):
             load_model(path)
-    with pytest.raises(InputError, match=r"--model: .*absent.tflite doesn't exist"):
+    with pytest.raises(InputError, match=r"absent.tflite doesn't exist; name a .tflite file that"):
         load_model(tmp_path / "absent.tflite")
     for path in (exported.parts.parent / "parts", tmp_path):
         with pytest.raises(InputError, match=r"is no .tflite file; name a .tflite file that"):
@@ -110,33 +107,15 @@ def test_examples_are_spread_over_classes(pictures):
     assert found == ["a"] * 3 + ["b"] * 19 + ["c"] * 19
 
 
-def test_a_run_gives_its_export_and_its_pictures(monkeypatch, digits, tmp_path):
-    images, labels = digits
-    data = types.SimpleNamespace(test=Split(images, labels), class_names=list("0123456789"))
-    config = types.SimpleNamespace(export_dir="exports")
-    files = types.SimpleNamespace(ensemble=tmp_path / "ensemble.keras")
-    run = types.SimpleNamespace(data=data, config=config, files=files)
-    run.exported_files = lambda: ["1", "a.tflite"]
-    monkeypatch.setattr(demo.app, "existing_run", lambda **changes: run)
-    values = types.SimpleNamespace(workdir="runs/a", export_dir="")
-    monkeypatch.setattr(flags, "FLAGS", values)
-    message = r"runs/a isn't exported to exports; run bin/export --workdir=runs/a --export_dir=exp"
-    with pytest.raises(InputError, match=message):
-        demo._of_run()  # nor even trained
-    files.ensemble.write_text("")
-    path, examples = demo._of_run()
-    assert path == "a.tflite"
-    assert [example.label for example in examples] == [str(k) for k in range(10) for _ in range(4)]
-    run.exported_files = list
-    with pytest.raises(InputError, match=message):
-        demo._of_run()
-
-
 def test_bad_flags_are_refused(exported, tmp_path, pictures):
     model = f"--model={exported.whole}"
     assert "--workdir or --model: name one of them" in refused("demo")
     assert "name one of them" in refused("demo", model, f"--workdir={tmp_path}")
     assert "--images: goes with --model" in refused("demo", "--workdir=a", "--images=b")
+    assert "--export_dir: goes with --workdir" in refused("demo", model, "--export_dir=b")
+    absent = tmp_path / "absent.tflite"
+    wanted = f"demo: --model: {absent} doesn't exist; name a .tflite file that bin/export wrote"
+    assert refused("demo", f"--model={absent}") == wanted
     (tmp_path / "empty").mkdir()
     assert "--images: no PNG or JPEG" in refused("demo", model, f"--images={tmp_path / 'empty'}")
     assert "is no folder" in refused("demo", model, f"--images={tmp_path / 'absent'}")
@@ -177,21 +156,3 @@ def test_it_serves_without_tensorflow_until_a_signal(exported, runtime, pictures
     finally:
         process.kill()
         process.communicate()
-
-
-@pytest.mark.slow
-def test_a_finished_run_is_shown(smoke_run, runtime, tmp_path):
-    run = smoke_run(REPOSITORY / "configs" / "digits.flags")
-    program = [sys.executable, str(REPOSITORY / "bin" / "demo"), "--port=0"]
-    program += [f"--workdir={run.work}", f"--runtime={runtime}"]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
-    try:
-        url = process.stdout.readline().strip()
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{url}about.json", timeout=10) as answer:
-            assert answer.read().count(b'"image"') == 40
-    finally:
-        process.kill()
-        process.communicate()
-    elsewhere = refused("demo", f"--workdir={run.work}", f"--export_dir={tmp_path}")
-    assert f"isn't exported to {tmp_path}; run bin/export" in elsewhere

@@ -14,7 +14,7 @@ from bridge_tf.errors import InputError
 
 @pytest.fixture
 def server(no_runtime):
-    model = DemoModel("mine", b"weights", (8, 6, 1), ("cat", "dog"))
+    model = DemoModel("mine", b"weights", (8, 6, 1), ("cat", "dog"), (0.25, 0.5))
     with DemoServer(Site.of(model, [Example(b"picture", "cat")], no_runtime)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -79,6 +79,7 @@ def test_it_tells_about_the_model(ask):
         "width": 6,
         "channels": 1,
         "labels": ["cat", "dog"],
+        "positions": [0.25, 0.5],
         "examples": [{"image": "examples/0.png", "label": "cat"}],
     }
 
