@@ -9,7 +9,9 @@ import numpy as np
 
 from bridge_tf.errors import InputError
 from bridge_tf.export.parity import check_parity
-from bridge_tf.export.places import check_export, publish, staging
+from bridge_tf.export.places import check_export, models_in, publish, staging
+from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
+from bridge_tf.progress import say
 
 _PARITY_IMAGES = 256
 
@@ -46,13 +48,16 @@ def export(
     is finished or removed by the next export. An earlier export of the same name keeps its
     version folder, and this one gets the next number.
 
+    With it go what TensorFlow Serving reads: requests to warm up with, in the version's folder, and
+    EXPORT_DIR/models.config and batching.config, unless someone has changed those.
+
     Args:
         ensemble: a `BridgeEnsemble` of one input: raw pixels, as a rule. Of another kind of input
             the signatures have the name and type, and serving_uint8 is left out.
         export_dir: made if it isn't there.
         name: of the model.
-        images: N×H×W×C, raw pixels 0…255, real images for the comparison (256 of them count), or
-            N inputs of the other kind.
+        images: N×H×W×C, raw pixels 0…255, real images for the comparison (256 of them count) and
+            for the requests (8), or N inputs of the other kind.
         class_names: written as labels.txt, one a line, beside both artifacts.
         source: names what is exported, a digest for example; kept in assets.extra/export.json
             with the digests of all files.
@@ -76,12 +81,15 @@ def export(
         _write(ensemble, saved_model, tflite)
         # Evenly spread, since sources may be in the order of their classes.
         chosen = np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)
-        difference = max(
-            check_parity(ensemble, path, images[chosen]) for path in (saved_model, tflite)
-        )
+        images = images[chosen]
+        difference = max(check_parity(ensemble, path, images) for path in (saved_model, tflite))
+        write_warmup(ensemble, name, images, saved_model / WARMUP)
         _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
         _write_labels(folder / "labels.txt", class_names)
-        return Artifacts(*publish(folder, name, source), difference)
+        write_configurations(folder, {*models_in(export_dir), name})
+        artifacts = Artifacts(*publish(folder, name, source), difference)
+        _say_if_unlisted(export_dir, name)
+        return artifacts
 
 
 def _write(ensemble, saved_model: pathlib.Path, tflite: pathlib.Path) -> None:
@@ -89,6 +97,14 @@ def _write(ensemble, saved_model: pathlib.Path, tflite: pathlib.Path) -> None:
 
     write_saved_model(ensemble, saved_model)
     write_tflite(ensemble, saved_model, tflite)
+
+
+def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
+    if not lists_model(export_dir, name):
+        say(
+            f"export: {export_dir / MODELS} isn't as bridge_tf wrote it and stays as it is; "
+            f"TensorFlow Serving finds {name} once that file lists it"
+        )
 
 
 def _write_labels(path: pathlib.Path, class_names: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from bridge_tf.config import NAME
 from bridge_tf.errors import InputError
+from bridge_tf.export.serving import BATCHING, MODELS, replaceable
 from bridge_tf.files import check_writable, folder_to_disk, sha256, write_json
 from bridge_tf.lock import locked
 
@@ -20,6 +21,8 @@ _RECORD = "assets.extra/export.json"
 # Files beside the folder of a model's versions: their names while staged, and what is added to the
 # model's name.
 _BESIDE = {"model.tflite": ".tflite", "labels.txt": ".labels.txt"}
+# Files of the export folder itself, which all models in it share and users may change.
+_SHARED = (MODELS, BATCHING)
 # In a staging folder that holds a whole export: where it goes.
 _MOVES = "moves.json"
 
@@ -73,7 +76,8 @@ def publish(folder: pathlib.Path, name: str, source: str) -> tuple[pathlib.Path,
     killed is finished by the next one (`staging`).
 
     Args:
-        folder: from `staging`, with saved_model/, model.tflite and perhaps labels.txt.
+        folder: from `staging`, with saved_model/, model.tflite and perhaps labels.txt and a
+            server's configurations. These stay out of the record, for users may change them.
         name: of the model.
         source: names what was exported, for `find_export`.
 
@@ -94,6 +98,12 @@ def publish(folder: pathlib.Path, name: str, source: str) -> tuple[pathlib.Path,
     folder_to_disk(folder)
     write_json(folder / _MOVES, {"name": name, "version": max(versions, default=0) + 1})
     return _finish(folder)
+
+
+def models_in(export_dir: pathlib.Path) -> list[str]:
+    """The names of the models that have a version in `export_dir`, in order."""
+    folders = [path for path in export_dir.iterdir() if path.is_dir()]
+    return sorted(path.name for path in folders if any(path.glob("[0-9]*/saved_model.pb")))
 
 
 def find_export(export_dir: str | os.PathLike, name: str, source: str) -> list[pathlib.Path]:
@@ -143,6 +153,9 @@ def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     saved_model, tflite = model_dir / str(version), _beside(model_dir, "model.tflite")
     moves = [("saved_model", saved_model)]
     moves += [(name, _beside(model_dir, name)) for name in reversed(_BESIDE)]  # .tflite last
+    # A server that reads of a model must find it.
+    shared = [(name, folder.parent / name) for name in _SHARED]
+    moves += [(name, target) for name, target in shared if replaceable(target)]
     for path, target in ((folder / name, target) for name, target in moves):
         if path.exists():
             os.replace(path, target)

@@ -1,0 +1,137 @@
+"""What TensorFlow Serving finds beside a SavedModel: requests to warm up with, and configurations.
+
+A version's folder holds its warm-up requests. The configurations are of the whole export folder,
+whose models they list; a file that someone has written or changed since stays as it is.
+"""
+
+import hashlib
+import pathlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+# Where a server looks for requests, in a version's folder.
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+MODELS, BATCHING = "models.config", "batching.config"
+# What the configurations call the export folder; the server's own image has it there.
+_FOLDER = "/models"
+_HEAD = "# Written by bridge_tf and kept up to date as long as nobody changes it: "
+# The most rows of a request, and the most bytes of those with several rows.
+_ROWS, _BYTES = 8, 2**18
+_BATCHING = """\
+# Each signature has a queue of its own, in which requests are joined along axis 0.
+# A request of more images than this is refused.
+max_batch_size { value: 32 }
+# Microseconds that a free thread waits for more requests. Zero costs a lone request nothing;
+# on a GPU try 1000 to 10000.
+batch_timeout_micros { value: 0 }
+# As many as there are cores, or a few for a GPU.
+num_batch_threads { value: 4 }
+# When so many batches wait, further requests are refused (UNAVAILABLE).
+max_enqueued_batches { value: 16 }
+# Batches are padded to the next of these sizes.
+allowed_batch_sizes: [1, 2, 4, 8, 16, 32]
+"""
+
+
+def write_warmup(ensemble, name: str, images: np.ndarray, path: pathlib.Path) -> None:
+    """Writes the requests that a server answers before it says that the model is available.
+
+    TensorFlow compiles and allocates at the first request to each signature, which takes a hundred
+    times as long as a later one, and again at the first batch of several rows.
+
+    Args:
+        ensemble: the `BridgeEnsemble` that is exported.
+        name: of the model.
+        images: N inputs of the ensemble, N at least 1. Up to 8 of them get into the file.
+        path: of the file, TFRecords of PredictionLog.
+    """
+    import tensorflow as tf
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for request in _requests(ensemble, name, images):
+            log = PredictionLog()
+            log.predict_log.request.CopyFrom(request)
+            writer.write(log.SerializeToString(deterministic=True))
+
+
+def write_configurations(folder: pathlib.Path, models: Iterable[str]) -> None:
+    """Writes models.config, which lists `models`, and batching.config to a folder."""
+    from google.protobuf import text_format
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+    config = ModelServerConfig()
+    for name in sorted(models):
+        listed = config.model_config_list.config.add(
+            name=name, base_path=f"{_FOLDER}/{name}", model_platform="tensorflow"
+        )
+        listed.model_version_policy.latest.num_versions = 1
+    for name, text in ((MODELS, text_format.MessageToString(config)), (BATCHING, _BATCHING)):
+        (folder / name).write_bytes(_head(text.encode()) + text.encode())
+
+
+def replaceable(path: pathlib.Path) -> bool:
+    """Whether nothing is at `path`, or what `write_configurations` once wrote, to the byte."""
+    if path.is_symlink() or not path.exists():
+        return not path.is_symlink()
+    if not path.is_file():
+        return False
+    head, end, text = path.read_bytes().partition(b"\n")
+    return head + end == _head(text)
+
+
+def lists_model(export_dir: pathlib.Path, name: str) -> bool:
+    """Whether a server that reads the models.config in `export_dir` has a model of this name."""
+    from google.protobuf import text_format
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+    try:
+        text = (export_dir / MODELS).read_text(encoding="utf-8")
+        config = text_format.Parse(text, ModelServerConfig())
+    except (OSError, UnicodeError, text_format.ParseError):
+        return False
+    return name in [listed.name for listed in config.model_config_list.config]
+
+
+def _head(text: bytes) -> bytes:
+    return f"{_HEAD}{hashlib.sha256(text).hexdigest()}\n".encode()
+
+
+def _requests(ensemble, name: str, images: np.ndarray) -> Iterator:
+    """A PredictRequest of one row to each signature, and one of several."""
+    import tensorflow as tf
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest
+
+    from bridge_tf.export.signatures import signatures
+
+    asked = signatures(ensemble)
+    values = _values(ensemble, asked, np.asarray(images[:_ROWS]))
+    for signature in asked:
+        inputs = {spec.name: _typed(values[spec.name], spec) for spec in signature.inputs}
+        row = sum(value[:1].nbytes for value in inputs.values())
+        most = min(len(images), _ROWS, max(1, _BYTES // row))
+        for size in sorted({1, most}):
+            request = PredictRequest()
+            request.model_spec.name = name
+            request.model_spec.signature_name = signature.name
+            for key, value in inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(value[:size]))
+            yield request
+
+
+def _values(ensemble, asked: list, images: np.ndarray) -> dict[str, np.ndarray]:
+    """What signatures are given, by the names of inputs: features are those of the images."""
+    taps = next(signature for signature in asked if signature.name == "taps")
+    (spec,) = taps.inputs
+    values = {key: tensor.numpy() for key, tensor in taps.function(_typed(images, spec)).items()}
+    for r in ensemble.positions[:1]:
+        values["r"] = np.full((len(images), 1), r)
+    return {**values, spec.name: images}
+
+
+def _typed(values: np.ndarray, spec) -> np.ndarray:
+    """`values` as the type of a signature's input; pixels of a whole number are rounded."""
+    rounded = np.round(values) if spec.dtype.is_integer else values
+    return rounded.astype(spec.dtype.as_numpy_dtype)
