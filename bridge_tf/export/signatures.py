@@ -15,8 +15,11 @@ from bridge_tf.layers import unrolled
 SAVED_MODEL_ONLY = "serving_uint8"
 
 
-def signatures(ensemble) -> list[Signature]:
-    """All signatures of an ensemble; serving_uint8 only where it takes images."""
+def signatures(ensemble, tflite: bool = False) -> list[Signature]:
+    """All signatures of an ensemble, or those of a .tflite file, which are all but serving_uint8.
+
+    That one is there only where the ensemble takes images.
+    """
     name, takes_images = ensemble.input.name, len(ensemble.input_shape) == 4
     shape = (None, *ensemble.input_shape[1:])
     dtype = tf.float32 if takes_images else tf.as_dtype(ensemble.input.dtype)
@@ -33,7 +36,7 @@ def signatures(ensemble) -> list[Signature]:
         return {"probabilities": softmax(ensemble.base(inputs, training=False))}
 
     found = [Signature("serving_default", serving_default, [spec]), Signature("base", base, [spec])]
-    if takes_images:
+    if takes_images and not tflite:
         pixels = tf.TensorSpec(shape, tf.uint8, name=name)
         found.append(Signature(SAVED_MODEL_ONLY, serving_uint8, [pixels]))
     return [*found, *parts(ensemble, spec)]
@@ -53,7 +56,12 @@ def write_saved_model(ensemble, path: pathlib.Path) -> None:
 
 def write_tflite(ensemble, saved_model: pathlib.Path, path: pathlib.Path) -> None:
     """Converts a SavedModel's float signatures to one TFLite file of built-in ops."""
-    names = [item.name for item in signatures(ensemble) if item.name != SAVED_MODEL_ONLY]
+    path.write_bytes(converter_of(ensemble, saved_model).convert())
+
+
+def converter_of(ensemble, saved_model: pathlib.Path) -> tf.lite.TFLiteConverter:
+    """A converter of a SavedModel's float signatures, which knows built-in ops only."""
+    names = [item.name for item in signatures(ensemble, tflite=True)]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=names)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    path.write_bytes(converter.convert())
+    return converter

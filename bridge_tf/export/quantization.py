@@ -1,0 +1,112 @@
+"""Quantized .tflite files of an exported ensemble, by TensorFlow's own converter.
+
+All signatures stay as in the float32 file, with shared weights; inputs and outputs are in float.
+"""
+
+import pathlib
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+
+from bridge_tf.errors import InputError
+from bridge_tf.export.signatures import converter_of, signatures
+from bridge_tf.quiet import quiet_stderr
+
+FLOAT32 = "float32"
+# What is 8 or 16 bits wide, besides the float32 file: weights and activations; weights alone.
+KINDS = (FLOAT32, "float16", "int8", "int8_dynamic")
+# Images that the ranges of activations are measured on; more change them little.
+CALIBRATION_IMAGES = 200
+# Operations with weights, whose inputs are what quantization gains most on.
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
+
+
+def write_quantized(
+    ensemble, saved_model: pathlib.Path, path: pathlib.Path, kind: str, images: np.ndarray
+) -> None:
+    """Writes a quantized .tflite file.
+
+    With "int8", operations behind the last ones with weights (softmax, mean and entropies, on
+    which probabilities depend that are near 0) stay in float32, as do those that the runtime has
+    no 8-bit version of.
+
+    Args:
+        ensemble: the `BridgeEnsemble`.
+        saved_model: the folder that it was exported to.
+        path: of the file.
+        kind: "float16": weights of 16 bits; "int8_dynamic": weights of 8 bits, activations
+            quantized as they come; "int8": both of 8 bits, activations by the ranges that they
+            have on `images`.
+        images: for "int8", real inputs of the ensemble, at least one; of N, 200 count.
+
+    Raises:
+        InputError: there are no images to calibrate on.
+    """
+    converter = converter_of(ensemble, saved_model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind != "int8":
+        if kind == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        path.write_bytes(converter.convert())
+        return
+    if not len(images):
+        raise InputError("--tflite=int8: needs training images to calibrate on, and there are none")
+    chosen = np.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).astype(int)
+    converter.representative_dataset = _calibration(ensemble, saved_model, images[chosen])
+    # Float operations are let in for those of the network that have no 8-bit version.
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+    ]
+    float_nodes = _behind_weights(path.parent / "model.tflite")
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_nodes)
+    with warnings.catch_warnings(), quiet_stderr():
+        warnings.simplefilter("ignore")  # that its interpreter will move to another package
+        debugger = tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_dataset=lambda: iter(()), debug_options=options
+        )
+        path.write_bytes(debugger.get_nondebug_quantized_model())
+
+
+def _calibration(ensemble, saved_model: pathlib.Path, images: np.ndarray) -> Callable:
+    """A function that gives pairs of a signature and its inputs for one image after the other."""
+    wanted = signatures(ensemble, tflite=True)
+    loaded = tf.saved_model.load(str(saved_model))
+    (spec,) = wanted[0].inputs
+
+    def pairs() -> Iterator[tuple[str, dict]]:
+        for k, image in enumerate(images):
+            image = np.asarray(image)[None].astype(spec.dtype.as_numpy_dtype)
+            values = {spec.name: image, **_run(loaded, "taps", {spec.name: image})}
+            if ensemble.positions:
+                r = ensemble.positions[k % len(ensemble.positions)]
+                values["r"] = np.full((1, 1), r, "float32")
+            for signature in wanted:
+                yield signature.name, {item.name: values[item.name] for item in signature.inputs}
+
+    return pairs
+
+
+def _run(loaded, signature: str, inputs: dict) -> dict[str, np.ndarray]:
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    return {name: x.numpy() for name, x in loaded.signatures[signature](**tensors).items()}
+
+
+def _behind_weights(path: pathlib.Path) -> list[str]:
+    """The outputs, by name, of operations of a .tflite file that lead to none with weights."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes()))
+    weighted = {getattr(schema.BuiltinOperator, name) for name in _WEIGHTED}
+    names = []
+    for graph in model.subgraphs:
+        leading: set[int] = set()  # tensors that lead to weights
+        for operator in reversed(graph.operators):
+            code = model.operatorCodes[operator.opcodeIndex]
+            kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+            if kind in weighted or leading.intersection(operator.outputs):
+                leading.update(operator.inputs)
+            else:
+                names += [graph.tensors[k].name.decode() for k in operator.outputs]
+    return names
