@@ -37,8 +37,8 @@ allowed_batch_sizes: [1, 2, 4, 8, 16, 32]
 def write_warmup(ensemble, name: str, images: np.ndarray, path: pathlib.Path) -> None:
     """Writes the requests that a server answers before it says that the model is available.
 
-    TensorFlow compiles and allocates at the first request to each signature, which takes a hundred
-    times as long as a later one, and again at the first batch of several rows.
+    TensorFlow compiles and allocates at the first request to each signature, which takes up to a
+    hundred times as long as a later one, and again at the first batch of several rows.
 
     Args:
         ensemble: the `BridgeEnsemble` that is exported.
