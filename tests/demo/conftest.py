@@ -105,8 +105,8 @@ def serving(runtime):
     from bridge_tf.demo.server import DemoServer, Site
 
     @contextlib.contextmanager
-    def serving(path, examples=(), runtime=runtime):
-        with DemoServer(Site.of(load_model(path), examples, runtime)) as server:
+    def serving(path, examples=(), runtime=runtime, positions=()):
+        with DemoServer(Site.of(load_model(path, positions), examples, runtime)) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.05,))
             thread.start()
             try:
@@ -127,3 +127,22 @@ def lite():
         return Interpreter(str(path)).get_signature_runner(signature)(**inputs)
 
     return lite
+
+
+@pytest.fixture(scope="module")
+def url(exported, serving, digits):
+    """The address of a demo with bridges, and examples of digits."""
+    names = [f"digit {k}" for k in range(10)]
+    from bridge_tf.data import Split
+    from bridge_tf.demo.examples import examples_of_split
+
+    with serving(exported.parts, examples_of_split(Split(*digits), names)) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser, url):
+    """That demo, in the `browser` of tests/browser.py."""
+    from tests.demo.page import opened
+
+    yield from opened(browser, url)

@@ -1,105 +1,29 @@
 """The demo's page in a browser, against Python's LiteRT."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from bridge_tf.data import Split
-from bridge_tf.demo.examples import examples_of_split
 from bridge_tf.images import read_image
 from tests.browser import browser  # noqa: F401
+from tests.demo.page import (
+    answers,
+    check,
+    close,
+    drop,
+    element,
+    keys,
+    opened,
+    pixels,
+    png,
+    set_range,
+    shown,
+)
 
-TOLERANCE = 1e-4
 # The third picture of the digits' test split that is a 3.
 CLASS, NTH = 3, 2
-
-
-@pytest.fixture(scope="module")
-def url(exported, serving, digits):
-    names = [f"digit {k}" for k in range(10)]
-    with serving(exported.parts, examples_of_split(Split(*digits), names)) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser, url):  # noqa: F811
-    yield from opened(browser, url)
-
-
-def opened(running, url):
-    running.view()
-    running.open(url)
-    running.js("return demo.ready")
-    assert not shown(running, "error") and not shown(running, "status")
-    yield running
-    running.check_quiet()
-
-
-def element(page, name):
-    return page.driver.find_element(By.ID, name)
-
-
-def shown(page, name) -> bool:
-    return element(page, name).is_displayed()
-
-
-def keys(page, *pressed) -> None:
-    ActionChains(page.driver, duration=0).send_keys(*pressed).perform()
-
-
-def set_range(page, name, value) -> None:
-    page.js(
-        "const [name, value] = arguments, range = document.getElementById(name);"
-        "range.value = value; range.dispatchEvent(new Event('input', {bubbles: true}))",
-        name,
-        str(value),
-    )
-
-
-def pixels(page) -> np.ndarray:
-    return np.array(page.js("return [...demo.pixels()]"), "float32")
-
-
-def answers(page) -> dict:
-    return page.js("return demo.idle().then(() => demo.results)")
-
-
-def check(page, lite, path, image, r=0.5) -> None:
-    """The page's answers are those of Python's LiteRT for the image."""
-    np.testing.assert_array_equal(pixels(page), image.ravel())
-    image = image.astype("float32")[np.newaxis]
-    found = answers(page)
-    taps = lite(path, "taps", image=image)
-    feature, r = taps["feature_0"], np.full((1, 1), r, "float32")
-    bridges = [
-        lite(path, "bridge_0", feature_0=feature)["probabilities"][0],
-        lite(path, "bridge_1", feature_0=feature, r=r)["probabilities"][0],
-    ]
-    base = lite(path, "base", image=image)["probabilities"][0]
-    close(found["base"]["probabilities"], base)
-    close(found["modes"], taps["probabilities"][0])
-    assert len(found["bridges"]) == 2
-    for bridge, wanted in zip(found["bridges"], bridges, strict=True):
-        close(bridge["probabilities"], wanted)
-    whole = lite(path, "serving_default", image=image)
-    for name in ("probabilities", "entropy", "disagreement"):
-        close(found["ensemble"][name], np.squeeze(whole[name]))
-    members = np.array([base, *bridges])
-    mean = members.mean(axis=0)
-    entropy = -np.sum(mean * np.log(mean))
-    close(found["at"]["probabilities"], mean)
-    close(found["at"]["entropy"], entropy)
-    own = -np.sum(members * np.log(members), axis=1).mean()
-    close(found["at"]["disagreement"], entropy - own)
-
-
-def close(found, wanted) -> None:
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
 
 
 def test_a_digit_drawn_by_keyboard_is_answered_as_in_python(page, exported, digits, lite):
@@ -156,23 +80,6 @@ def test_an_example_is_shown_with_its_true_class(page, exported, digits, lite):
     assert f"{100 * max(top):.1f} %" in table and f"digit {np.argmax(top)}" in table
     element(page, "pad").send_keys(Keys.DELETE)
     page.wait("!document.querySelector('.truth')")
-
-
-def drop(page, content: bytes, name: str) -> None:
-    page.js(
-        "const [bytes, name] = arguments, data = new DataTransfer();"
-        "data.items.add(new File([Uint8Array.from(bytes)], name));"
-        "const event = {bubbles: true, cancelable: true, dataTransfer: data};"
-        "document.getElementById('pad').dispatchEvent(new DragEvent('drop', event))",
-        list(content),
-        name,
-    )
-
-
-def png(array: np.ndarray) -> bytes:
-    written = io.BytesIO()
-    Image.fromarray(array).save(written, "PNG")
-    return written.getvalue()
 
 
 def test_pictures_become_the_models_pixels(page, tmp_path):
@@ -246,7 +153,7 @@ def test_everything_is_reached_and_works_by_keyboard(page):
     before = answers(page)["at"]["r"]
     element(page, "r").send_keys(Keys.ARROW_RIGHT)
     assert answers(page)["at"]["r"] == pytest.approx(before + 0.01)
-    page.wait("document.getElementById('spoken').textContent")
+    page.wait("document.getElementById('spoken').textContent.startsWith('base')")
     spoken = page.js("return document.getElementById('spoken').textContent")
     assert spoken.startswith("base: digit ") and "ensemble at r: digit " in spoken
 
@@ -255,8 +162,11 @@ def test_a_file_without_parts_shows_base_and_ensemble(browser, exported, serving
     with serving(exported.whole) as url:
         for page in opened(browser, url):
             assert not shown(page, "position") and not shown(page, "gallery")
+            assert not shown(page, "members")
+            element(page, "pad").send_keys(Keys.SPACE)
             found = answers(page)
             image = np.zeros((1, 8, 8, 1), "float32")
+            image[0, 0, 0] = 255
             for name, signature in (("base", "base"), ("ensemble", "serving_default")):
                 wanted = lite(exported.whole, signature, image=image)["probabilities"][0]
                 close(found[name]["probabilities"], wanted)

@@ -3,14 +3,22 @@
 import { Bitmap } from "./bitmap.js";
 import { Pad } from "./pad.js";
 import { readPicture } from "./picture.js";
-import { say, showResults } from "./results.js";
+import { members, say, showNothing, showResults } from "./results.js";
 import { listenForFiles, showExamples } from "./sources.js";
 
 const element = (id) => document.getElementById(id);
 
-function fail(error) {
+function tell(error) {
   element("error").textContent = error.message ?? String(error);
   element("error").hidden = false;
+}
+
+/** Tells what went wrong when the model ran; what it said before isn't of what is on the pad. */
+function fail(error) {
+  demo.results = {};
+  element("output").ariaBusy = "false";
+  showNothing("No answer.");
+  tell(error);
 }
 
 /** Runs `work` when it is asked for, never twice at a time; what is asked meanwhile, once after. */
@@ -20,19 +28,20 @@ function oneAtATime(work) {
   async function loop() {
     do {
       again = false;
-      await work();
+      // An error of what has been replaced meanwhile is no news.
+      await work().catch((error) => again || fail(error));
     } while (again);
   }
   return () => {
     if (running) again = true;
-    running ??= loop().catch(fail).finally(() => (running = null));
+    running ??= loop().finally(() => (running = null));
     return running;
   };
 }
 
 async function start() {
   const about = await (await fetch("./about.json")).json();
-  const { name, height, width, channels, labels, examples } = about;
+  const { name, height, width, channels, labels, positions, examples } = about;
   element("model-name").textContent = name;
   document.title = `${name}: bridge ensemble, live`;
   const bitmap = new Bitmap(height, width, channels);
@@ -40,33 +49,49 @@ async function start() {
   const { loadEngine } = await import("./engine.js");
   const engine = await loadEngine(height * width * channels);
   let truth = "";
-  let fresh = false;
+  // The pixels that the engine has seen last.
+  let seen = null;
+  let taken = 0;
 
   const update = oneAtATime(async () => {
-    if (!fresh) {
-      fresh = true;
-      await engine.see(bitmap.pixels());
+    // The user may go on meanwhile.
+    const { pixels } = pad;
+    const label = truth;
+    if (pad.empty) return;
+    if (seen !== pixels) {
+      seen = null;
+      await engine.see(pixels);
+      seen = pixels;
     }
     await engine.moveTo(Number(element("r").value));
+    if (pad.empty) return;
     demo.results = engine.results;
-    say(showResults(engine.results, labels, truth), labels);
+    say(showResults(engine.results, labels, label), labels);
+    element("output").ariaBusy = String(pad.pixels !== pixels);
   });
   const show = (label = "") => {
     truth = label;
-    fresh = false;
+    element("error").hidden = true;
+    element("output").ariaBusy = String(!pad.empty);
+    if (pad.empty) {
+      demo.results = {};
+      showNothing("Nothing is drawn yet. Draw on the pad, or choose a picture.");
+    }
     return update();
   };
   const pad = new Pad(bitmap, () => show());
-  const take = async (blob, label) => {
+  const take = async (file, label) => {
+    taken += 1;
+    const turn = taken;
     try {
-      const pixels = await readPicture(blob, height, width, channels);
-      element("error").hidden = true;
+      const pixels = await readPicture(await file, height, width, channels);
+      if (turn !== taken) return; // Another was chosen meanwhile.
       bitmap.keep();
       bitmap.show(pixels);
-      pad.redraw();
+      pad.redraw(true);
       await show(label);
     } catch (error) {
-      fail(error);
+      if (turn === taken) tell(error);
     }
   };
   showExamples(examples, take);
@@ -78,15 +103,20 @@ async function start() {
     element("r-value").value = Number(event.target.value).toFixed(2);
     update();
   });
-  demo.pixels = () => bitmap.pixels();
-  demo.idle = update;
+  Object.assign(demo, { engine, idle: update, pixels: () => pad.pixels });
+  element("members").textContent = members(engine, positions);
+  // Hidden until there is something to answer: the page is laid out as it will be.
+  showResults(engine.results, labels, "");
   await show();
   element("status").hidden = true;
 }
 
-/** For tests: `ready` when the first answers are shown, the `pixels` of the pad, the `results`. */
+/**
+ * For tests: a promise `ready`, the `engine`, the `pixels` of the pad, and once `idle`, the `results`
+ * of them, empty where there are none.
+ */
 const demo = (window.demo = { results: null });
 demo.ready = start().catch((error) => {
   element("status").hidden = true;
-  fail(new Error(`The demo can't run in this browser: ${error.message ?? error}`));
+  tell(new Error(`The demo can't run in this browser: ${error.message ?? error}`));
 });

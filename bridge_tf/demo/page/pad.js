@@ -2,6 +2,7 @@
 
 const element = (id) => document.getElementById(id);
 
+/** `pixels` are the model's, another array after each change; `empty` where nothing is drawn. */
 export class Pad {
   /** Calls `changed` after each change that the user makes. */
   constructor(bitmap, changed) {
@@ -28,10 +29,13 @@ export class Pad {
     return element("colour").value.match(/[0-9a-f]{2}/gi).map((pair) => parseInt(pair, 16));
   }
 
-  redraw() {
+  /** Shows the drawing, or the picture that was `given`, which may be black. */
+  redraw(given = false) {
     const { width, height, channels } = this.bitmap;
     const pixels = this.bitmap.pixels();
-    element("hint").hidden = pixels.some((value) => value > 0);
+    this.pixels = pixels;
+    this.empty = !given && pixels.every((value) => value === 0);
+    element("hint").hidden = !this.empty;
     const image = this.context.createImageData(width, height);
     for (let k = 0; k < width * height; k++) {
       for (let c = 0; c < 3; c++) image.data[4 * k + c] = pixels[k * channels + (c % channels)];
@@ -142,7 +146,7 @@ export class Pad {
     }
     const { width, channels } = this.bitmap;
     const first = (this.y * width + this.x) * channels;
-    const value = [...this.bitmap.pixels().slice(first, first + channels)].join(", ");
+    const value = [...this.pixels.slice(first, first + channels)].join(", ");
     element("cell").textContent = `row ${this.y + 1}, column ${this.x + 1}: ${value}`;
   }
 }

@@ -1,12 +1,14 @@
 // Pictures of any size, as the model's pixels.
 
+import { withoutExif } from "./exif.js";
+
 const LARGEST = 2048;
 
 /** Reads a picture file (a Blob) as H×W×channels whole numbers 0…255; transparent is black. */
 export async function readPicture(blob, height, width, channels) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+    bitmap = await createImageBitmap(await withoutExif(blob), { colorSpaceConversion: "none" });
   } catch {
     throw new Error("This can't be read as a picture; take a PNG or JPEG file.");
   }

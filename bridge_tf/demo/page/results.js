@@ -6,6 +6,7 @@ const MOST_CLASSES = 10;
 // Names of classes of so many letters are written large.
 const SHORT = 4;
 const element = (id) => document.getElementById(id);
+let saying = null;
 
 function make(tag, text = "", attributes = {}) {
   const made = document.createElement(tag);
@@ -28,6 +29,26 @@ function columns({ base, modes, bridges, at, ensemble }) {
   return [...found, { name, kind: at ? "exported" : "ensemble", ...ensemble }];
 }
 
+/** Which members the exported ensemble has; `positions` are those of its bridges, if known. */
+export function members({ bridges, moves, hasTaps, results }, positions) {
+  if (!hasTaps) return "";
+  const count = (number, name) => `${number} ${name}${number > 1 ? "s" : ""}`;
+  const modes = results.modes.length;
+  const parts = [modes > 1 ? count(modes, "mode") : "the base"];
+  if (bridges.length) parts.push(count(bridges.length, "bridge"));
+  const at = positions.length ? `r = ${positions.join(", ")}` : "the r they were exported with";
+  const name = moves ? "Ensemble, exported" : "Ensemble";
+  return `${name}: ${parts.join(" and ")}${moves ? `, at ${at}` : ""}.`;
+}
+
+/** Shows no answers, and says why. */
+export function showNothing(why) {
+  clearTimeout(saying);
+  element("output").classList.add("empty");
+  element("nothing").textContent = why;
+  element("spoken").textContent = why;
+}
+
 /** Shows an engine's results; `truth` is the name of the true class, where it is known. */
 export function showResults(results, labels, truth) {
   const shown = columns(results);
@@ -36,6 +57,7 @@ export function showResults(results, labels, truth) {
     labels.length <= MOST_CLASSES
       ? [...labels.keys()]
       : largest(whole.probabilities, MOST_CLASSES);
+  element("output").classList.remove("empty");
   const [head, body, foot] = sections();
   head.replaceChildren(row("class", shown, (column) => make("th", column.name, { scope: "col" })));
   head.append(row("answer", shown, (column) => answer(column, labels)));
@@ -119,8 +141,6 @@ function showMeters({ entropy, disagreement }, who, numClasses) {
       }),
   );
 }
-
-let saying = null;
 
 /** Says the answers to who listens to the page, once they stay for a moment. */
 export function say(shown, labels) {

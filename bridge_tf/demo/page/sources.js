@@ -2,7 +2,10 @@
 
 const element = (id) => document.getElementById(id);
 
-/** Makes the buttons of the examples; each calls `take` with its file and its true class. */
+/**
+ * Makes the buttons of the examples; each calls `take` with its file, or a promise of it, and its true
+ * class.
+ */
 export function showExamples(examples, take) {
   element("gallery").hidden = !examples.length;
   element("examples").replaceChildren(
@@ -18,12 +21,20 @@ export function showExamples(examples, take) {
         caption.setAttribute("aria-hidden", "true");
         button.append(caption);
       }
-      button.addEventListener("click", async () => take(await (await fetch(image)).blob(), label));
+      button.addEventListener("click", () => take(fetched(image), label));
       const item = document.createElement("li");
       item.append(button);
       return item;
     }),
   );
+}
+
+async function fetched(image) {
+  try {
+    return await (await fetch(image)).blob();
+  } catch {
+    throw new Error("The example can't be fetched; bin/demo must run as long as its page is used.");
+  }
 }
 
 /** Calls `take` with each file that is chosen, dropped on the page or pasted. */
