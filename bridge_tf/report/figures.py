@@ -13,6 +13,7 @@ from bridge_tf.report.charts import (
     reliability,
     style,
 )
+from bridge_tf.report.tables import curve_name
 
 # A page of more curves would be read by nobody.
 _CURVES = 12
@@ -57,9 +58,9 @@ def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tup
         yield "bridges", "bridges", closeness.draw(report["bridges"])
     shown = list(zip(report["curves"], details["lines"], strict=True))[:_CURVES]
     for curve, line in shown:
-        yield "curves", f"curve_{_pair(curve)}", curves.draw(curve, line, shown)
+        yield "curves", f"curve_{curve_name(curve)}", curves.draw(curve, line, shown)
     for plane in planes:
-        yield "plane", f"loss_plane_{_pair(plane)}", loss_plane.draw(plane)
+        yield "plane", f"loss_plane_{curve_name(plane)}", loss_plane.draw(plane)
     names = [confused["name"] for confused in details["confusions"]]
     largest = [row["name"] for row in report["ensembles"] if row["method"] == "deep_ensemble"][-1:]
     for row in details["reliability"]:
@@ -79,7 +80,3 @@ def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tup
             if found:
                 chart = histories.draw(stage, metric, found)
                 yield "histories", f"history_{stage}_{metric}", chart
-
-
-def _pair(row: dict) -> str:
-    return "-".join(map(str, row["curve"]))

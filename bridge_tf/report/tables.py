@@ -1,6 +1,6 @@
 """What a report says in words and tables, whatever it is written in."""
 
-_NONE = "–"
+_NONE = "–"  # for what is absent
 _EXTRAPOLATED = "*"
 
 # Heading, key, format, and whether more (1) or less (-1) is better; 0: not compared.
@@ -39,7 +39,7 @@ LEGEND = (
         "DEE",
         "deep-ensemble equivalent: the size of the plain deep ensemble of this run with the same "
         f"calibrated NLL. {_EXTRAPOLATED}: outside the sizes measured, on the nearest segment's "
-        "slope.",
+        "slope, and best only if no measured one is there.",
     ),
     (
         "KL",
@@ -55,17 +55,15 @@ def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     rows = report["ensembles"]
     best = {}
     for _, key, _, sign in _COLUMNS:
-        values = [sign * row[key] for row in rows if sign and row[key] is not None]
-        best[key] = max(values, default=None) if sign else None
+        best[key] = _best(rows, key, sign)
     cells = []
     for row in rows:
         line = []
-        for _, key, form, sign in _COLUMNS:
+        for _, key, form, _ in _COLUMNS:
             text = _figure(row[key], key, form)
             if key == "dee" and row["dee_extrapolated"]:
                 text += _EXTRAPOLATED
-            is_best = bool(sign) and row[key] is not None and sign * row[key] == best[key]
-            line.append((text, is_best))
+            line.append((text, row in best[key]))
         cells.append(line)
     return [column[0] for column in _COLUMNS], cells
 
@@ -83,12 +81,7 @@ def summary(rows: list[dict]) -> list[tuple[str, bool]]:
         f"one network, which has {single['calibrated_nll']:.4f} and "
         f"{100 * single['accuracy']:.2f} %."
     )
-    if best["dee"] is not None:
-        text += (
-            f" A plain deep ensemble needs {best['dee']:.2f} networks for that calibrated NLL"
-            f"{' (extrapolated)' if best['dee_extrapolated'] else ''}."
-        )
-    return [(best["name"], True), (text, False)]
+    return [(best["name"], True), (text + _equivalent(best, rows), False)]
 
 
 def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
@@ -97,7 +90,7 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     headings += ["KL", "KL of the base", "ratio", "agreement %"]
     return headings, [
         [
-            _pair(row["curve"]),
+            curve_name(row),
             _figure(row["r"], "r", "{:g}"),
             str(row["type"]),
             ", ".join(row["taps"]),
@@ -117,7 +110,7 @@ def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table of points along curves, or along straight lines."""
     return ["curve", "r", "accuracy %", "NLL"], [
         [
-            _pair(row["curve"]),
+            curve_name(row),
             f"{point['r']:.2f}",
             _figure(point["accuracy"], "accuracy", "{:.2f}"),
             _figure(point["nll"], "nll", "{:.4f}"),
@@ -127,8 +120,34 @@ def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def _pair(curve: list[int]) -> str:
-    return f"{curve[0]}–{curve[1]}"
+def _best(rows: list[dict], key: str, sign: int) -> list[dict]:
+    """The rows with the best figure; an extrapolated one is none beside those measured."""
+    rows = [row for row in rows if sign and row[key] is not None]
+    if key == "dee":
+        rows = [row for row in rows if not row["dee_extrapolated"]] or rows
+    best = max((sign * row[key] for row in rows), default=None)
+    return [row for row in rows if sign * row[key] == best]
+
+
+def _equivalent(best: dict, rows: list[dict]) -> str:
+    """What plain deep ensembles make of the calibrated NLL of the `best` bridge ensemble."""
+    if best["dee"] is None:
+        return ""
+    if not best["dee_extrapolated"]:
+        return f" A plain deep ensemble needs {best['dee']:.2f} networks for that calibrated NLL."
+    # How far beyond the sizes measured is no more than a guess.
+    if best["dee"] < 1:
+        return " One network alone has a lower calibrated NLL."
+    sizes = [row["size"] for row in rows if row["method"] in ("single", "deep_ensemble")]
+    return (
+        f" No plain deep ensemble that was measured, of up to {max(sizes, default=1)} networks, "
+        "has so low a calibrated NLL."
+    )
+
+
+def curve_name(row: dict) -> str:
+    """What the curve of a row is called, in files too: "0-1" leads from mode 0 to mode 1."""
+    return "-".join(map(str, row["curve"]))
 
 
 def _ratio(kl: float | None, kl_base: float | None) -> float | None:

@@ -110,10 +110,10 @@ def test_page_marks_the_best_of_each_column(report):
     for page_row in cells(render_markdown(report), ["ensemble"])[1:]:
         bold = [value for value in page_row if value.startswith("**")]
         expected = {
-            "deep_ensemble_2": ["**97.00**", "**2.34**", "**1.23**"],
-            "bridge_2": ["**0.0900**", "**0.0800**", "**0.0400**", "**2.34**", "**1.23**",
-                         "**2.20***"],
-        }  # fmt: skip
+            # The DEE of bridge_2 is extrapolated, so that it is best beside none that is measured.
+            "deep_ensemble_2": ["**97.00**", "**2.34**", "**1.23**", "**2.00**"],
+            "bridge_2": ["**0.0900**", "**0.0800**", "**0.0400**", "**2.34**", "**1.23**"],
+        }
         # All rows share the calibration errors: each is the best.
         assert bold == expected.get(page_row[0], ["**2.34**", "**1.23**"])
 
@@ -139,9 +139,34 @@ def test_page_says_what_won_what_at_which_cost(report):
     assert "78,090 parameters and takes 1.58 million FLOPs" in page
     assert (
         "**bridge_2** has a calibrated NLL of 0.0800 and 96.50 % accuracy at 1.20 × the FLOPs of "
-        "one network, which has 0.2000 and 95.00 %. A plain deep ensemble needs 2.20 networks for "
-        "that calibrated NLL (extrapolated)."
+        "one network, which has 0.2000 and 95.00 %. No plain deep ensemble that was measured, of "
+        "up to 2 networks, has so low a calibrated NLL."
     ) in page
+
+
+@pytest.mark.parametrize(
+    ("dee", "extrapolated", "said"),
+    [
+        (1.5, False, " A plain deep ensemble needs 1.50 networks for that calibrated NLL."),
+        (2587.9, True, " No plain deep ensemble that was measured, of up to 2 networks, has"),
+        (0.85, True, " One network alone has a lower calibrated NLL."),
+        (None, False, " and 95.00 %.\n"),
+    ],
+)
+def test_the_headline_guesses_no_sizes(report, dee, extrapolated, said):
+    report["ensembles"][-1].update(dee=dee, dee_extrapolated=extrapolated)
+    headline = render_markdown(report).split("**bridge_2** has ")[1].split("|")[0]
+    assert said in headline
+    assert not extrapolated or f"{dee:.2f}" not in headline
+
+
+def test_an_extrapolated_equivalent_is_the_best_of_its_like_only(report):
+    for ensemble in report["ensembles"]:
+        ensemble["dee_extrapolated"] = True
+    page = render_markdown(report)
+    assert [row[-1] for row in cells(page, ["ensemble"])[1:]] == [
+        "1.00*", "2.00*", "1.50*", "**2.20***"
+    ]  # fmt: skip
 
 
 def test_page_without_bridges(report):
@@ -153,12 +178,12 @@ def test_page_without_bridges(report):
 def test_bridges_and_curves(report):
     page = render_markdown(report)
     assert cells(page, ["curve", "r", "type"])[1:] == [
-        ["0–1", "0.5", "1", "stage2_block1, stage3_block1", "0.5", "0.100", "0.150", "0.0500",
+        ["0-1", "0.5", "1", "stage2_block1, stage3_block1", "0.5", "0.100", "0.150", "0.0500",
          "0.2000", "0.25", "98.75"]
     ]  # fmt: skip
     assert cells(page, ["curve", "r", "accuracy %"])[1:] == [
-        ["0–1", "0.00", "95.00", "0.2100"],
-        ["0–1", "0.50", "96.25", "0.1700"],
+        ["0-1", "0.00", "95.00", "0.2100"],
+        ["0-1", "0.50", "96.25", "0.1700"],
     ]
 
 

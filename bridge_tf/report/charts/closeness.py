@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bridge_tf.report.charts import style
+from bridge_tf.report.tables import curve_name
 
 
 @style.styled
@@ -22,8 +23,7 @@ def draw(bridges: Sequence[dict]):
     axes.set_yticks(
         places,
         [
-            f"{'–'.join(map(str, row['curve']))}, r = {row['r']:g}\n"
-            f"{100 * row['agreement']:.1f} % agree"
+            f"{curve_name(row)}, r = {row['r']:g}\n{100 * row['agreement']:.1f} % agree"
             for row in bridges
         ],
     )
