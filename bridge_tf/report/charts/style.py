@@ -10,6 +10,9 @@ import html
 import io
 import re
 import warnings
+from collections.abc import Callable
+
+from bridge_tf.data.faults import printable
 
 # Placeholders: what is read, and what must not be in the way of it.
 INK, FAINT = "#010203", "#040506"
@@ -31,6 +34,8 @@ SEQUENTIAL = "cividis"
 _DECADES = 20
 _FILE_COLOURS = {INK: "#1b1b1b", FAINT: "#b4b4b4"}
 _PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)"}
+_TAG = re.compile(r"<[^>]*>")
+_ATTRIBUTE = re.compile(r'(?<=\s)([\w:-]+)="([^"]*)"')
 _SETTINGS = {
     "font.family": "sans-serif",
     "font.size": 10,
@@ -81,8 +86,8 @@ def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int 
 
 
 def plain(text: str) -> str:
-    """A text that is shown as it is, dollar signs included, which would begin a formula."""
-    return text.replace("$", r"\$")
+    """A text of the data as charts take it: `printable`, and dollar signs begin no formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def loss_axis(axes, values) -> None:
@@ -109,14 +114,20 @@ def to_svg(chart, title: str) -> str:
     svg = svg[svg.index("<svg") :]
     # Named by its title; numbers of elements are told apart from those of other figures by it too.
     name = re.sub(r"\W+", "-", title.lower()).strip("-")
-    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    label = html.escape(title, quote=True)
+
+    def renamed(attribute: str, value: str) -> str:
+        if attribute == "id":
+            return f"{name}-{value}"
+        return re.sub(r"^#" if attribute.endswith("href") else r"(?<=url\()#", f"#{name}-", value)
+
+    svg = _changed(svg, renamed)
+    label = html.escape(printable(title), quote=True)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
 def for_page(svg: str) -> str:
     """An SVG from `to_svg` for a page that sets --ink and --faint; it takes the page's width."""
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     return _painted(svg, _PAGE_COLOURS)
 
 
@@ -130,6 +141,19 @@ def for_file(svg: str) -> str:
 
 
 def _painted(svg: str, colours: dict[str, str]) -> str:
-    for placeholder, colour in colours.items():
-        svg = svg.replace(placeholder, colour)
-    return svg
+    def painted(attribute: str, value: str) -> str:
+        if attribute in ("style", "fill", "stroke"):
+            for placeholder, colour in colours.items():
+                value = value.replace(placeholder, colour)
+        return value
+
+    return _changed(svg, painted)
+
+
+def _changed(svg: str, change: Callable[[str, str], str]) -> str:
+    """The SVG with `change(attribute, value)` for each value; texts stay as they are."""
+
+    def attribute(found: re.Match) -> str:
+        return f'{found[1]}="{change(found[1], found[2])}"'
+
+    return _TAG.sub(lambda tag: _ATTRIBUTE.sub(attribute, tag[0]), svg)

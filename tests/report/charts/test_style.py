@@ -64,3 +64,28 @@ def test_losses_of_several_decades_get_a_logarithmic_axis(values, scale):
     _, axes = style.styled(style.figure)(3, 2)
     style.loss_axis(axes, values)
     assert axes.get_yscale() == scale
+
+
+@pytest.mark.parametrize("text", ["url(#x)", 'id="y"', 'href="#z"', style.INK, style.FAINT])
+def test_texts_are_left_as_they_are(text):
+    chart = draw()
+    chart.axes[0].set_xlabel(f'{text} style="fill: {style.INK}"')
+    svg = style.to_svg(chart, f"a {text}")
+    for shown in (svg, style.for_page(svg), style.for_file(svg)):
+        root = ET.fromstring(shown)
+        texts = [element.text for element in root.iter() if element.tag.endswith("text")]
+        assert f'{text} style="fill: {style.INK}"' in texts
+        assert root.get("aria-label") == f"a {text}"
+
+
+def test_titles_and_names_of_no_text_are_escaped():
+    assert style.plain("a\x00$b$") == r"'a\x00\$b\$'"
+    svg = style.for_file(style.to_svg(draw(), "a\x00"))
+    assert ET.fromstring(svg.encode()).get("aria-label") == r"'a\x00'"
+
+
+def test_a_page_takes_the_size_out_of_the_first_tag_only():
+    svg = style.to_svg(draw(), "one")
+    inner = svg.replace("</svg>", '<svg width="1" height="2"/></svg>')
+    assert '<svg width="1" height="2"/>' in style.for_page(inner)
+    assert style.for_page(style.for_page(svg)) == style.for_page(svg)
