@@ -3,12 +3,14 @@
 import numpy as np
 
 from bridge_tf.report.charts import style
+from bridge_tf.report.tables import curve_name
 
 _LEVELS = 14
 _FINEST = 0.01  # the first step above the minimum, as a share of the highest level's
 _CLIPPED = 90  # per cent of the grid lie below the highest level
 # On the map, whose colours are the same on every page; so are these.
 _LIGHT, _DARK = "#ffffff", "#1b1b1b"
+_LETTERS = 46  # below the bar of colours
 _LEFT_PLANE = 0.01  # of the distance of the ends, from which on a curve is said to be projected
 
 
@@ -21,11 +23,18 @@ def draw(plane: dict):
     """
     i, j = plane["curve"]
     nll = np.array(plane["nll"], "float64")
-    levels = _levels(nll[np.isfinite(nll)])
     (left, *_, right), (bottom, *_, top) = plane["x"], plane["y"]
-    # The map is about 5.1 inches wide; the rest is for what stands around it.
-    chart, axes = style.figure(6.8, max(2.8, 5.1 * (top - bottom) / (right - left) + 1.1))
-    _draw_map(chart, axes, plane, np.nan_to_num(nll, nan=np.inf), levels)
+    # The map is about 4.1 inches wide; the rest is for what stands around it.
+    chart, axes = style.figure(4.8, 4.1 * (top - bottom) / (right - left) + 1.8)
+    chart.set_layout_engine("compressed")
+    title = f"Loss over the plane of the curve {curve_name(plane)}"
+    if np.isfinite(nll).any():
+        levels = _levels(nll[np.isfinite(nll)])
+        _draw_map(chart, axes, plane, np.nan_to_num(nll, nan=np.inf), levels)
+    else:
+        axes.set_title("no point of the plane has a finite loss")
+        axes.set(xlim=(left, right), ylim=(bottom, top))
+        title += ": finite nowhere"
     projected = plane["out_of_plane"] > _LEFT_PLANE * plane["distance"]
     path = plane["path"]
     _draw_line(
@@ -47,18 +56,20 @@ def draw(plane: dict):
         (control, "control point", "D", True),
     ):
         _mark(axes, point, name, marker, above)
-    axes.set(aspect="equal", xlabel="distance in weight space", ylabel="distance in weight space")
+    axes.set(aspect="equal", xlabel="distance in weight space, on both axes")
     axes.grid(False)
-    chart.legend(
+    legend = chart.legend(
         loc="outside upper left", ncols=2, handlelength=3, frameon=False, labelcolor=style.INK
     )
-    return chart, f"Loss over the plane of the curve {i}–{j}"
+    for line in legend.get_lines():
+        line.set(color=style.INK, path_effects=[])  # on the page, where white may not show
+    return chart, title
 
 
 def _levels(nll: np.ndarray) -> np.ndarray:
     """Borders of the colours: the minimum, and logarithmically spaced steps above it."""
     low, high = nll.min(), np.percentile(nll, _CLIPPED)
-    span = max(high - low, 1e-6)
+    span = max(high - low, 1e-6 * max(low, 1))
     return np.array([low, *(low + np.geomspace(_FINEST * span, span, _LEVELS))])
 
 
@@ -77,11 +88,32 @@ def _draw_map(chart, axes, plane: dict, nll: np.ndarray, levels: np.ndarray) -> 
         extend="max",
     )
     filled.set(edgecolor="face", linewidth=0.4)  # no seams between the colours
-    beside = axes.inset_axes([1.03, 0, 0.035, 1])  # as high as the map
-    bar = chart.colorbar(filled, cax=beside, ticks=levels[::2], format="%.2g")
+    bar = chart.colorbar(filled, ax=axes, location="bottom", aspect=30)
+    ticks = _ticks(levels)
+    bar.set_ticks(list(ticks), labels=list(ticks.values()), minor=False)
+    bar.minorticks_off()
     bar.set_label(f"NLL of {plane['images']:,} test images (nats)", color=style.INK)
     bar.outline.set_edgecolor(style.INK)
-    beside.tick_params(which="both", color=style.INK, labelcolor=style.INK)
+    bar.ax.tick_params(color=style.INK, labelcolor=style.INK)
+
+
+def _ticks(levels: np.ndarray) -> dict[float, str]:
+    """As many levels as fit beside each other, in as few digits as tell them apart, 2 at least."""
+    for step in (2, 7, 14):
+        shown = levels[::step]
+        for digits in range(2, 17):
+            labels = [_number(level, digits) for level in shown]
+            if len(set(labels)) == len(labels):
+                break
+        if sum(map(len, labels)) + len(labels) <= _LETTERS:
+            break
+    return dict(zip(shown.tolist(), labels, strict=True))
+
+
+def _number(value: float, digits: int) -> str:
+    if 1e-4 <= value < 1e5:
+        return np.format_float_positional(value, digits, fractional=False, trim="-")
+    return f"{value:.{digits}g}"
 
 
 def _draw_line(axes, x, y, **options) -> None:

@@ -38,7 +38,7 @@ def test_the_valley_shows_and_what_lies_above_is_clipped(plane):
     steps = np.diff(np.log(filled.levels[1:] - filled.levels[0]))
     np.testing.assert_allclose(steps, steps[0])
     assert filled.extend == "max" and filled.get_cmap().name == style.SEQUENTIAL
-    assert title == "Loss over the plane of the curve 0–2"
+    assert title == "Loss over the plane of the curve 0-2"
     assert axes.get_aspect() == 1
 
 
@@ -60,8 +60,34 @@ def test_the_file_is_small_and_says_what_is_what(plane, out, name):
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     for text in ("mode 0", "mode 2", "control point", name, "straight line"):
         assert texts.count(text) == 1, texts
-    assert texts.count("distance in weight space") == 2
+    assert texts.count("distance in weight space, on both axes") == 1
     assert "NLL of 1,234 test images (nats)" in texts
     # All that doesn't stand on the map follows the page.
     colours = set(re.findall(r"<text[^>]*fill: (#\w+)", svg))
     assert colours == {style.INK, loss_plane._DARK}
+    assert {line.get_color() for line in chart.legends[0].get_lines()} == {style.INK}
+
+
+@pytest.mark.parametrize("finite", [0, 1, 2])
+def test_a_plane_of_few_or_no_finite_losses(plane, finite):
+    plane["nll"] = [[None] * 21 for _ in range(21)]
+    plane["nll"][3][:finite] = [0.5, 0.7][:finite]
+    chart, title = loss_plane.draw(plane)
+    svg = style.to_svg(chart, title)
+    assert ("no point of the plane has a finite loss" in svg) == (not finite)
+    assert title.endswith("finite nowhere") == (not finite)
+    assert len(chart.axes) == (2 if finite else 1)
+    assert chart.axes[0].get_xlim() == (-4, 14)
+
+
+@pytest.mark.parametrize(
+    ("low", "span"), [(0.0, 3.0), (0.5, 1e-3), (0.5, 0), (2.3012, 1e-5), (140, 900), (1e9, 0)]
+)
+def test_labels_of_the_colours_differ_and_fit(low, span):
+    levels = loss_plane._levels(low + span * np.linspace(0, 1, 50))
+    labels = list(loss_plane._ticks(levels).values())
+    assert len(set(labels)) == len(labels) >= 2
+    assert sum(map(len, labels)) < loss_plane._LETTERS
+    for value, label in loss_plane._ticks(levels).items():
+        assert float(label) == pytest.approx(value, rel=0.1)
+    assert not [label for label in labels if "e" in label and 1 <= low < 1e5]
