@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from bridge_tf.data.faults import printable
 from bridge_tf.report.charts import style
 
 # More classes than these have no room for names, and more than those none for counts.
 _NAMED, _COUNTED = 30, 12
+_SIDE = 3.4  # of the matrix, about, in inches
 
 
 @style.styled
@@ -21,29 +23,26 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
 
     number = len(class_names)
     counts = _matrix(confusion, number)
-    chart, axes = style.figure(5.0, 4.4)
+    chart, axes = style.figure(4.6, 5.2)
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = np.ma.masked_array(100 * counts / totals, mask=np.eye(number, dtype=bool))
     image = axes.imshow(shares, cmap=style.SEQUENTIAL, vmin=0, vmax=100 * highest)
     axes.set_facecolor("none")
-    bar = chart.colorbar(image, ax=axes, shrink=0.85, extend="neither")
+    bar = chart.colorbar(image, ax=axes, location="bottom", aspect=30, extend="neither")
     bar.set_label("share of the true class's images (%)")
     bar.outline.set_visible(False)
     axes.grid(visible=False)
     axes.set_xlabel("named class")
     axes.set_ylabel("true class")
     if number <= _NAMED:
-        short = [name if len(name) < 13 else f"{name[:11]}…" for name in class_names]
-        turned = 0 if max(map(len, short)) < 3 else 90
-        short = [style.plain(name) for name in short]
-        axes.set_xticks(range(number), short, rotation=turned, fontsize=8)
-        axes.set_yticks(range(number), short, fontsize=8)
+        _name_classes(axes, class_names)
     if number <= _COUNTED:
+        size = _font_size(number, len(str(counts.max())))
         for (true, named), count in np.ndenumerate(counts):
             if count:
                 dark = true != named and shares[true, named] < 50 * highest
                 colour = style.INK if true == named else "#ffffff" if dark else "#000000"
-                axes.text(named, true, count, ha="center", va="center", fontsize=8, color=colour)
+                axes.text(named, true, count, ha="center", va="center", fontsize=size, color=colour)
     return chart, f"Confusion matrix of {confusion['name']}"
 
 
@@ -59,10 +58,26 @@ def highest_share(confusions: Sequence[dict], number: int) -> float:
     return float(max(shares))
 
 
+def _name_classes(axes, class_names: Sequence[str]) -> None:
+    number, names = len(class_names), map(printable, class_names)
+    # Names of classes often begin alike, or end so.
+    short = [name if len(name) < 13 else f"{name[:6]}…{name[-5:]}" for name in names]
+    turned = 0 if max(map(len, short)) < 3 else 90
+    short, size = [style.plain(name) for name in short], _font_size(number, 1)
+    axes.set_xticks(range(number), short, rotation=turned, fontsize=size)
+    axes.set_yticks(range(number), short, fontsize=size)
+
+
+def _font_size(number: int, letters: int) -> float:
+    """Points of the largest font in which so many letters fit in a cell."""
+    cell = 72 * _SIDE / number
+    return min(10, cell, cell / (0.65 * letters))
+
+
 def _matrix(confusion: dict, number: int):
     import numpy as np
 
     counts = np.zeros((number, number), int)
-    true, named, images = np.array(confusion["cells"], int).T
-    counts[true, named] = images
+    for true, named, images in confusion["cells"]:
+        counts[true, named] = images
     return counts

@@ -6,9 +6,13 @@ from bridge_tf.report.charts import style
 
 # More epochs than these are thinned out; a chart has no more pixels.
 _POINTS = 200
+# Marks along a line, and where on it the first may be: lines close together show all of theirs.
+_MARKS, _STAGGERED = 5, 4
 _COLOURS = (
     *(style.BLUE, style.VERMILION, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.INK),
 )
+# One each, so that no training is told from another by colour alone; more have no name.
+_MARKERS = "oDs^vPX*<>"
 LABELS = {
     "loss": "training loss (nats)",
     "accuracy": "training accuracy (%)",
@@ -25,7 +29,7 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
         metric: of `LABELS`.
         histories: (epoch, value) of each training, by its name.
     """
-    chart, axes = style.figure(4.2, 3.2)
+    chart, axes = style.figure(4.2, 3.4)
     factor = 1 if metric == "loss" else 100
     values = []
     for k, (name, points) in enumerate(histories.items()):
@@ -33,20 +37,42 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
         epochs, figures = zip(*thinned, strict=True)
         figures = [factor * figure for figure in figures]
         values += figures
-        axes.plot(
-            epochs,
-            figures,
-            color=_COLOURS[k % len(_COLOURS)],
-            linestyle=("-", "--", "-.", ":")[k // len(_COLOURS) % 4],
-            linewidth=1.4,
-            marker="o" if len(thinned) == 1 else "",  # a line through one point can't be seen
-            label=name if len(histories) <= 10 else None,
-        )
+        axes.plot(epochs, figures, **_look(k, len(thinned), name, len(histories)))
     if metric == "loss":
         style.loss_axis(axes, values)
     axes.xaxis.get_major_locator().set_params(integer=True)
+    if max(len(points) for points in histories.values()) == 1:
+        axes.set_xticks(sorted({points[0][0] for points in histories.values()}))
     axes.set_xlabel("epoch")
     axes.set_ylabel(LABELS[metric])
-    if 1 < len(histories) <= 10:
-        axes.legend(title=stage[:-1], ncols=1 if len(histories) < 5 else 2)
+    if len(histories) > 1:
+        # Above the axes, where no line can be.
+        legend = axes.legend(
+            title=stage,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=4,
+            fontsize=9,
+            handlelength=1.8,
+            columnspacing=1.2,
+        )
+        legend.set_alignment("left")
     return chart, f"{stage.capitalize()}: {LABELS[metric].partition(' (')[0]}"
+
+
+def _look(k: int, points: int, name: str, number: int) -> dict:
+    """How the line of training `k` of `number` is drawn, and what the legend calls it."""
+    rest = number - len(_MARKERS)
+    if k >= len(_MARKERS):
+        label = f"{rest} more" if k == len(_MARKERS) else None
+        look = {"color": style.FAINT, "linewidth": 1, "zorder": 1, "label": label}
+        return {**look, "marker": "." if points == 1 else ""}
+    step = max(1, points // _MARKS)
+    return {
+        "color": _COLOURS[k % len(_COLOURS)],
+        "linewidth": 1.4,
+        "marker": _MARKERS[k],
+        "markersize": 5,
+        "markevery": (k % _STAGGERED * step // _STAGGERED, step),
+        "label": style.plain(name),
+    }

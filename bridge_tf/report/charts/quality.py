@@ -9,7 +9,10 @@ KINDS = {
     "calibrated_nll": ("calibrated NLL (nats)", 1, "Calibrated NLL over cost"),
     "accuracy": ("accuracy (%)", 100, "Accuracy over cost"),
 }
-_TICKS = (*(1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128),)
+# Costs up to this are drawn to scale, as ensembles of whole networks and their equivalents are
+# counted; beyond it bridges would lie on top of each other.
+_TO_SCALE = 8
+_TICKS = (*(1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128),)
 
 
 @style.styled
@@ -42,18 +45,25 @@ def draw(rows: Sequence[dict], key: str):
             markevery=None if method == "single" else slice(1, None),
             markersize=11 if method == "single" else 6,
             linewidth=2.6 if bridge else 1.4,
-            linestyle="-" if bridge else "--",
+            linestyle="none" if method == "single" else "-" if bridge else "--",
             zorder=4 if bridge else 5 if method == "single" else 3,
-            label=method.replace("_", " "),
+            label=style.plain(method.replace("_", " ")),
         )
+    _cost_axis(axes, max(row["relative_flops"] for row in rows))
+    axes.set_ylabel(label)
+    axes.legend()
+    return chart, title
+
+
+def _cost_axis(axes, highest: float) -> None:
+    axes.set_xlabel("FLOPs of one image, relative to one network (×)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    if highest <= _TO_SCALE:
+        return
     axes.set_xscale("log")
-    highest = max(row["relative_flops"] for row in rows)
     ticks = [tick for tick in _TICKS if tick <= 1.05 * highest]
     # Beyond the list the axis is named by its ends.
     ticks = ticks if highest <= _TICKS[-1] else [1, highest]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.minorticks_off()
-    axes.set_xlabel("FLOPs of one image, relative to one network (×)")
-    axes.set_ylabel(label)
-    axes.legend()
-    return chart, title
+    axes.set_xlabel("FLOPs of one image, relative to one network (×), logarithmic")

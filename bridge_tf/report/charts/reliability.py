@@ -14,7 +14,7 @@ def draw(row: dict):
     """
     chart, axes = style.figure(4.0, 4.0)
     axes.plot([0, 1], [0, 1], color=style.FAINT, linestyle=":", label="as sure as right")
-    images = sum(point["images"] for point in row["before"])
+    images = max(1, sum(point["images"] for point in row["before"]))
     for kind, colour, marker in (
         ("before", style.ORANGE, "o"),
         ("after", style.BLUE, "D"),
@@ -23,7 +23,7 @@ def draw(row: dict):
         confidence = [point["confidence"] for point in points]
         accuracy = [point["accuracy"] for point in points]
         axes.plot(confidence, accuracy, color=colour, linewidth=1.2)
-        # By area, so that a bin of few images looks like what it is worth.
+        # The area grows with the root of a bin's share: few images make a small mark, not none.
         sizes = [12 + 150 * math.sqrt(point["images"] / images) for point in points]
         axes.scatter(
             confidence,
