@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 
 from bridge_tf.config import INDECISIVE
+from bridge_tf.data.faults import printable
 from bridge_tf.report import tables
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
@@ -25,10 +26,12 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
     for figure in figures:
         shown = {"title": figure.title, "svg": style.for_page(figure.svg)}
         by_section.setdefault(figure.section, []).append(shown)
+    class_names = [printable(name) for name in details["class_names"]]
     return _template().render(
         report=report,
         details=details,
         config=config,
+        class_names=class_names,
         # Where things are says nothing of the figures, and isn't everybody's business.
         settings={k: v for k, v in config["flags"].items() if k not in INDECISIVE},
         figures=by_section,
@@ -37,8 +40,9 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         bridges=tables.bridges(report["bridges"]),
         curves=tables.curves(report["curves"]),
         lines=tables.curves(details["lines"]),
+        gaps=any(point["nll"] is None for line in details["lines"] for point in line["points"]),
         legend=tables.LEGEND,
-        confused=_most_confused(details),
+        confused=_most_confused(details["confusions"], class_names),
     )
 
 
@@ -56,14 +60,13 @@ def _template():
     return environment.get_template("report.html.jinja")
 
 
-def _most_confused(details: dict) -> list[tuple]:
+def _most_confused(confusions: Sequence[dict], names: Sequence[str]) -> list[tuple]:
     """(true class, named class, images of the base, images of the ensemble) of the commonest."""
-    if len(details["confusions"]) < 2:
+    if len(confusions) != 2:
         return []
-    names = details["class_names"]
     base, ensemble = (
         {(true, named): images for true, named, images in confusion["cells"] if true != named}
-        for confusion in details["confusions"]
+        for confusion in confusions
     )
     pairs = sorted(base | ensemble, key=lambda pair: (-base.get(pair, 0), pair))[:_CONFUSED]
     return [

@@ -99,6 +99,38 @@ def test_a_run_without_histories_or_plane_says_so(made, tmp_path):
     assert "logs/ holds no histories" in render_html(report, details, CONFIG, figures)
 
 
+def test_no_disagreements_are_told_in_words(made, figures, page):
+    report, details = made
+    assert "They name different classes for" in page and "On no test image" not in page
+    none = {"number": 0, "shown": []}
+    found = {**details["disagreements"], "gained": none, "lost": none, "neither": none}
+    quiet = render_html(report, {**details, "disagreements": found}, CONFIG, figures)
+    assert "On no test image: they name the same class for each of the 60." in quiet
+    assert "They name different classes for" not in quiet
+
+
+def test_a_curve_has_one_name(page):
+    # The name of its files too; in warnings as well.
+    assert "Along the curve 0-1" in page and "0–1" not in page
+    assert ">0-1, r = 0.5<" in page and "<td>0-1</td>" in page
+
+
+def test_gaps_of_a_straight_line_are_told(made, page):
+    report, details = made
+    assert "has a gap" not in page
+    line = details["lines"][0]
+    gap = {**line["points"][1], "nll": None, "accuracy": None}
+    line = {**line, "points": [line["points"][0], gap, line["points"][2]]}
+    details = {**details, "lines": [line, details["lines"][1]]}
+    plane = {**PLANE, "nll": [[None] * 3] * 3, "accuracy": [[None] * 3] * 3}
+    figures = draw_figures(report, details, [plane])
+    shown = render_html(report, details, CONFIG, figures)
+    assert "Where the straight line has a gap" in shown
+    assert "<td>0.50</td><td>–</td><td>–</td>" in shown
+    assert "Loss over the plane of the curve 0-1: finite nowhere" in shown
+    assert "no point of the plane has a finite loss" in shown
+
+
 def test_many_curves_and_classes(tmp_path):
     names = [f"a class with quite a long name, number {k}" for k in range(40)]
     report, details, _ = make(tmp_path, images=80, classes=40, names=names)
@@ -115,10 +147,27 @@ def test_many_curves_and_classes(tmp_path):
 
 
 def test_names_of_any_kind_are_shown_as_they_are(tmp_path):
-    names = ["a$b", "$x$", r"$\frac$", "<b>&amp;", "名前 é"]
+    names = ["a$b", "$x$", r"$\frac$", "<b>&amp;", "url(#x)"]
     report, details, _ = make(tmp_path, names=names)
     figures = draw_figures(report, details)
     (single,) = (f.svg for f in figures if f.name == "confusion_single")
     texts = [element.text for element in ET.fromstring(single).iter() if element.text]
     assert set(names) <= set(texts)
     assert "&lt;b&gt;&amp;amp;" in render_html(report, details, CONFIG, figures)
+
+
+def test_names_of_no_text_are_escaped(tmp_path):
+    names = ["bell\x07", "lone \udce9", "two\nlines", "名前 é", "plain"]
+    report, details, _ = make(tmp_path, names=names)
+    figures = draw_figures(report, details)
+    for figure in figures:
+        ET.fromstring(figure.svg.encode())
+    page = render_html(report, details, CONFIG, figures).encode().decode()
+    for shown in (
+        r"&#39;bell\x07&#39;",
+        r"&#39;lone \udce9&#39;",
+        r"&#39;two\nlines&#39;",
+        "名前 é",
+    ):
+        assert shown in page
+    assert "\x07" not in page

@@ -10,6 +10,7 @@ from bridge_tf.report.html import render_html
 from tests.browser import browser  # noqa: F401  (a fixture)
 from tests.conftest import REPOSITORY
 from tests.report.examples import CONFIG, make
+from tests.report.test_html import PLANE
 
 VIEWS = {
     "desktop": {},
@@ -66,6 +67,29 @@ def test_the_page_says_what_the_report_says(browser, run):  # noqa: F811
         ".map(img => [img.complete, img.naturalWidth])"
     )
     assert pictures and all(picture == [True, 8] for picture in pictures)
+
+
+def test_on_a_phone_texts_can_be_read_and_tables_show_that_they_go_on(browser, tmp_path):  # noqa: F811
+    report, details, _ = make(tmp_path, classes=10)
+    page = render_html(report, details, CONFIG, draw_figures(report, details, [PLANE]))
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    browser.view(**VIEWS["phone"])
+    browser.open(path.as_uri())
+    sizes = browser.js(
+        "return [...document.querySelectorAll('figure svg')].flatMap(svg => "
+        "[...svg.querySelectorAll('text')].map(text => parseFloat(getComputedStyle(text).fontSize)"
+        " * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width))"
+    )
+    assert min(sizes) > 8.5  # pixels
+    table, shown, images, attached = browser.js(
+        "const box = document.querySelector('#comparison .scroll'), s = getComputedStyle(box);"
+        "return [box.scrollWidth, box.clientWidth, s.backgroundImage, s.backgroundAttachment]"
+    )
+    assert table > shown
+    # Shadows that stay, under covers that scroll away.
+    assert images.count("linear-gradient") == 4
+    assert attached == "local, local, scroll, scroll"
 
 
 @pytest.mark.slow

@@ -1,0 +1,20 @@
+import subprocess
+import sys
+
+from tests.conftest import REPOSITORY
+
+
+def test_reports_are_made_without_keras():
+    code = (
+        "import sys, bridge_tf.report; "
+        "print([name for name in ('keras', 'tensorflow', 'jax') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"BRIDGE_TF_LAZY": "1"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
