@@ -16,6 +16,8 @@ NORMS = ("frn", "batch")
 CURVE_KINDS = ("bezier", "chain")
 PREPROCESSING = ("auto", "none", "tf", "torch", "caffe")
 ALIGNMENTS = ("none", "weights", "activations")
+QUANTIZED = ("float16", "int8", "int8_dynamic")
+TFLITE_KINDS = ("float32", *QUANTIZED)
 ON_DIVERGENCE = ("stop", "retry")
 AUTO = "auto"
 SMOKE_IMAGES = 256
@@ -36,6 +38,7 @@ NAME = r"\w[\w.-]{0,99}"
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "early_exit_budget"),
+    *("tflite", "tflite_io", "max_accuracy_drop", "latency"),
 )
 
 
@@ -171,6 +174,18 @@ class Config:
         "for those images alone of which the base is least sure.",
         low=1,
     )
+    tflite: list[str] = setting(
+        ("float32",),
+        "TFLite files to export, between commas; float32 is always one of them.",
+        choices=TFLITE_KINDS,
+    )
+    tflite_io: str = setting(
+        "float32", "Type of the images that quantized files take.", choices=("float32", "uint8")
+    )
+    max_accuracy_drop: float = setting(
+        0.01, "Accuracy on the test split that a quantized file may lose, as a fraction.", low=0
+    )
+    latency: bool = setting(True, "Time exported files against one network, for the report.")
     export_dir: str = setting("saved_models", "Folder for the exported model.")
     export_name: str = setting("", "Name of the exported model; default: DATASET_MODEL.")
 

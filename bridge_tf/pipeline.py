@@ -7,19 +7,15 @@ import pathlib
 import shlex
 
 from bridge_tf.config import STAGES
-from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import InputError
-from bridge_tf.export.places import check_export, find_export, finish_exports
+from bridge_tf.export.places import check_export
+from bridge_tf.exports import Exports
 from bridge_tf.files import check_space
 from bridge_tf.progress import say
 from bridge_tf.training_logs import log_report
-from bridge_tf.trainings import Trainings
-
-# Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
-_EXPORTED, _GRAPHS = 2.5, 4e6
 
 
-class Pipeline(Trainings):
+class Pipeline(Exports):
     """A run and all its stages; `run` calls them in order."""
 
     def run(self, stages=STAGES) -> None:
@@ -119,6 +115,7 @@ class Pipeline(Trainings):
         size = self._predictions_size()
         check_space("--workdir", self.files.path, size, "the stage evaluate")
         measured = compare(self)
+        measured[0]["artifacts"] = self.artifacts()
         self.files.claim(self.config)
         log_report(self.files.all_logs, measured[0], measured[1]["lines"])
         for path, content in zip(self.reports, measured, strict=True):
@@ -132,36 +129,21 @@ class Pipeline(Trainings):
         return 4 * members * images * self.data.num_classes
 
     def export(self) -> None:
-        """Exports the ensemble, unless that is done."""
-        from bridge_tf.export import export
+        """Exports the ensemble, and puts what the files are worth into the report if there is one.
 
-        self.check_trained("export")
-        finish_exports(self.config.export_dir)
-        if self.exported_files():
-            say(f"export: {self.config.export_name} is there already")
-            return
-        ensemble = self.load(self.files.ensemble, BridgeEnsemble)
-        size = _EXPORTED * self.files.ensemble.stat().st_size + _GRAPHS
-        check_space("--export_dir", self.config.export_dir, size, "the stage export")
-        artifacts = export(
-            ensemble,
-            self.config.export_dir,
-            self.config.export_name,
-            self.data.test.images,
-            self.data.class_names,
-            source=self.files.manifest.digest(self.files.ensemble),
-        )
-        say(
-            f"export: {artifacts.saved_model} and {artifacts.tflite}, within "
-            f"{artifacts.max_difference:.1e} of the Keras model"
-        )
-
-    def exported_files(self) -> list[pathlib.Path]:
-        """The SavedModel and the TFLite file in the run's export folder; none if they aren't there
-        as this run's ensemble was exported.
+        Raises:
+            InputError: something that is trained is missing or damaged.
+            ParityError: a file answers otherwise than the Keras model; none is there then.
         """
-        source = self.files.manifest.digest(self.files.ensemble)
-        return find_export(self.config.export_dir, self.config.export_name, source)
+        from bridge_tf.report import read_report, write_pages
+
+        super().export()
+        if all(self.files.current(path, self.measured_files) for path in self.reports):
+            report = read_report(self.files.report)
+            if report.get("artifacts") != self.artifacts():
+                report["artifacts"] = self.artifacts()
+                self.files.write_json(self.files.report, report, self.measured_files)
+            write_pages(self.files, report, self._loss_planes())
 
     def _say_what_is_next(self) -> None:
         """Names what there is to open."""

@@ -25,6 +25,7 @@ class RunFiles:
         self.path = pathlib.Path(path)
         self.config = self.path / "config.json"
         self.ensemble = self.path / "ensemble.keras"
+        self.artifacts = self.path / "artifacts.json"
         self.report = self.path / "report.json"
         self.report_page = self.path / "report.md"
         self.report_html = self.path / "report.html"

@@ -39,6 +39,7 @@ def check_setting(field, value) -> None:
             if bound is not None and not holds(number, bound):
                 raise InputError(f"--{field.name}={text_of(value)}: must be {text} {bound}")
     choices = field.metadata.get("choices")
-    if choices is not None and value not in choices:
+    if choices is not None and set(value if isinstance(value, tuple) else [value]) - set(choices):
         known = ", ".join(map(str, choices))
-        raise InputError(f"--{field.name}={value}: must be one of {known}")
+        many = "one or more" if isinstance(value, tuple) else "one"
+        raise InputError(f"--{field.name}={text_of(value)}: must be {many} of {known}")

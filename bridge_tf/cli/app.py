@@ -62,6 +62,11 @@ def config_from_flags() -> Config:
     return Config(**values)
 
 
+def given_settings(names: Sequence[str]) -> dict:
+    """The values of those flags that were given, of the named fields of `Config`."""
+    return {name: flags.FLAGS[name].value for name in names if flags.FLAGS[name].present}
+
+
 def numbers(name: str) -> list[float]:
     """The value of a flag that is a list of numbers.
 

@@ -33,6 +33,7 @@ def main() -> None:
         1,
         module_name=module,
     )
+    app.define_config_flags(("early_exit_budget",))
     app.define_wait_flag()
     app.run(_evaluate, USAGE)
 
@@ -42,7 +43,7 @@ def _evaluate(arguments: list[str]) -> None:
     for name in ("loss_plane_points", "loss_plane_images"):
         if flags.FLAGS[name].present and not flags.FLAGS.loss_plane:
             raise InputError(f"--{name}: tells how --loss_plane is measured; give that too")
-    run = app.existing_run()
+    run = app.existing_run(**app.given_settings(["early_exit_budget"]))
     plane = None
     if flags.FLAGS.loss_plane:
         from bridge_tf.evaluation.plane import check_degree

@@ -12,7 +12,7 @@ from bridge_tf.quiet import quiet_stderr
 
 _BATCH = 100
 # Timings of each of two things in turn, and calls of a thing in a timing.
-_ROUNDS, _CALLS = 15, 10
+_ROUNDS, _CALLS = 9, 5
 
 
 def score_tflite(path: pathlib.Path, dataset) -> dict:
@@ -39,21 +39,17 @@ def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(np.concatenate(found).astype("float64"), 1e-45))
 
 
-def latency_ratios(paths: list[pathlib.Path], base: pathlib.Path, image: np.ndarray) -> list[float]:
-    """How long each file takes for an image, over how long the base takes, on one thread.
+def latency_ratio(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> float:
+    """How long a file takes for an image, over how long the base alone takes, on one thread.
 
-    Base and file are timed in turn, so that a machine that is busy for a while slows both.
+    They are timed in turn, so that a machine that is busy for a while slows both.
 
     Args:
-        paths: .tflite files, whose serving_default is timed.
-        base: the file whose signature base is timed: that of float32.
+        path: of a .tflite file, whose serving_default is timed.
+        base: of the file whose signature base is timed: that of float32.
         image: H×W×C.
     """
-    of_base = _runner(base, "base")
-    return [_ratio(_runner(path, "serving_default"), of_base, image) for path in paths]
-
-
-def _ratio(first: Callable, second: Callable, image: np.ndarray) -> float:
+    first, second = _runner(path, "serving_default"), _runner(base, "base")
     ratios = []
     for k in range(_ROUNDS + 1):
         order = (first, second) if k % 2 else (second, first)

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from bridge_tf.errors import InputError
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.places import check_export, models_in, publish, staging
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
+from bridge_tf.files import write_json
 from bridge_tf.progress import say
 
 _PARITY_IMAGES = 256
@@ -22,7 +23,7 @@ class Artifacts:
 
     Attributes:
         saved_model: EXPORT_DIR/NAME/VERSION, as TensorFlow Serving lays models out.
-        tflite: EXPORT_DIR/NAME.tflite.
+        tflite: EXPORT_DIR/NAME.tflite; quantized files lie beside it, as NAME.KIND.tflite.
         max_difference: the largest difference of a probability, over all signatures.
     """
 
@@ -38,8 +39,14 @@ def export(
     images: np.ndarray,
     class_names: Sequence[str] = (),
     source: str = "",
+    *,
+    tflite: Sequence[str] = (),
+    tflite_io: str = "float32",
+    calibration: np.ndarray = (),
+    early_exit: dict | None = None,
+    judge: Callable[[pathlib.Path], None] | None = None,
 ) -> Artifacts:
-    """Exports a `BridgeEnsemble` as a SavedModel and a float32 TFLite file.
+    """Exports a `BridgeEnsemble` as a SavedModel and a float32 TFLite file, and quantized ones.
 
     One of mixed precision is exported in float32, the precision of its weights.
 
@@ -61,9 +68,17 @@ def export(
         class_names: written as labels.txt, one a line, beside both artifacts.
         source: names what is exported, a digest for example; kept in assets.extra/export.json
             with the digests of all files.
+        tflite: quantized TFLite files to write too: "float16", "int8", "int8_dynamic".
+        tflite_io: type of the images that these take, "float32" or "uint8".
+        calibration: for "int8", inputs as `images`: real ones that the model was trained on.
+        early_exit: "threshold" (and what else is known of it) of early answers, kept beside both
+            artifacts as early_exit.json.
+        judge: is called with each TFLite file, model.tflite or model.KIND.tflite, before it is
+            visible; what it raises ends the export.
 
     Raises:
-        InputError: the folder can't be written, or the ensemble has several inputs.
+        InputError: the folder can't be written, the ensemble has several inputs, there is nothing
+            to calibrate on, or uint8 is asked for what isn't images.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
     """
     # Here, since the package also reads .tflite files, which needs no Keras.
@@ -74,22 +89,41 @@ def export(
     if not keras.utils.is_keras_tensor(ensemble.input):
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
         raise InputError(f"export: takes ensembles of one input, not of {names}")
+    if tflite_io == "uint8" and len(ensemble.input_shape) != 4:
+        raise InputError("--tflite_io=uint8: is for images; leave it out")
     export_dir = check_export(export_dir, name)
     ensemble = in_float32(ensemble)
+    settings = settings_of(tflite, tflite_io, early_exit and early_exit.get("budget"))
     with staging(export_dir) as folder:
-        saved_model, tflite = folder / "saved_model", folder / "model.tflite"
-        _write(ensemble, saved_model, tflite)
+        saved_model, float32 = folder / "saved_model", folder / "model.tflite"
+        _write(ensemble, saved_model, float32)
         # Evenly spread, since sources may be in the order of their classes.
         chosen = np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)
         images = images[chosen]
-        difference = max(check_parity(ensemble, path, images) for path in (saved_model, tflite))
+        difference = max(check_parity(ensemble, path, images) for path in (saved_model, float32))
+        quantized = _quantized(ensemble, folder, settings["tflite"], tflite_io, calibration)
+        for path in (float32, *quantized) if judge else ():
+            judge(path)
         write_warmup(ensemble, name, images, saved_model / WARMUP)
         _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
         _write_labels(folder / "labels.txt", class_names)
+        if early_exit:
+            for place in (folder, saved_model / "assets.extra"):
+                write_json(place / "early_exit.json", early_exit)
         write_configurations(folder, {*models_in(export_dir), name})
-        artifacts = Artifacts(*publish(folder, name, source), difference)
+        artifacts = Artifacts(*publish(folder, name, source, settings), difference)
         _say_if_unlisted(export_dir, name)
         return artifacts
+
+
+def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None) -> dict:
+    """What an export's record says of how it was exported."""
+    kinds = sorted({*tflite} - {"float32"})
+    return {
+        "tflite": kinds,
+        "tflite_io": tflite_io if kinds else None,
+        "early_exit_budget": early_exit_budget,
+    }
 
 
 def _write(ensemble, saved_model: pathlib.Path, tflite: pathlib.Path) -> None:
@@ -97,6 +131,23 @@ def _write(ensemble, saved_model: pathlib.Path, tflite: pathlib.Path) -> None:
 
     write_saved_model(ensemble, saved_model)
     write_tflite(ensemble, saved_model, tflite)
+
+
+def _quantized(
+    ensemble, folder: pathlib.Path, kinds: Sequence[str], io: str, images: np.ndarray
+) -> list[pathlib.Path]:
+    """Writes quantized files to a staging folder that holds the SavedModel; their paths."""
+    from bridge_tf.export.quantization import write_quantized
+    from bridge_tf.export.signatures import write_saved_model
+
+    paths = {kind: folder / f"model.{kind}.tflite" for kind in kinds}
+    saved_model = folder / "saved_model"
+    if paths and io != "float32":
+        saved_model = folder / f"saved_model_{io}"
+        write_saved_model(ensemble, saved_model, io)
+    for kind, path in paths.items():
+        write_quantized(ensemble, saved_model, path, kind, images, io)
+    return list(paths.values())
 
 
 def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:

@@ -59,10 +59,12 @@ def parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
             shape = (None, *tensor.shape[1:])
             specs[k, tap] = tf.TensorSpec(shape, tensor.dtype, name=f"feature_{len(specs)}")
 
+    dtype = tf.float32 if spec.dtype == tf.uint8 else spec.dtype
+
     def taps(inputs):
         tapped, answers = [], []
         for mode in cut_modes:
-            *own, logits = keras.tree.flatten(mode(inputs, training=False))
+            *own, logits = keras.tree.flatten(mode(tf.cast(inputs, dtype), training=False))
             tapped += own
             answers.append(softmax(logits))
         named = {spec.name: x for spec, x in zip(specs.values(), tapped, strict=True)}

@@ -6,10 +6,10 @@ import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bridge_tf.config import NAME
+from bridge_tf.config import NAME, QUANTIZED
 from bridge_tf.errors import InputError
 from bridge_tf.export.serving import BATCHING, MODELS, replaceable
 from bridge_tf.files import check_writable, folder_to_disk, sha256, write_json
@@ -20,7 +20,12 @@ _STAGING = ".bridge_tf-export-"
 _RECORD = "assets.extra/export.json"
 # Files beside the folder of a model's versions: their names while staged, and what is added to the
 # model's name.
-_BESIDE = {"model.tflite": ".tflite", "labels.txt": ".labels.txt"}
+_BESIDE = {
+    "model.tflite": ".tflite",
+    **{f"model.{kind}.tflite": f".{kind}.tflite" for kind in QUANTIZED},
+    "labels.txt": ".labels.txt",
+    "early_exit.json": ".early_exit.json",
+}
 # Files of the export folder itself, which all models in it share and users may change.
 _SHARED = (MODELS, BATCHING)
 # In a staging folder that holds a whole export: where it goes.
@@ -69,17 +74,21 @@ def finish_exports(export_dir: str | os.PathLike) -> None:
                 _clear(left)
 
 
-def publish(folder: pathlib.Path, name: str, source: str) -> tuple[pathlib.Path, pathlib.Path]:
+def publish(
+    folder: pathlib.Path, name: str, source: str, settings: dict | None = None
+) -> tuple[pathlib.Path, pathlib.Path]:
     """Moves what a staging folder holds to its final place, the SavedModel under the next version.
 
     Each file and the whole SavedModel appear in one rename. From the first on, an export that is
     killed is finished by the next one (`staging`).
 
     Args:
-        folder: from `staging`, with saved_model/, model.tflite and perhaps labels.txt and a
-            server's configurations. These stay out of the record, for users may change them.
+        folder: from `staging`, with saved_model/, model.tflite, perhaps further files to go beside
+            it, and a server's configurations. These stay out of the record, for users may change
+            them. Files beside an earlier export that this one has none of are removed.
         name: of the model.
         source: names what was exported, for `find_export`.
+        settings: how, as plain data.
 
     Returns:
         The places of the SavedModel and of the TFLite file.
@@ -90,6 +99,7 @@ def publish(folder: pathlib.Path, name: str, source: str) -> tuple[pathlib.Path,
     files = [path for path in saved_model.rglob("*") if path.is_file()]
     record = {
         "source": source,
+        "settings": settings,
         "files": {path.relative_to(saved_model).as_posix(): sha256(path) for path in files},
         "beside": {name: sha256(folder / name) for name in _BESIDE if (folder / name).exists()},
     }
@@ -106,13 +116,20 @@ def models_in(export_dir: pathlib.Path) -> list[str]:
     return sorted(path.name for path in folders if any(path.glob("[0-9]*/saved_model.pb")))
 
 
-def find_export(export_dir: str | os.PathLike, name: str, source: str) -> list[pathlib.Path]:
-    """The SavedModel and the TFLite file that were exported from `source`.
+def find_export(
+    export_dir: str | os.PathLike,
+    name: str,
+    source: str,
+    accept: Callable[[dict], bool] = lambda settings: True,
+) -> list[pathlib.Path]:
+    """The SavedModel and the TFLite files, that of float32 first, that were exported from `source`.
 
     Empty where there are none, or where a file isn't as it was written.
+
+    Args:
+        accept: of the settings of `publish`, whether an export will do.
     """
     model_dir = pathlib.Path(export_dir).resolve() / name
-    tflite = _beside(model_dir, "model.tflite")
     for version in sorted(_versions(model_dir), reverse=True):
         folder = model_dir / str(version)
         try:
@@ -123,15 +140,16 @@ def find_export(export_dir: str | os.PathLike, name: str, source: str) -> list[p
                 sha256(_beside(model_dir, path)) == digest
                 for path, digest in record["beside"].items()
             )
-            if record["source"] == source and whole:
-                return [folder, tflite]
+            if record["source"] == source and accept(record.get("settings") or {}) and whole:
+                tflite = [path for path in _BESIDE if path.endswith(".tflite")]
+                return [folder, *(_beside(model_dir, x) for x in tflite if x in record["beside"])]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return []
 
 
 def _beside(model_dir: pathlib.Path, name: str) -> pathlib.Path:
-    """The place of model.tflite or labels.txt, beside the folder of the model's versions."""
+    """The place of model.tflite or another file beside the folder of the model's versions."""
     return model_dir.with_name(model_dir.name + _BESIDE[name])
 
 
@@ -159,6 +177,9 @@ def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     for path, target in ((folder / name, target) for name, target in moves):
         if path.exists():
             os.replace(path, target)
+    record = json.loads((saved_model / _RECORD).read_text(encoding="utf-8"))
+    for left in _BESIDE.keys() - record["beside"].keys():
+        _beside(model_dir, left).unlink(missing_ok=True)  # of an earlier version
     shutil.rmtree(folder)
     return saved_model, tflite
 

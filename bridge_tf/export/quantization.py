@@ -15,9 +15,6 @@ from bridge_tf.errors import InputError
 from bridge_tf.export.signatures import converter_of, signatures
 from bridge_tf.quiet import quiet_stderr
 
-FLOAT32 = "float32"
-# What is 8 or 16 bits wide, besides the float32 file: weights and activations; weights alone.
-KINDS = (FLOAT32, "float16", "int8", "int8_dynamic")
 # Images that the ranges of activations are measured on; more change them little.
 CALIBRATION_IMAGES = 200
 # Operations with weights, whose inputs are what quantization gains most on.
@@ -25,7 +22,12 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"
 
 
 def write_quantized(
-    ensemble, saved_model: pathlib.Path, path: pathlib.Path, kind: str, images: np.ndarray
+    ensemble,
+    saved_model: pathlib.Path,
+    path: pathlib.Path,
+    kind: str,
+    images: np.ndarray,
+    pixels: str = "float32",
 ) -> None:
     """Writes a quantized .tflite file.
 
@@ -35,12 +37,13 @@ def write_quantized(
 
     Args:
         ensemble: the `BridgeEnsemble`.
-        saved_model: the folder that it was exported to.
+        saved_model: the folder that it was exported to, with images of type `pixels`.
         path: of the file.
         kind: "float16": weights of 16 bits; "int8_dynamic": weights of 8 bits, activations
             quantized as they come; "int8": both of 8 bits, activations by the ranges that they
             have on `images`.
         images: for "int8", real inputs of the ensemble, at least one; of N, 200 count.
+        pixels: type of the images that the file takes: "float32" or "uint8".
 
     Raises:
         InputError: there are no images to calibrate on.
@@ -55,13 +58,14 @@ def write_quantized(
     if not len(images):
         raise InputError("--tflite=int8: needs training images to calibrate on, and there are none")
     chosen = np.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).astype(int)
-    converter.representative_dataset = _calibration(ensemble, saved_model, images[chosen])
+    converter.representative_dataset = _calibration(ensemble, saved_model, images[chosen], pixels)
     # Float operations are let in for those of the network that have no 8-bit version.
     converter.target_spec.supported_ops = [
         tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
         tf.lite.OpsSet.TFLITE_BUILTINS,
     ]
-    float_nodes = _behind_weights(path.parent / "model.tflite")
+    # The tensors of the float file have the names of this one's.
+    float_nodes = _behind_weights(converter_of(ensemble, saved_model).convert())
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_nodes)
     with warnings.catch_warnings(), quiet_stderr():
         warnings.simplefilter("ignore")  # that its interpreter will move to another package
@@ -71,9 +75,9 @@ def write_quantized(
         path.write_bytes(debugger.get_nondebug_quantized_model())
 
 
-def _calibration(ensemble, saved_model: pathlib.Path, images: np.ndarray) -> Callable:
+def _calibration(ensemble, saved_model: pathlib.Path, images: np.ndarray, pixels: str) -> Callable:
     """A function that gives pairs of a signature and its inputs for one image after the other."""
-    wanted = signatures(ensemble, tflite=True)
+    wanted = signatures(ensemble, tflite=True, pixels=pixels)
     loaded = tf.saved_model.load(str(saved_model))
     (spec,) = wanted[0].inputs
 
@@ -95,9 +99,9 @@ def _run(loaded, signature: str, inputs: dict) -> dict[str, np.ndarray]:
     return {name: x.numpy() for name, x in loaded.signatures[signature](**tensors).items()}
 
 
-def _behind_weights(path: pathlib.Path) -> list[str]:
+def _behind_weights(content: bytes) -> list[str]:
     """The outputs, by name, of operations of a .tflite file that lead to none with weights."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes()))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     weighted = {getattr(schema.BuiltinOperator, name) for name in _WEIGHTED}
     names = []
     for graph in model.subgraphs:

@@ -15,39 +15,37 @@ from bridge_tf.layers import unrolled
 SAVED_MODEL_ONLY = "serving_uint8"
 
 
-def signatures(ensemble, tflite: bool = False) -> list[Signature]:
+def signatures(ensemble, tflite: bool = False, pixels: str = "float32") -> list[Signature]:
     """All signatures of an ensemble, or those of a .tflite file, which are all but serving_uint8.
 
-    That one is there only where the ensemble takes images.
+    That one is there only where the ensemble takes images, whose type is `pixels` elsewhere.
     """
     name, takes_images = ensemble.input.name, len(ensemble.input_shape) == 4
     shape = (None, *ensemble.input_shape[1:])
-    dtype = tf.float32 if takes_images else tf.as_dtype(ensemble.input.dtype)
+    dtype = tf.as_dtype(pixels if takes_images else ensemble.input.dtype)
+    own = tf.float32 if takes_images else dtype
     spec = tf.TensorSpec(shape, dtype, name=name)
 
     def serving_default(inputs):
-        outputs = ensemble(inputs, training=False)
+        outputs = ensemble(tf.cast(inputs, own), training=False)
         return {key: outputs[key] for key in OUTPUTS}
 
-    def serving_uint8(inputs):
-        return serving_default(tf.cast(inputs, tf.float32))
-
     def base(inputs):
-        return {"probabilities": softmax(ensemble.base(inputs, training=False))}
+        return {"probabilities": softmax(ensemble.base(tf.cast(inputs, own), training=False))}
 
     found = [Signature("serving_default", serving_default, [spec]), Signature("base", base, [spec])]
     if takes_images and not tflite:
-        pixels = tf.TensorSpec(shape, tf.uint8, name=name)
-        found.append(Signature(SAVED_MODEL_ONLY, serving_uint8, [pixels]))
+        of_bytes = tf.TensorSpec(shape, tf.uint8, name=name)
+        found.append(Signature(SAVED_MODEL_ONLY, serving_default, [of_bytes]))
     return [*found, *parts(ensemble, spec)]
 
 
-def write_saved_model(ensemble, path: pathlib.Path) -> None:
-    """Writes a SavedModel with all signatures."""
+def write_saved_model(ensemble, path: pathlib.Path, pixels: str = "float32") -> None:
+    """Writes a SavedModel with all signatures; but serving_uint8's, images are of type `pixels`."""
     archive = keras.export.ExportArchive()
     archive.track(ensemble)
     with unrolled(ensemble):  # TFLite has no lists of tensors of any batch size
-        for signature in signatures(ensemble):
+        for signature in signatures(ensemble, pixels=pixels):
             archive.add_endpoint(
                 signature.name, signature.function, input_signature=signature.inputs
             )

@@ -54,14 +54,17 @@ def read_checked(path: pathlib.Path, what: str, check: Callable, remedy: str) ->
     return content
 
 
+_SCORE = all_of(
+    number, "accuracy nll brier ece temperature calibrated_nll calibrated_brier calibrated_ece"
+)
 _FIGURES = {
-    **all_of(number, "relative_flops accuracy nll brier ece temperature"),
-    **all_of(number, "calibrated_nll calibrated_brier calibrated_ece"),
+    **_SCORE,
+    "relative_flops": number,
     "dee": or_none(number),
     "dee_extrapolated": flag,
 }
 _REPORT = with_keys(
-    optional=("warnings", "early_exit"),
+    optional=("warnings", "early_exit", "artifacts"),
     schema=count,
     warnings=each(text),
     dataset=with_keys(
@@ -78,6 +81,7 @@ _REPORT = with_keys(
         ),
         low=1,
     ),
+    artifacts=each(with_keys(file=text, bytes=count, latency_ratio=or_none(number), **_SCORE)),
     early_exit=with_keys(**all_of(number, "budget threshold share"), **_FIGURES),
     curves=each(with_keys(curve=PAIR, points=each(with_keys(**all_of(number, "r accuracy nll"))))),
     bridges=each(

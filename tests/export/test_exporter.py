@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from bridge_tf import BridgeEnsemble, InputError, ParityError, build_bridge, export
 from bridge_tf.export import exporter, load_predictor
@@ -31,6 +32,8 @@ assert sys.modules["bridge_tf"] is None
 printed = {k: {n: np.asarray(t).tolist() for n, t in v.items()} for k, v in answers.items()}
 print(json.dumps(printed))
 """
+
+EXIT = {"model": "model.early_exit.json", "x": "early_exit.json"}
 
 
 @pytest.fixture
@@ -81,8 +84,6 @@ def test_artifacts_answer_as_keras_does_in_a_process_without_the_package(
 
 
 def test_tflite_uses_builtin_ops_only_and_any_batch(ensemble, images, tmp_path):
-    from ai_edge_litert.interpreter import Interpreter
-
     artifacts = export(ensemble, tmp_path, "model", images)
     interpreter = Interpreter(str(artifacts.tflite))
     parts = {"taps", "bridges", "bridge_0", "bridge_1"}
@@ -100,8 +101,6 @@ def test_tflite_uses_builtin_ops_only_and_any_batch(ensemble, images, tmp_path):
 
 
 def test_bridges_run_by_themselves_on_what_taps_gives(build, images, tmp_path):
-    from ai_edge_litert.interpreter import Interpreter
-
     base, end = build(), build()
     conditioned = build_bridge(base, "stage2_block1", 0.5, conditioned=True)
     for variable in conditioned.trainable_variables:
@@ -138,11 +137,55 @@ def test_a_new_export_gets_the_next_version(ensemble, images, tmp_path):
     assert [first.saved_model.name, second.saved_model.name] == ["1", "2"]
     assert (first.saved_model / "saved_model.pb").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "batching.config",
         "model",
         "model.labels.txt",
         "model.tflite",
+        "models.config",
     ]
     assert load_predictor(tmp_path / "model").labels == ("x",) * 5
+
+
+def test_quantized_files_go_beside_and_leave_with_their_version(tiny, images, tmp_path):
+    base = tiny()
+    ensemble = BridgeEnsemble(base, [build_bridge(base, "relu0", 1)])
+
+    def export_as(*kinds, **options):
+        options = {"tflite": kinds, "calibration": images, **options}
+        return export(ensemble, tmp_path, "model", images, **options)
+
+    judged = []
+    early_exit = {"threshold": 0.75, "budget": 1.05}
+    options = {"tflite_io": "uint8", "early_exit": early_exit, "judge": judged.append}
+    artifacts = export_as("float32", "int8", "float16", **options)
+    names = ["model.tflite", "model.float16.tflite", "model.int8.tflite"]
+    assert [path.name for path in judged] == names
+    for path in (tmp_path / "model", artifacts.saved_model / "assets.extra" / "x"):
+        assert json.loads(path.with_name(EXIT[path.name]).read_text()) == early_exit
+    whole = load_predictor(tmp_path / "model.tflite")(np.round(images))["probabilities"]
+    for name, atol in (("float16", 1e-2), ("int8", 0.1)):
+        path = tmp_path / f"model.{name}.tflite"
+        runner = Interpreter(str(path)).get_signature_runner("base")
+        assert runner.get_input_details()["image"]["dtype"] == np.uint8
+        found = load_predictor(path)(np.round(images))["probabilities"]
+        np.testing.assert_allclose(found, whole, atol=atol)
+    export_as("int8_dynamic")
+    left = sorted(path.name for path in tmp_path.glob("model.*"))
+    assert left == ["model.int8_dynamic.tflite", "model.tflite"]
+
+
+def test_a_judge_ends_an_export(tiny, images, tmp_path):
+    ensemble = BridgeEnsemble(tiny(), [])
+
+    def judge(path):
+        raise ParityError(f"{path.name} is wrong")
+
+    with pytest.raises(ParityError, match=r"model.tflite is wrong"):
+        export(ensemble, tmp_path / "out", "model", images, judge=judge)
+    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(InputError, match="--tflite=int8: needs training images"):
+        export(ensemble, tmp_path / "out", "model", images, tflite=["int8"])
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_failed_parity_check_leaves_nothing(ensemble, images, tmp_path, monkeypatch):

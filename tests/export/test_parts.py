@@ -8,13 +8,13 @@ OUTPUTS = ("probabilities", "entropy", "disagreement")
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
-def test_taps_and_bridges_together_are_the_whole_ensemble(build, images, tmp_path, conditioned):
+def test_taps_and_bridges_together_are_the_whole_ensemble(tiny, images, tmp_path, conditioned):
     from ai_edge_litert.interpreter import Interpreter
 
-    base = build()
+    base = tiny()
     base.get_layer("logits").kernel.assign(base.get_layer("logits").kernel * 1e4)  # probability 0
-    taps = ["stage2_block1", "stage1_block1"]
-    bridges = [build_bridge(base, tap, 0.5, conditioned=conditioned) for tap in taps]
+    taps = ["relu1", "relu0"]
+    bridges = [build_bridge(base, tap, 1, conditioned=conditioned) for tap in taps]
     for bridge in bridges:
         for variable in bridge.trainable_variables:
             variable.assign_add(np.random.default_rng(0).normal(0, 0.3, variable.shape))
@@ -35,8 +35,8 @@ def test_taps_and_bridges_together_are_the_whole_ensemble(build, images, tmp_pat
         np.testing.assert_allclose(again[key], expected[key], atol=1e-4)
 
 
-def test_ensembles_of_several_modes_have_no_early_answer(build, images, tmp_path):
-    base, end = build(), build()
-    bridge = build_bridge(base, "stage2_block1", 0.5, bridge_type=2)
+def test_ensembles_of_several_modes_have_no_early_answer(tiny, images, tmp_path):
+    base, end = tiny(), tiny()
+    bridge = build_bridge(base, "relu0", 1, bridge_type=2)
     artifacts = export(BridgeEnsemble(base, [bridge], [end]), tmp_path, "model", images)
     assert "bridges" not in tf.saved_model.load(str(artifacts.saved_model)).signatures

@@ -6,18 +6,19 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from bridge_tf import BridgeEnsemble, InputError, build_bridge
-from bridge_tf.export.artifacts import latency_ratios, log_probs_of
-from bridge_tf.export.quantization import KINDS, write_quantized
+from bridge_tf.config import QUANTIZED
+from bridge_tf.export.artifacts import latency_ratio, log_probs_of
+from bridge_tf.export.quantization import write_quantized
 from bridge_tf.export.signatures import write_saved_model, write_tflite
 
 
 @pytest.fixture
-def written(build, images, tmp_path):
+def written(tiny, images, tmp_path):
     """Writes files of an ensemble; gives it, and the path of each kind."""
 
-    def written(norm="batch", kinds=KINDS[1:], **options):
-        base = build(norm, width=1)
-        bridges = [build_bridge(base, "stage2_block1", 0.5, **options) for _ in range(2)]
+    def written(kinds=QUANTIZED, **options):
+        base = tiny()
+        bridges = [build_bridge(base, "relu0", 1, **options) for _ in range(2)]
         conditioned = options.get("conditioned")
         ensemble = BridgeEnsemble(base, bridges, positions=[0.2, 0.9] if conditioned else [])
         saved_model, paths = tmp_path / "saved", {"float32": tmp_path / "model.tflite"}
@@ -85,7 +86,7 @@ def test_quantized_files_answer_as_the_float_one_does(written, images):
 
 
 def test_int8_parts_of_conditioned_ensembles_go_on_from_each_other(written, images):
-    ensemble, paths = written("frn", kinds=["int8"], conditioned=True)
+    ensemble, paths = written(kinds=["int8"], conditioned=True)
     expected = ensemble.predict(images, verbose=0)["probabilities"]
     interpreter = Interpreter(str(paths["int8"]))
     taps = interpreter.get_signature_runner("taps")(image=images)
@@ -103,5 +104,4 @@ def test_without_images_there_is_nothing_to_calibrate_on(written, images, tmp_pa
 
 def test_latency_is_relative_to_the_base_alone(written, images):
     _, paths = written(kinds=[])
-    (ratio,) = latency_ratios([paths["float32"]], paths["float32"], images[0])
-    assert ratio > 0
+    assert latency_ratio(paths["float32"], paths["float32"], images[0]) > 0

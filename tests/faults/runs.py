@@ -26,6 +26,7 @@ SETTINGS = {
     "curve_points": 3,
     "jit_compile": "false",
     "augment": "crop",
+    "latency": "false",  # another each time
     "export_name": EXPORT_NAME,
 }
 # A checkpoint after every step.
