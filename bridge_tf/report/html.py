@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bridge_tf.config import INDECISIVE
 from bridge_tf.data.faults import printable
-from bridge_tf.report import tables
+from bridge_tf.report import deployment, tables
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
 
@@ -41,7 +41,9 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         curves=tables.curves(report["curves"]),
         lines=tables.curves(details["lines"]),
         gaps=any(point["nll"] is None for line in details["lines"] for point in line["points"]),
-        legend=tables.LEGEND,
+        early_exit=deployment.early_exit(report),
+        artifacts=deployment.artifacts(report),
+        legend=[*tables.LEGEND, deployment.LEGEND],
         confused=_most_confused(details["confusions"], class_names),
     )
 

@@ -1,5 +1,6 @@
 """report.md, and the table that commands print."""
 
+from bridge_tf.report import deployment
 from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary
 
 
@@ -39,6 +40,7 @@ def render_markdown(report: dict) -> str:
             "",
             render_table(report, mark_best=True),
             "",
+            *_deployed(report),
             "## Bridges",
             "",
             _table(*bridges(report["bridges"])),
@@ -49,10 +51,16 @@ def render_markdown(report: dict) -> str:
             "",
             "## How to read this",
             "",
-            "\n".join(f"- **{term}**: {text}" for term, text in LEGEND),
+            "\n".join(f"- **{term}**: {text}" for term, text in [*LEGEND, deployment.LEGEND]),
             "",
         ]
     )
+
+
+def _deployed(report: dict) -> list[str]:
+    early, files = deployment.early_exit(report), deployment.artifacts(report)
+    lines = [early, ""] if early else []
+    return [*lines, "## Exported files", "", _table(*files), ""] if files else lines
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:

@@ -1,5 +1,7 @@
 """What a report says in words and tables, whatever it is written in."""
 
+from bridge_tf.run_files import pair_name
+
 _NONE = "–"  # for what is absent
 _EXTRAPOLATED = "*"
 
@@ -147,7 +149,7 @@ def _equivalent(best: dict, rows: list[dict]) -> str:
 
 def curve_name(row: dict) -> str:
     """What the curve of a row is called, in files too: "0-1" leads from mode 0 to mode 1."""
-    return "-".join(map(str, row["curve"]))
+    return pair_name(row["curve"])
 
 
 def _ratio(kl: float | None, kl_base: float | None) -> float | None:

@@ -57,5 +57,14 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
         "curves": [{"curve": pair, "points": points} for pair in pairs],
         "bridges": [{"curve": pair, **bridge} for pair in pairs],
     }
+    last = {k: v for k, v in rows[-1].items() if k in figures}
+    report["early_exit"] = {
+        **{"budget": 1.05, "threshold": 0.875, "share": 0.25, "relative_flops": 1.05},
+        **{**last, "dee": 2.5, "dee_extrapolated": False},
+    }
+    report["artifacts"] = [
+        {"file": "ensemble.keras", "bytes": 4_000_000, **last, "latency_ratio": None},
+        {"file": "a<b>.int8.tflite", "bytes": 1_234_567, **last, "latency_ratio": 1.25},
+    ]
     lines = [{"curve": pair, "points": higher} for pair in pairs]
     return report, details.to_json(lines, logs), dataset

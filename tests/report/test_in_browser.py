@@ -55,7 +55,7 @@ def test_the_page_says_what_the_report_says(browser, run):  # noqa: F811
     browser.view()
     browser.open((run.work / "report.html").as_uri())
     rows = browser.js(
-        "return [...document.querySelectorAll('#comparison tbody tr')]"
+        "return [...document.querySelector('#comparison tbody').rows]"
         ".map(tr => [...tr.cells].map(td => td.textContent))"
     )
     report = json.loads((run.work / "report.json").read_text())
