@@ -10,6 +10,7 @@ from bridge_tf import Curve, Recipe, Split, build_bridge, fit_bridge, fit_curve,
 from bridge_tf.checkpoints import Checkpoints
 from bridge_tf.data import training_batches
 from bridge_tf.layers import clone
+from tests.kill import Kill
 
 STEPS, EPOCHS = 4, 2
 RECIPE = Recipe(epochs=EPOCHS, learning_rate=0.05, warmup_epochs=1, jit_compile=False)
@@ -49,17 +50,6 @@ def trainings(build, split):
         return model, fit_bridge(*arguments, steps_per_epoch=STEPS, **options)
 
     return {"mode": mode, "curve": curve, "bridge": one_bridge}
-
-
-class Kill(keras.callbacks.Callback):
-    def __init__(self, step):
-        super().__init__()
-        self.steps = step
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self.steps == 0:
-            raise KeyboardInterrupt
-        self.steps -= 1
 
 
 @pytest.mark.parametrize("kind", ["mode", "curve", "bridge"])

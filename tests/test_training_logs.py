@@ -11,6 +11,7 @@ from bridge_tf.data import training_batches
 from bridge_tf.event_files import read_scalars
 from bridge_tf.training_logs import TrainingLog, log_report, read_histories
 from bridge_tf.training_progress import TrainingProgress
+from tests.kill import Kill
 
 STEPS, EPOCHS = 4, 3
 REPORT = {
@@ -93,19 +94,6 @@ def train(log, model, epochs) -> None:
             log.on_train_batch_end(batch, {"loss": 9.0})
         log.on_epoch_end(epoch, {"loss": loss, "accuracy": loss / 2})
     log.on_train_end()
-
-
-class Kill(keras.callbacks.Callback):
-    """Ends the training before a step."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.steps = step
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self.steps == 0:
-            raise KeyboardInterrupt
-        self.steps -= 1
 
 
 def test_an_epoch_that_was_cut_in_two_is_one_point_and_one_line(images, labels, tmp_path, capsys):

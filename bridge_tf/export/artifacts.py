@@ -1,5 +1,6 @@
 """What exported files are worth: their accuracy, calibration, size and speed."""
 
+import os
 import pathlib
 import statistics
 import time
@@ -33,7 +34,7 @@ def score_tflite(path: pathlib.Path, dataset) -> dict:
 
 def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """What a .tflite file says of images: log-probabilities, N×classes, float64."""
-    run = _runner(path, "serving_default")
+    run = _runner(path, "serving_default", os.cpu_count())
     found = [run(images[k : k + _BATCH])["probabilities"] for k in range(0, len(images), _BATCH)]
     # No probability of float32 is below this but 0.
     return np.log(np.maximum(np.concatenate(found).astype("float64"), 1e-45))
@@ -65,12 +66,12 @@ def _seconds(run: Callable, images: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def _runner(path: pathlib.Path, signature: str) -> Callable:
-    """A function from images to the signature's outputs by name, on one thread."""
+def _runner(path: pathlib.Path, signature: str, threads: int | None = 1) -> Callable:
+    """A function from images to the signature's outputs by name."""
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet_stderr():
-        interpreter = Interpreter(str(path), num_threads=1)
+        interpreter = Interpreter(str(path), num_threads=threads)
         run = interpreter.get_signature_runner(signature)
     ((name, details),) = run.get_input_details().items()
     return lambda images: run(**{name: images.astype(details["dtype"])})

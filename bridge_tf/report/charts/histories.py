@@ -33,7 +33,7 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
     factor = 1 if metric == "loss" else 100
     values = []
     for k, (name, points) in enumerate(histories.items()):
-        thinned = points[:: -(-len(points) // _POINTS)]
+        thinned = points[: -1 : -(-len(points) // _POINTS)] + points[-1:]
         epochs, figures = zip(*thinned, strict=True)
         figures = [factor * figure for figure in figures]
         values += figures
