@@ -67,7 +67,7 @@ def photograph(browser, url: str, name: str, prepare=None, **view) -> None:
 
 def show_example(browser) -> None:
     """Shows the demo the example that its ensemble is least sure of."""
-    browser.wait("window.demo && window.demo.results")
+    browser.wait("window.demo?.engine && document.querySelector('#examples button')")
     number = browser.js("return document.querySelectorAll('#examples button').length")
     entropies = [entropy_of(browser, k) for k in range(number)]
     entropy_of(browser, entropies.index(max(entropies)))
@@ -78,7 +78,7 @@ def entropy_of(browser, k: int) -> float:
     """Chooses an example; the entropy of the answer, in nats."""
     browser.js("window.before = window.demo.results")
     browser.js(f"document.querySelectorAll('#examples button')[{k}].click()")
-    browser.wait("window.demo.results !== window.before && window.demo.results.bridges.length")
+    browser.wait("window.demo.results !== window.before && window.demo.results.bridges?.length")
     return browser.js("return window.demo.results.ensemble.entropy")
 
 
