@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.request
 
 import keras
@@ -15,7 +16,10 @@ from PIL import Image
 
 from bridge_tf.networks import fresh_copy
 from tests.conftest import REPOSITORY
+from tests.demo.conftest import runtime  # noqa: F401
 
+# For what takes a few, of which two cores with other work may make many.
+SECONDS = 120
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 GUIDE = (REPOSITORY / "docs" / "bring_your_own_model.md").read_text(encoding="utf-8")
 
@@ -59,17 +63,27 @@ def run(program: list[str], folder) -> str:
     return result.stdout
 
 
+ADDRESS = re.compile(r"http://(?:localhost|127\.0\.0\.1):\d+\S*")
+
+
 def answer_of_server(program: list[str], folder) -> str:
     """Starts a command that serves a page until it is stopped, and gets the page."""
     with subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder
     ) as process:
+        # Ends the reading below if no address comes.
+        timer = threading.Timer(SECONDS, process.kill)
+        timer.start()
         try:
-            lines = iter(process.stdout.readline, "")
-            address = next(m[0] for m in map(re.compile(r"http://\S+").search, lines) if m)
-            with urllib.request.urlopen(address) as page:
+            lines = []
+            while not (found := ADDRESS.search("".join(lines))):
+                lines.append(process.stdout.readline())
+                assert lines[-1], f"{program} names no address: {''.join(lines)}"
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(found[0], timeout=SECONDS) as page:
                 return page.read().decode()
         finally:
+            timer.cancel()
             process.terminate()
 
 
@@ -78,7 +92,7 @@ def test_commands_run(folder):
     ran = []
     for command in commands():
         words = shlex.split(command)
-        if words[0] in ("pip", "pytest"):
+        if words[0] in ("pip", "pytest", "bin/demo"):
             continue
         if words[0] == "tensorboard":
             words = ["-m", "tensorboard.main", *words[1:]]
@@ -88,15 +102,15 @@ def test_commands_run(folder):
             words += ["--smoke"]
         if "--dataset=folder:my_images" in words:
             words += ["--batch_size=32", "--nojit_compile"]
-        if words[0] in ("bin/demo", "-m"):
+        if words[0] == "-m":
             page = answer_of_server([sys.executable, *words, "--port=0"], folder)
             assert "<title>" in page, command
         else:
             printed = run([sys.executable, *words], folder)
             assert printed.strip(), command
         ran.append(words[0])
-    first, own = ran[:4], ran[4:]
-    assert first == ["bin/train", "bin/evaluate", "-m", "bin/demo"]
+    first, own = ran[:3], ran[3:]
+    assert first == ["bin/train", "bin/evaluate", "-m"]
     assert own == ["bin/train", "bin/evaluate", "bin/export", "bin/predict"]
     assert (folder / "runs" / "digits" / "report.md").exists()
     assert (folder / "elsewhere" / "mine" / "1" / "saved_model.pb").exists()
@@ -106,6 +120,13 @@ def test_commands_run(folder):
     assert "'calibrated_nll'" in printed
     assert (folder / "saved_models" / "mine.tflite").exists()
     assert "shape=(3, 10)" in run([sys.executable, "-c", second], folder)
+
+
+def test_the_demo_runs(runtime, folder):  # noqa: F811
+    """Of the run that `folder` has, which was exported when it was trained."""
+    (command,) = [command for command in commands() if command.startswith("bin/demo")]
+    words = [*shlex.split(command), f"--runtime={runtime}", "--port=0"]
+    assert "<title>" in answer_of_server([sys.executable, *words], folder)
 
 
 def shortened(program: str) -> str:
