@@ -112,8 +112,8 @@ async function start() {
 }
 
 /**
- * For tests: a promise `ready`, the `engine`, the `pixels` of the pad, and once `idle`, the `results`
- * of them, empty where there are none.
+ * For tests: a promise `ready`, the `engine`, the `pixels` of the pad, and once `idle`, the
+ * `results` of them, empty where there are none.
  */
 const demo = (window.demo = { results: null });
 demo.ready = start().catch((error) => {

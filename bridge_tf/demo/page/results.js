@@ -36,7 +36,7 @@ export function members({ bridges, moves, hasTaps, results }, positions) {
   const modes = results.modes.length;
   const parts = [modes > 1 ? count(modes, "mode") : "the base"];
   if (bridges.length) parts.push(count(bridges.length, "bridge"));
-  const at = positions.length ? `r = ${positions.join(", ")}` : "the r they were exported with";
+  const at = positions.length ? `r\u00a0=\u00a0${positions.join(", ")}` : "the r they were exported with";
   const name = moves ? "Ensemble, exported" : "Ensemble";
   return `${name}: ${parts.join(" and ")}${moves ? `, at ${at}` : ""}.`;
 }
