@@ -19,6 +19,9 @@ from bridge_tf.quiet import quiet_stderr
 CALIBRATION_IMAGES = 200
 # Operations with weights, whose inputs are what quantization gains most on.
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
+# Operations of normalization over an image's own values. Their results span more than 256 steps
+# tell apart, and the runtime is slower at 8 bits than in float, or has no 8-bit version.
+_WIDE = ("SQUARE", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "DIV", "POW", "EXP", "LOG")
 
 
 def write_quantized(
@@ -32,8 +35,10 @@ def write_quantized(
     """Writes a quantized .tflite file.
 
     With "int8", operations behind the last ones with weights (softmax, mean and entropies, on
-    which probabilities depend that are near 0) stay in float32, as do those that the runtime has
-    no 8-bit version of.
+    which probabilities depend that are near 0) stay in float32. So do the operations between those
+    with weights wherever they normalize images by their own values, as filter response
+    normalization does: of 8 bits they are slower, and farther off on images unlike those of the
+    calibration.
 
     Args:
         ensemble: the `BridgeEnsemble`.
@@ -65,7 +70,7 @@ def write_quantized(
         tf.lite.OpsSet.TFLITE_BUILTINS,
     ]
     # The tensors of the float file have the names of this one's.
-    float_nodes = _behind_weights(converter_of(ensemble, saved_model).convert())
+    float_nodes = _kept_in_float(converter_of(ensemble, saved_model).convert())
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_nodes)
     with warnings.catch_warnings(), quiet_stderr():
         warnings.simplefilter("ignore")  # that its interpreter will move to another package
@@ -99,18 +104,43 @@ def _run(loaded, signature: str, inputs: dict) -> dict[str, np.ndarray]:
     return {name: x.numpy() for name, x in loaded.signatures[signature](**tensors).items()}
 
 
-def _behind_weights(content: bytes) -> list[str]:
-    """The outputs, by name, of operations of a .tflite file that lead to none with weights."""
+def _kept_in_float(content: bytes) -> list[str]:
+    """The outputs, by name, of operations of a .tflite file that stay in float."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    weighted = {getattr(schema.BuiltinOperator, name) for name in _WEIGHTED}
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     names = []
     for graph in model.subgraphs:
-        leading: set[int] = set()  # tensors that lead to weights
-        for operator in reversed(graph.operators):
-            code = model.operatorCodes[operator.opcodeIndex]
-            kind = max(code.builtinCode, code.deprecatedBuiltinCode)
-            if kind in weighted or leading.intersection(operator.outputs):
-                leading.update(operator.inputs)
-            else:
-                names += [graph.tensors[k].name.decode() for k in operator.outputs]
+        operators = [(codes[item.opcodeIndex], item) for item in graph.operators]
+        kept = _behind_weights(operators) | _beside_wide(operators)
+        names += [graph.tensors[k].name.decode() for k in sorted(kept)]
     return names
+
+
+def _behind_weights(operators: list) -> set[int]:
+    """The output tensors of operations that lead to none with weights."""
+    weighted, found = _codes(_WEIGHTED), set()
+    leading: set[int] = set()  # tensors that lead to weights
+    for code, operator in reversed(operators):
+        if code in weighted or leading.intersection(operator.outputs):
+            leading.update(operator.inputs)
+        else:
+            found.update(operator.outputs)
+    return found
+
+
+def _beside_wide(operators: list) -> set[int]:
+    """The output tensors of operations of `_WIDE`, and of all that tensors without weights join."""
+    weighted, wide = _codes(_WEIGHTED), _codes(_WIDE)
+    groups: list[tuple[set[int], bool]] = []  # outputs, and whether there is a wide one
+    for code, operator in operators:
+        if code in weighted:
+            continue
+        joined = [group for group in groups if not group[0].isdisjoint(operator.inputs)]
+        groups = [group for group in groups if group not in joined]
+        outputs = set(operator.outputs).union(*(group[0] for group in joined))
+        groups.append((outputs, code in wide or any(group[1] for group in joined)))
+    return set().union(*(outputs for outputs, has_wide in groups if has_wide))
+
+
+def _codes(names: tuple[str, ...]) -> set[int]:
+    return {getattr(schema.BuiltinOperator, name) for name in names}
