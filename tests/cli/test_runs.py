@@ -46,6 +46,7 @@ def test_work_directory_is_as_the_contract_says(finished):
         "curves/0-1.keras",
         "bridges/0-1.keras",
         "ensemble.keras",
+        "artifacts.json",
         "report.json",
         "report.md",
         "report.html",
@@ -71,6 +72,8 @@ def test_report_is_as_the_contract_says(finished):
         "ensembles",
         "curves",
         "bridges",
+        "early_exit",
+        "artifacts",
     }
     assert report["schema"] == 1
     assert report["dataset"] == {
@@ -131,7 +134,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
         *["curve 0-1 (1 of 1)"] * 2,
         *["bridge 0-1 (1 of 1)"] * 2,
         "evaluate",
-        "export",
+        *["export"] * 2,
         # What there is to open.
         "report",
         "model",
