@@ -1,6 +1,7 @@
 """Quantized .tflite files of an exported ensemble, by TensorFlow's own converter.
 
-All signatures stay as in the float32 file, with shared weights; inputs and outputs are in float.
+All signatures stay as in the float32 file, with shared weights; inputs and outputs are in float,
+but for images where uint8 is asked for.
 """
 
 import pathlib
