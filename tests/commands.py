@@ -30,3 +30,9 @@ def refused(name: str, *arguments, cwd=REPOSITORY) -> str:
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith(f"{name}: ")
     return lines[0]
+
+
+def printed(code: str, *arguments, cwd) -> str:
+    """What a program prints, given as its text, which must succeed."""
+    program = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(program, capture_output=True, text=True, check=True, cwd=cwd).stdout

@@ -1,13 +1,12 @@
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, build_bridge, export
 from bridge_tf.export import early_exit
+from tests.commands import printed
 
 # Runs the reader where nothing but LiteRT and NumPy can be imported, and prints its answers.
 STRANGER = """
@@ -35,15 +34,8 @@ def test_only_images_of_low_confidence_go_on(tiny, images, tmp_path, bridge_type
     threshold = float(np.median(of_base.max(axis=1)))
     (tmp_path / "model.early_exit.json").write_text(json.dumps({"threshold": threshold}))
     np.save(tmp_path / "images.npy", images)
-    program = [sys.executable, "-c", STRANGER, early_exit.__file__, artifacts.tflite]
-    printed = subprocess.run(
-        [*map(str, program), str(tmp_path / "images.npy")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    ).stdout
-    whole, *alone = json.loads(printed)
+    given = early_exit.__file__, artifacts.tflite, tmp_path / "images.npy"
+    whole, *alone = json.loads(printed(STRANGER, *given, cwd=tmp_path))
     goes_on = of_base.max(axis=1) < threshold
     assert whole["whole"] == goes_on.tolist() and goes_on.sum() == 12
     wanted = np.where(goes_on[:, None], expected["probabilities"], of_base)

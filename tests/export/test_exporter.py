@@ -9,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from bridge_tf import BridgeEnsemble, InputError, ParityError, build_bridge, export
 from bridge_tf.export import exporter, load_predictor
 from bridge_tf.export.parity import check_parity
+from tests.commands import printed
 
 # Loads both artifacts where bridge_tf can't be imported, and prints what they answer.
 STRANGER = """
@@ -56,15 +57,8 @@ def test_artifacts_answer_as_keras_does_in_a_process_without_the_package(
     assert artifacts.max_difference < 1e-4
 
     np.save(tmp_path / "images.npy", images)
-    program = [sys.executable, "-c", STRANGER, artifacts.saved_model, artifacts.tflite]
-    printed = subprocess.run(
-        [*map(str, program), str(tmp_path / "images.npy")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    ).stdout
-    answers = json.loads(printed)
+    given = artifacts.saved_model, artifacts.tflite, tmp_path / "images.npy"
+    answers = json.loads(printed(STRANGER, *given, cwd=tmp_path))
     expected = ensemble.predict(images, verbose=0)
     for name in (
         "saved_model/serving_default",
