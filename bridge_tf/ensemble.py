@@ -1,12 +1,14 @@
 """The deployable model: a base and its bridges as one Functional graph."""
 
+import itertools
+
 import keras
 from keras import ops
 
 from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned, name_parts
 from bridge_tf.classifier import as_classifier, logits_copy
 from bridge_tf.graph import check_taps, counterparts, extractor
-from bridge_tf.layers import clone
+from bridge_tf.layers import Untracked, clone
 from bridge_tf.modulation import Position
 
 TINY = 1.2e-38  # the smallest normal float32
@@ -74,6 +76,28 @@ class BridgeEnsemble(keras.Model):
         self.base, self.bridges, self.other_modes = modes[0], bridges, modes[1:]
         self.ends = [tuple(pair) for pair in ends]
         self.positions = positions
+        self._members = Untracked((features, logits))
+
+    def reads(self) -> list[list[tuple[int, str]]]:
+        """For each bridge, the features that it reads: a mode's number and the base's tap."""
+        found = []
+        for bridge, pair in zip(self.bridges, self.ends, strict=True):
+            kind, taps = bridge_taps(bridge)
+            found.append([(k, tap) for k in pair[:kind] for tap in taps])
+        return found
+
+    def features(self) -> list[tuple[int, str]]:
+        """What bridges read, each feature once: a mode's number and the base's tap."""
+        return sorted(dict.fromkeys(itertools.chain(*self.reads())), key=lambda item: item[0])
+
+    def members(self) -> keras.Model:
+        """From the inputs to all `features` and then to all members' logits, N×classes.
+
+        The layers are the ensemble's own.
+        """
+        tapped, logits = self._members.value
+        outputs = [tapped[k][tap] for k, tap in self.features()]
+        return keras.Model(self.input, [*outputs, *logits], name="members")
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

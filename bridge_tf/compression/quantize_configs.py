@@ -1,0 +1,105 @@
+"""How layers are quantized in training that TensorFlow Model Optimization has no recipe for.
+
+The files must be computed as they were trained, so this follows `bridge_tf.export.quantization`:
+where a normalization over an image's own values stands, what lies between the layers with weights
+is computed in floating point, and only what goes into a layer with weights is rounded.
+"""
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+
+_quantizers = tfmot.quantization.keras.quantizers
+_WEIGHTED = ("Conv1D", "Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Dense")
+_OWN_NORMS = ("FilterResponseNormalization", "LayerNormalization", "GroupNormalization")
+
+
+class _NoWeights(tfmot.quantization.keras.QuantizeConfig):
+    """Of a layer none of whose weights are rounded."""
+
+    def get_weights_and_quantizers(self, layer):
+        return []
+
+    def get_activations_and_quantizers(self, layer):
+        return []
+
+    def set_quantize_weights(self, layer, quantize_weights):
+        pass
+
+    def set_quantize_activations(self, layer, quantize_activations):
+        pass
+
+    def get_config(self):
+        return {}
+
+
+class InFloat(_NoWeights):
+    """The layer and its output are in floating point."""
+
+    def get_output_quantizers(self, layer):
+        return []
+
+
+class RoundedOutput(_NoWeights):
+    """The layer is computed in floating point and its output is rounded to 8 bits."""
+
+    def get_output_quantizers(self, layer):
+        return [
+            _quantizers.MovingAverageQuantizer(
+                num_bits=8, per_axis=False, symmetric=False, narrow_range=False
+            )
+        ]
+
+
+CONFIGS = {config.__name__: config for config in (InFloat, RoundedOutput)}
+
+
+def config_of(layer):
+    """How a layer of a flat `tf_keras` model is quantized; None for the library's own recipe."""
+    if _is(layer, _WEIGHTED):
+        return None
+    if any(_is(other, _OWN_NORMS) for other in _joined(layer)):
+        return RoundedOutput() if any(_is(x, _WEIGHTED) for x in _behind(layer)) else InFloat()
+    return None if _is_folded(layer) or _has_recipe(layer) else RoundedOutput()
+
+
+def _is(layer, kinds: tuple[str, ...]) -> bool:
+    return type(layer).__name__ in kinds
+
+
+def _joined(layer) -> list:
+    """What tensors join to a layer without passing through a layer with weights, it too."""
+    found, pending = [], [layer]
+    while pending:
+        here = pending.pop()
+        if here not in found:
+            found.append(here)
+            near = [*_before(here), *_behind(here)]
+            pending += [x for x in near if not _is(x, (*_WEIGHTED, "InputLayer"))]
+    return found
+
+
+def _before(layer) -> list:
+    return [x for node in layer.inbound_nodes for x in tf.nest.flatten(node.inbound_layers)]
+
+
+def _behind(layer) -> list:
+    return [node.outbound_layer for node in layer.outbound_nodes]
+
+
+def _is_folded(layer) -> bool:
+    """Whether the library folds a batch normalization into the layer before it."""
+    return _is(layer, ("BatchNormalization",)) and all(
+        _is(x, ("Conv2D", "DepthwiseConv2D", "Dense")) and x.activation.__name__ == "linear"
+        for x in _before(layer)
+    )
+
+
+def _has_recipe(layer) -> bool:
+    registry = tfmot.quantization.keras.default_8bit.Default8BitQuantizeRegistry()
+    if not registry.supports(layer):
+        return False
+    try:
+        registry.get_quantize_config(layer).get_output_quantizers(layer)
+    except ValueError:  # of some activations only
+        return False
+    return True
