@@ -1,7 +1,6 @@
 """Speed, as ratios within one process: two things are timed in turn, round by round."""
 
 import statistics
-import time
 from collections.abc import Callable
 
 import keras
@@ -14,6 +13,7 @@ from bridge_tf.bridge_training import BridgeTraining
 from bridge_tf.config import AUTO, Config
 from bridge_tf.curve import Curve
 from bridge_tf.graph import extractor
+from bridge_tf.latency import in_turn, seconds
 from bridge_tf.layers import clone
 from bridge_tf.networks import build_network, network_options
 from bridge_tf.peak_memory import peak_of
@@ -127,21 +127,16 @@ class Benchmarks:
         """
         say(f"{title}: compiling")
         first(), second()
-        times = []
-        for k in range(self.rounds):
-            # In turn, and each first as often: the machine's speed drifts.
-            order = (first, second) if k % 2 else (second, first)
-            elapsed = {run: _seconds(run) for run in order}
-            times.append((elapsed[first], elapsed[second]))
+        times = in_turn(lambda: seconds(first), lambda: seconds(second), self.rounds)
         ratios = [a / b for a, b in times]
-        fastest = [min(seconds) for seconds in zip(*times, strict=True)]
+        fastest = [min(of_one) for of_one in zip(*times, strict=True)]
         return {
             "what": title,
             "ratio": round(fastest[0] / fastest[1], 3),
             "median": round(statistics.median(ratios), 3),
             "lowest": round(min(ratios), 3),
             "highest": round(max(ratios), 3),
-            "ms_per_step": [round(1e3 * seconds / self.steps, 1) for seconds in fastest],
+            "ms_per_step": [round(1e3 * total / self.steps, 1) for total in fastest],
             "rounds": self.rounds,
             "steps": self.steps,
             "batch_size": self.batch_size,
@@ -169,9 +164,3 @@ class Benchmarks:
 
 def _few_steps(config: Config, steps: int, kind: str) -> Callable:
     return Benchmarks(config, steps).steps_of(kind)
-
-
-def _seconds(run: Callable) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start

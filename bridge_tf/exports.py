@@ -105,7 +105,8 @@ class Exports(Trainings):
 
     def _row_of(self, path: pathlib.Path, float32: pathlib.Path, name: str) -> dict:
         """What a TFLite file is worth; the base that it is timed against is that of `float32`."""
-        from bridge_tf.export.artifacts import latency_ratio, score_tflite
+        from bridge_tf.export.artifacts import score_tflite
+        from bridge_tf.latency import latency_ratio
 
         say(f"export: measuring {name}")
         row = {"file": name, **score_tflite(path, self.data), "latency_ratio": None}

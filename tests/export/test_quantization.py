@@ -12,9 +12,10 @@ from keras import layers
 from bridge_tf import BridgeEnsemble, InputError, build_bridge, load_dataset
 from bridge_tf.config import QUANTIZED
 from bridge_tf.data import Dataset
-from bridge_tf.export.artifacts import latency_ratio, log_probs_of, score_tflite
+from bridge_tf.export.artifacts import log_probs_of, score_tflite
 from bridge_tf.export.quantization import write_quantized
 from bridge_tf.export.signatures import write_saved_model, write_tflite
+from bridge_tf.latency import latency_ratio
 from bridge_tf.networks import FilterResponseNormalization
 
 
