@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras
@@ -48,11 +49,11 @@ def _signatures(model, plan: dict) -> dict:
         return _answer(tf.nest.flatten(whole(tf.cast(inputs, dtype), training=False)))
 
     def of_base(inputs):
-        return {"probabilities": tf.nn.softmax(base(tf.cast(inputs, dtype), training=False))}
+        return {"probabilities": _softmax(base(tf.cast(inputs, dtype), training=False))}
 
     def taps(inputs):
         outputs = tf.nest.flatten(tapped(tf.cast(inputs, dtype), training=False))
-        answers = tf.stack([tf.nn.softmax(x) for x in outputs[number:]], axis=1)
+        answers = tf.stack([_softmax(x) for x in outputs[number:]], axis=1)
         named = zip(of_features, outputs[:number], strict=True)
         return {"probabilities": answers, **{spec.name: x for spec, x in named}}
 
@@ -63,10 +64,12 @@ def _signatures(model, plan: dict) -> dict:
     }
     if modes == 1 and number:
         rest = tf_keras.Model(features, logits[1:])
+        rounded = [_rounding(model, x) for x in features]
         of_modes = tf.TensorSpec((None, 1, logits[0].shape[-1]), tf.float32, name="probabilities")
 
         def bridges(*given):
             *tapped, answer = given
+            tapped = [round(x) for round, x in zip(rounded, tapped, strict=True)]
             log = tf.math.log(tf.maximum(answer[:, 0], TINY))
             return _answer([log, *tf.nest.flatten(rest(tapped, training=False))])
 
@@ -80,3 +83,21 @@ def _signatures(model, plan: dict) -> dict:
 def _answer(logits: list) -> dict:
     outputs = statistics(logits)
     return {key: outputs[key] for key in _OUTPUTS}
+
+
+def _softmax(logits):
+    """As softmax, but of operations that aren't converted to 8 bits, see `ensemble.py`."""
+    return statistics([logits])["probabilities"]
+
+
+def _rounding(model, tensor) -> Callable:
+    """A function that rounds features to 8 bits as the layer does from which they come.
+
+    What it is given is rounded already; it tells the converter so.
+    """
+    layer = next(x for x in model.layers if x.output is tensor)
+    named = {v.name.split("/")[-1]: v for v in layer.weights}
+    if not {"output_min:0", "output_max:0"} <= named.keys():
+        return lambda x: x
+    low, high = named["output_min:0"], named["output_max:0"]
+    return lambda x: tf.quantization.fake_quant_with_min_max_vars(x, low, high)
