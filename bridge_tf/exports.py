@@ -27,7 +27,7 @@ class Exports(Trainings):
         self.check_trained("export")
         finish_exports(self.config.export_dir)
         exported = self.exported_files()
-        if exported and self.artifacts():
+        if exported and Exports.artifacts(self):
             say(f"export: {self.config.export_name} is there already")
             return
         ensemble = self.load(self.files.ensemble, BridgeEnsemble)
@@ -51,7 +51,7 @@ class Exports(Trainings):
         def judge(path: pathlib.Path) -> None:
             name = path.name.replace("model", config.export_name, 1)
             rows.append(self._row_of(path, path.with_name("model.tflite"), name))
-            self._check_accuracy(rows[0], rows[-1])
+            self._check_accuracy(rows[0], rows[-1], "--tflite")
 
         artifacts = export(
             ensemble,
@@ -97,11 +97,16 @@ class Exports(Trainings):
 
     def _row_of_keras(self, ensemble) -> dict:
         from bridge_tf.evaluation import evaluate
+        from bridge_tf.export.artifacts import sizes
 
         splits = [(split.images, split.labels) for split in (self.data.test, self.data.validation)]
         path = self.files.ensemble
-        row = {"file": path.name, "bytes": path.stat().st_size, **evaluate(ensemble, *splits)}
-        return {**row, "latency_ratio": None}
+        return {
+            "file": path.name,
+            **sizes(path),
+            **evaluate(ensemble, *splits),
+            "latency_ratio": None,
+        }
 
     def _row_of(self, path: pathlib.Path, float32: pathlib.Path, name: str) -> dict:
         """What a TFLite file is worth; the base that it is timed against is that of `float32`."""
@@ -114,11 +119,11 @@ class Exports(Trainings):
             row["latency_ratio"] = latency_ratio(path, float32, self.data.test.images[0])
         return row
 
-    def _check_accuracy(self, keras: dict, row: dict) -> None:
+    def _check_accuracy(self, keras: dict, row: dict, flag: str) -> None:
         most = self.config.max_accuracy_drop
         if keras["accuracy"] - row["accuracy"] > most:
             raise ParityError(
-                f"--tflite: {row['file']} is right on {row['accuracy']:.4f} of the "
+                f"{flag}: {row['file']} is right on {row['accuracy']:.4f} of the "
                 f"test images, the Keras model on {keras['accuracy']:.4f}; that is more than "
                 f"--max_accuracy_drop={most:g} less"
             )

@@ -6,16 +6,16 @@ Each reads the files of those before it and writes its own; what is there alread
 import pathlib
 import shlex
 
+from bridge_tf.compressions import Compressions
 from bridge_tf.config import STAGES
 from bridge_tf.errors import InputError
 from bridge_tf.export.places import check_export
-from bridge_tf.exports import Exports
 from bridge_tf.files import check_space
 from bridge_tf.progress import say
 from bridge_tf.training_logs import log_report
 
 
-class Pipeline(Exports):
+class Pipeline(Compressions):
     """A run and all its stages; `run` calls them in order."""
 
     def run(self, stages=STAGES) -> None:
@@ -135,9 +135,25 @@ class Pipeline(Exports):
             InputError: something that is trained is missing or damaged.
             ParityError: a file answers otherwise than the Keras model; none is there then.
         """
+        super().export()
+        self._add_artifacts()
+
+    def compress(self, compressions) -> list[pathlib.Path]:
+        """Compresses the exported ensemble, and puts what the files are worth into the report.
+
+        Raises:
+            InputError, ParityError, TrainingError: see `Compressions.compress`.
+        """
+        with self.files.held(self.wait):
+            self.files.check(self.config)
+            files = super().compress(compressions)
+            self._add_artifacts()
+        return files
+
+    def _add_artifacts(self) -> None:
+        """Puts what exported files are worth into the report, if there is one."""
         from bridge_tf.report import read_report, write_pages
 
-        super().export()
         if all(self.files.current(path, self.measured_files) for path in self.reports):
             report = read_report(self.files.report)
             if report.get("artifacts") != self.artifacts():

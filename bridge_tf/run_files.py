@@ -26,6 +26,7 @@ class RunFiles:
         self.config = self.path / "config.json"
         self.ensemble = self.path / "ensemble.keras"
         self.artifacts = self.path / "artifacts.json"
+        self.compressed = self.path / "compressed.json"
         self.report = self.path / "report.json"
         self.report_page = self.path / "report.md"
         self.report_html = self.path / "report.html"

@@ -1,5 +1,4 @@
-"""An ensemble as plain data, for a process that knows `tf_keras` only, and what comes back.
-"""
+"""An ensemble as plain data, for a process that knows `tf_keras` only, and what comes back."""
 
 import json
 import pathlib

@@ -1,84 +1,26 @@
-"""The process that compresses: `python -m bridge_tf.compression.worker FOLDER`.
+"""The process that compresses: `python -m bridge_tf.compression.worker FOLDER VERBOSITY`.
 
-It reads what `plan.py` wrote to the folder, rebuilds the ensemble, compares its answers with the
-original's, compresses it, and writes what came out to the same folder; see `folder.py`.
+It reads what `plan.py` wrote to the folder, and writes what came out to the same folder.
 """
 
-import json
 import pathlib
 import sys
+import warnings
 
-import numpy as np
-import tf_keras
+from absl import logging
 
 from bridge_tf.compression import folder as files
-from bridge_tf.compression.methods import METHODS
-from bridge_tf.compression.rebuild import check_equal, rebuild
 from bridge_tf.errors import InputError
-from bridge_tf.progress import say
-
-# How far the rebuilt model's answers may be from the original's.
-MAX_DIFFERENCE = 1e-5
-
-
-def main(folder: pathlib.Path) -> None:
-    plan = json.loads((folder / files.PLAN).read_text(encoding="utf-8"))
-    images, targets = (np.load(folder / name) for name in (files.IMAGES, files.TARGETS))
-    tf_keras.utils.set_random_seed(plan["seed"])
-    with np.load(folder / files.WEIGHTS) as stored:
-        model = rebuild(plan, dict(stored))
-    with np.load(folder / files.OUTPUTS) as stored:
-        wanted = [stored[str(k)] for k in range(len(stored))]
-    result = {"difference": check_equal(model, images[: len(wanted[0])], wanted, MAX_DIFFERENCE)}
-
-    method, epochs, size = plan["method"], plan["epochs"], min(plan["batch_size"], len(images))
-    steps = epochs * -(-len(images) // size)
-
-    def fit(compressed, callbacks=()) -> None:
-        rate = tf_keras.optimizers.schedules.CosineDecay(plan["learning_rate"], steps)
-        logits = compressed.outputs[plan["features"] :]
-        trained = tf_keras.Model(compressed.inputs, logits)
-        trained.compile(
-            tf_keras.optimizers.Adam(rate),
-            [tf_keras.losses.CategoricalCrossentropy(from_logits=True) for _ in logits],
-        )
-        trained.fit(
-            images,
-            [targets[:, k] for k in range(len(logits))],
-            batch_size=size,
-            epochs=epochs,
-            verbose=0,
-            callbacks=[*callbacks, _Progress(method, epochs)],
-        )
-
-    compressed = METHODS[method](model, fit, plan, steps)
-    if method == "qat":
-        from bridge_tf.compression.quantized_file import write_file
-
-        write_file(compressed, plan, folder / files.TFLITE)
-    else:
-        weights = {
-            f"{layer.name}:{k}": value
-            for layer in compressed.layers
-            for k, value in enumerate(layer.get_weights())
-        }
-        np.savez(folder / files.COMPRESSED, **weights)
-    (folder / files.RESULT).write_text(json.dumps(result), encoding="utf-8")
-
-
-class _Progress(tf_keras.callbacks.Callback):
-    def __init__(self, method: str, epochs: int):
-        super().__init__()
-        self.method, self.epochs = method, epochs
-
-    def on_epoch_end(self, epoch, logs=None):
-        say(f"compress: {self.method}, epoch {epoch + 1}/{self.epochs}, loss {logs['loss']:.4f}")
-
+from bridge_tf.quiet import quiet_stderr
 
 if __name__ == "__main__":
     path = pathlib.Path(sys.argv[1])
+    logging.set_verbosity(int(sys.argv[2]))
+    warnings.simplefilter("ignore")  # of the libraries' use of each other
+    with quiet_stderr():
+        from bridge_tf.compression.compress import compress
     try:
-        main(path)
+        compress(path)
     except InputError as error:
         (path / files.ERROR).write_text(str(error), encoding="utf-8")
         sys.exit(2)

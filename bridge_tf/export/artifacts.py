@@ -1,5 +1,6 @@
 """What exported files are worth: their accuracy, calibration and size; speed is in latency.py."""
 
+import gzip
 import os
 import pathlib
 
@@ -20,11 +21,17 @@ def score_tflite(path: pathlib.Path, dataset) -> dict:
             validation split.
 
     Returns:
-        bytes, and the figures of `bridge_tf.evaluation.score`.
+        bytes, gzip_bytes, and the figures of `bridge_tf.evaluation.score`.
     """
     test, validation = (log_probs_of(path, s.images) for s in (dataset.test, dataset.validation))
     figures = score(test, dataset.test.labels, validation, dataset.validation.labels)
-    return {"bytes": path.stat().st_size, **figures}
+    return {**sizes(path), **figures}
+
+
+def sizes(path: pathlib.Path) -> dict[str, int]:
+    """A file's bytes, as it is and after gzip, as app stores and servers send it."""
+    content = path.read_bytes()
+    return {"bytes": len(content), "gzip_bytes": len(gzip.compress(content, mtime=0))}
 
 
 def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:

@@ -95,14 +95,10 @@ def export(
     ensemble = in_float32(ensemble)
     settings = settings_of(tflite, tflite_io, early_exit and early_exit.get("budget"))
     with staging(export_dir) as folder:
-        saved_model, float32 = folder / "saved_model", folder / "model.tflite"
-        _write(ensemble, saved_model, float32)
-        # Evenly spread, since sources may be in the order of their classes.
-        chosen = np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)
-        images = images[chosen]
-        difference = max(check_parity(ensemble, path, images) for path in (saved_model, float32))
+        saved_model, images = folder / "saved_model", _spread(images)
+        difference = _write(ensemble, folder, images)
         quantized = _quantized(ensemble, folder, settings["tflite"], tflite_io, calibration)
-        for path in (float32, *quantized) if judge else ():
+        for path in (folder / "model.tflite", *quantized) if judge else ():
             judge(path)
         write_warmup(ensemble, name, images, saved_model / WARMUP)
         _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
@@ -126,11 +122,35 @@ def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float 
     }
 
 
-def _write(ensemble, saved_model: pathlib.Path, tflite: pathlib.Path) -> None:
+def write_tflite_files(
+    ensemble, folder: pathlib.Path, images: np.ndarray, kinds: Sequence[str], io: str, calibration
+) -> list[pathlib.Path]:
+    """Writes an ensemble's TFLite files to a folder; arguments are as in `export`.
+
+    Returns:
+        Their paths: of float32, and of the other kinds in their order.
+
+    Raises:
+        ParityError: in float32 a probability differs by more than 1e-4 from the Keras model's.
+    """
+    _write(ensemble, folder, _spread(images))
+    quantized = [kind for kind in kinds if kind != "float32"]
+    return [folder / "model.tflite", *_quantized(ensemble, folder, quantized, io, calibration)]
+
+
+def _spread(images: np.ndarray) -> np.ndarray:
+    """Images for comparisons, evenly spread, since sources may be in the order of their classes."""
+    return images[np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)]
+
+
+def _write(ensemble, folder: pathlib.Path, images: np.ndarray) -> float:
+    """Writes the float32 files, and compares them with the Keras model: the largest difference."""
     from bridge_tf.export.signatures import write_saved_model, write_tflite
 
+    saved_model, tflite = folder / "saved_model", folder / "model.tflite"
     write_saved_model(ensemble, saved_model)
     write_tflite(ensemble, saved_model, tflite)
+    return max(check_parity(ensemble, path, images) for path in (saved_model, tflite))
 
 
 def _quantized(

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from bridge_tf.compression.settings import COMPRESSED_NAMES
 from bridge_tf.config import NAME, QUANTIZED
 from bridge_tf.errors import InputError
 from bridge_tf.export.serving import BATCHING, MODELS, replaceable
@@ -23,6 +24,8 @@ _RECORD = "assets.extra/export.json"
 _BESIDE = {
     "model.tflite": ".tflite",
     **{f"model.{kind}.tflite": f".{kind}.tflite" for kind in QUANTIZED},
+    # Of what `bin/compress` makes of an export: they go when the next one lands.
+    **{f"model.{name}.tflite": f".{name}.tflite" for name in COMPRESSED_NAMES},
     "labels.txt": ".labels.txt",
     "early_exit.json": ".early_exit.json",
 }

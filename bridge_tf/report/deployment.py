@@ -23,11 +23,12 @@ def artifacts(report: dict) -> tuple[list[str], list[list[str]]] | None:
     rows = report.get("artifacts")
     if not rows:
         return None
-    headings = ["file", "MB", "accuracy %", "NLL", "cal. NLL", "time ×"]
+    headings = ["file", "MB", "MB gzip", "accuracy %", "NLL", "cal. NLL", "time ×"]
     return headings, [
         [
             row["file"],
             f"{row['bytes'] / _MEGABYTE:,.3f}",
+            f"{row['gzip_bytes'] / _MEGABYTE:,.3f}" if "gzip_bytes" in row else "–",
             f"{100 * row['accuracy']:.2f}",
             f"{row['nll']:.4f}",
             f"{row['calibrated_nll']:.4f}",

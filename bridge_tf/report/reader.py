@@ -81,7 +81,15 @@ _REPORT = with_keys(
         ),
         low=1,
     ),
-    artifacts=each(with_keys(file=text, bytes=count, latency_ratio=or_none(number), **_SCORE)),
+    artifacts=each(
+        with_keys(
+            optional=("gzip_bytes",),
+            file=text,
+            **all_of(count, "bytes gzip_bytes"),
+            latency_ratio=or_none(number),
+            **_SCORE,
+        )
+    ),
     early_exit=with_keys(**all_of(number, "budget threshold share"), **_FIGURES),
     curves=each(with_keys(curve=PAIR, points=each(with_keys(**all_of(number, "r accuracy nll"))))),
     bridges=each(
