@@ -34,9 +34,7 @@ def compress(folder: pathlib.Path) -> None:
         wanted = [stored[str(k)] for k in range(len(stored))]
     method, epochs, size = plan["method"], plan["epochs"], min(plan["batch_size"], len(images))
     difference = check_equal(model, images[: len(wanted[0])], wanted, MAX_DIFFERENCE)
-    say(
-        f"compress: {method}, answers of the ensemble rebuilt of tf_keras differ by {difference:.1e}"
-    )
+    say(f"compress: {method}, rebuilt of tf_keras layers within {difference:.1e}")
     steps = epochs * -(-len(images) // size)
 
     def fit(compressed, callbacks=()) -> None:

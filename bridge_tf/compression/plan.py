@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from bridge_tf.compression.folder import IMAGES, OUTPUTS, PLAN, TARGETS, WEIGHTS
+from bridge_tf.graph import is_graph
 from bridge_tf.layers import to_config
 
 _COMPARED = 32
@@ -53,12 +54,12 @@ def write_plan(
 
 def leaves(model, path: str = "") -> Iterator[tuple[str, object]]:
     """The layers with weights in a graph and the graphs inside it, each with its path."""
-    for item in model.operations:
-        here = f"{path}{item.name}"
-        if hasattr(item, "operations"):
-            yield from leaves(item, f"{here}.")
-        elif getattr(item, "weights", ()):
-            yield here, item
+    for layer in model.layers:
+        here = f"{path}{layer.name}"
+        if is_graph(layer):
+            yield from leaves(layer, f"{here}.")
+        elif layer.weights:
+            yield here, layer
 
 
 def read_weights(ensemble, path: pathlib.Path) -> None:

@@ -19,6 +19,7 @@ _OPERATIONS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
 # Settings that only tell how weights begin or are regularized, or that copies don't share.
 _LEFT_OUT = ("_initializer", "_regularizer", "_constraint", "dtype", "trainable", "name")
 _OTHER_NAMES = {"silu": "swish"}
+_OTHER_SETTINGS = {("LeakyReLU", "negative_slope"): "alpha"}
 
 
 def rebuild(plan: dict, weights: dict[str, np.ndarray]):
@@ -127,9 +128,10 @@ def _layer(layer: dict, path: str):
         if base is not tf_keras.layers.Layer
         for name in inspect.signature(base.__init__).parameters
     }
+    config = {_OTHER_SETTINGS.get((kind, k), k): value for k, value in layer["config"].items()}
     settings = {
         key: _value(value)
-        for key, value in layer["config"].items()
+        for key, value in config.items()
         if key in takes and not key.endswith(_LEFT_OUT)
     }
     try:
