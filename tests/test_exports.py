@@ -48,10 +48,10 @@ def test_an_export_is_done_if_it_has_what_is_asked_for(run, there, settings, fou
 
 def test_a_file_that_loses_too_much_is_named_with_both_figures(run):
     rows = [{"file": name, "accuracy": a} for name, a in (("e.keras", 0.9), ("a.int8.tflite", 0.8))]
-    run(max_accuracy_drop=0.11)._check_accuracy(*rows)
+    run(max_accuracy_drop=0.11)._check_accuracy(*rows, "--tflite")
     message = r"a.int8.tflite is right on 0.8000 .* on 0.9000; .* --max_accuracy_drop=0.05 less"
     with pytest.raises(ParityError, match=message):
-        run(max_accuracy_drop=0.05)._check_accuracy(*rows)
+        run(max_accuracy_drop=0.05)._check_accuracy(*rows, "--tflite")
 
 
 def test_rows_of_another_ensemble_are_not_shown(run):

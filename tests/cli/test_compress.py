@@ -1,0 +1,116 @@
+"""bin/compress on a small run: what it writes, measures and refuses."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from tests.commands import done, refused
+from tests.conftest import REPOSITORY
+
+FILES = ["digits.qat.tflite", "digits.prune.tflite", "digits.cluster.tflite"]
+
+
+@pytest.fixture(scope="module")
+def compressed(smoke_run):
+    """A finished run whose export is compressed in all ways, and its flags."""
+    run = smoke_run(REPOSITORY / "configs" / "digits.flags")
+    flags = [f"--workdir={run.work}", f"--export_dir={run.exports}", "--max_accuracy_drop=1"]
+    flags += ["--latency=false", "--epochs=1"]
+    result = done("compress", *flags, "--method=qat,prune,cluster", "--sparsity=0.6")
+    assert result.stdout.split() == [str(run.exports / name) for name in FILES]
+    return run, flags
+
+
+def kernels(path) -> list[np.ndarray]:
+    """The weights of the convolutions and dense layers of a file."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes()))
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    weighted = {schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.FULLY_CONNECTED}
+    types = {schema.TensorType.FLOAT32: "float32", schema.TensorType.INT8: "int8"}
+    found = {}
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            if codes[operator.opcodeIndex] in weighted:
+                tensor = graph.tensors[operator.inputs[1]]
+                data = np.asarray(model.buffers[tensor.buffer].data, "uint8")
+                found[tensor.buffer] = data.view(types[tensor.type])
+    assert len(found) > 10
+    return list(found.values())
+
+
+def test_files_are_as_their_methods_say(compressed):
+    run, _ = compressed
+    qat, prune, cluster = (kernels(run.exports / name) for name in FILES)
+    assert {kernel.dtype for kernel in qat} == {np.dtype("int8")}
+    zeros = [np.mean(kernel == 0) for kernel in prune]
+    np.testing.assert_allclose(zeros, 0.6, atol=0.02)
+    assert max(len(np.unique(kernel)) for kernel in cluster) <= 16
+    assert min(len(np.unique(kernel)) for kernel in prune) > 16
+
+
+def test_signatures_of_the_quantized_file_go_on_from_each_other(compressed):
+    """Whoever answers early by parts gets what the whole gives."""
+    run, _ = compressed
+    model = Interpreter(str(run.exports / "digits.qat.tflite"))
+    whole, base, taps, bridges = (
+        model.get_signature_runner(name) for name in ("serving_default", "base", "taps", "bridges")
+    )
+    image = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 1)).astype("float32")
+    tapped = taps(image=image)
+    np.testing.assert_allclose(
+        tapped["probabilities"][:, 0], base(image=image)["probabilities"], atol=1e-6
+    )
+    wanted = whole(image=image)
+    for name, value in bridges(**tapped).items():
+        np.testing.assert_allclose(value, wanted[name], atol=1e-5)
+    np.testing.assert_allclose(wanted["probabilities"].sum(), 1, atol=1e-5)
+
+
+def test_files_are_in_the_report_beside_the_others(compressed):
+    run, _ = compressed
+    report = json.loads((run.work / "report.json").read_text())
+    rows = {row["file"]: row for row in report["artifacts"]}
+    assert list(rows) == ["ensemble.keras", "digits.tflite", *FILES]
+    assert all(
+        row["bytes"] == (run.exports / name).stat().st_size
+        for name, row in rows.items()
+        if name in FILES
+    )
+    assert rows["digits.prune.tflite"]["gzip_bytes"] < 0.75 * rows["digits.tflite"]["gzip_bytes"]
+    assert rows["digits.cluster.tflite"]["gzip_bytes"] < 0.4 * rows["digits.tflite"]["gzip_bytes"]
+    assert rows["digits.qat.tflite"]["bytes"] < 0.6 * rows["digits.tflite"]["bytes"]
+    assert "digits.qat.tflite" in (run.work / "report.html").read_text()
+
+
+def test_what_is_there_stays_and_an_export_takes_it_away(compressed, tmp_path):
+    run, flags = compressed
+    before = {name: (run.exports / name).stat().st_mtime_ns for name in FILES}
+    result = done("compress", *flags, "--method=qat,prune,cluster", "--sparsity=0.6")
+    assert "digits.prune.tflite: there already" in result.stderr
+    assert before == {name: (run.exports / name).stat().st_mtime_ns for name in FILES}
+
+    work, exports = (shutil.copytree(x, tmp_path / x.name) for x in (run.work, run.exports))
+    places = [f"--workdir={work}", f"--export_dir={exports}"]
+    done("export", *places, "--tflite=int8_dynamic", "--latency=false")
+    assert not any((exports / name).exists() for name in FILES)
+    report = json.loads((work / "report.json").read_text())
+    names = [row["file"] for row in report["artifacts"]]
+    assert names == ["ensemble.keras", "digits.tflite", "digits.int8_dynamic.tflite"]
+
+
+def test_bad_input_is_named(compressed, tmp_path):
+    run, flags = compressed
+    work = f"--workdir={run.work}"
+    assert "--method=" in refused("compress", *flags)
+    assert "--method=fold: name one or more of qat" in refused("compress", *flags, "--method=fold")
+    assert "--sparsity=1.5: must lie" in refused(
+        "compress", *flags, "--method=prune", "--sparsity=1.5"
+    )
+    elsewhere = f"--export_dir={tmp_path / 'elsewhere'}"
+    message = refused("compress", work, elsewhere, "--method=qat")
+    assert "holds no export of this run's ensemble; bin/export" in message
+    assert not (tmp_path / "elsewhere").exists()
