@@ -1,13 +1,17 @@
 """bin/compress on a small run: what it writes, measures and refuses."""
 
+import contextlib
 import json
+import pathlib
 import shutil
+import signal
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from tests.cli.test_stops import interrupted
 from tests.commands import done, refused
 from tests.conftest import REPOSITORY
 
@@ -100,6 +104,24 @@ def test_what_is_there_stays_and_an_export_takes_it_away(compressed, tmp_path):
     report = json.loads((work / "report.json").read_text())
     names = [row["file"] for row in report["artifacts"]]
     assert names == ["ensemble.keras", "digits.tflite", "digits.int8_dynamic.tflite"]
+
+
+def test_a_signal_ends_both_processes_and_nothing_stays(compressed, tmp_path):
+    run, flags = compressed
+    before = {path.name for path in run.exports.iterdir()}
+    flags = [*flags, "--method=prune", "--epochs=1000000"]
+
+    def workers() -> list[str]:
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                found.append(path.read_text())
+        return [c for c in found if "compression.worker" in c and f"{run.exports}/." in c]
+
+    said = interrupted("compress", *flags, cwd=tmp_path, ready=workers, signum=signal.SIGTERM)
+    assert said[-1] == "compress: interrupted"
+    assert workers() == []
+    assert {path.name for path in run.exports.iterdir()} == before
 
 
 def test_bad_input_is_named(compressed, tmp_path):
