@@ -3,6 +3,8 @@
 import json
 import pathlib
 
+import numpy as np
+
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import ParityError
 from bridge_tf.export.places import find_export, finish_exports
@@ -30,17 +32,21 @@ class Exports(Trainings):
         if exported and Exports.artifacts(self):
             say(f"export: {self.config.export_name} is there already")
             return
+        from bridge_tf.evaluation.scores import log_prob_predictor
+
         ensemble = self.load(self.files.ensemble, BridgeEnsemble)
-        rows = [self._row_of_keras(ensemble)]
+        predict = log_prob_predictor(ensemble)
+        test, validation = (predict(s.images) for s in (self.data.test, self.data.validation))
+        rows = [self._row_of_keras(test, validation)]
         if exported:  # by a process that was killed before it wrote what they are worth
             float32 = exported[1]
             rows += [self._row_of(path, float32, path.name) for path in exported[1:]]
         else:
-            self._export(ensemble, rows)
+            self._export(ensemble, self._early_exit(ensemble, validation[0]), rows)
         self.files.claim(self.config)
         self.files.write_json(self.files.artifacts, rows, [self.files.ensemble])
 
-    def _export(self, ensemble, rows: list[dict]) -> None:
+    def _export(self, ensemble, early_exit: dict, rows: list[dict]) -> None:
         """Writes the files, and adds what each is worth to the rows."""
         from bridge_tf.export import export
 
@@ -63,7 +69,7 @@ class Exports(Trainings):
             tflite=config.tflite,
             tflite_io=config.tflite_io,
             calibration=self.data.train.images,
-            early_exit=self._early_exit(ensemble),
+            early_exit=early_exit,
             judge=judge,
         )
         say(
@@ -95,18 +101,16 @@ class Exports(Trainings):
             return []
         return json.loads(self.files.artifacts.read_text(encoding="utf-8"))
 
-    def _row_of_keras(self, ensemble) -> dict:
-        from bridge_tf.evaluation import evaluate
+    def _row_of_keras(self, test: np.ndarray, validation: np.ndarray) -> dict:
+        """What the ensemble is worth, whose members say this of the images."""
+        from bridge_tf.evaluation.metrics import ensemble_log_probs
+        from bridge_tf.evaluation.scores import score
         from bridge_tf.export.artifacts import sizes
 
-        splits = [(split.images, split.labels) for split in (self.data.test, self.data.validation)]
-        path = self.files.ensemble
-        return {
-            "file": path.name,
-            **sizes(path),
-            **evaluate(ensemble, *splits),
-            "latency_ratio": None,
-        }
+        path, splits = self.files.ensemble, (self.data.test.labels, self.data.validation.labels)
+        test, validation = ensemble_log_probs(test), ensemble_log_probs(validation)
+        figures = score(test, splits[0], validation, splits[1])
+        return {"file": path.name, **sizes(path), **figures, "latency_ratio": None}
 
     def _row_of(self, path: pathlib.Path, float32: pathlib.Path, name: str) -> dict:
         """What a TFLite file is worth; the base that it is timed against is that of `float32`."""
@@ -128,14 +132,16 @@ class Exports(Trainings):
                 f"--max_accuracy_drop={most:g} less"
             )
 
-    def _early_exit(self, ensemble) -> dict:
-        """The threshold of early answers, for the cost that is wanted."""
+    def _early_exit(self, ensemble, base: np.ndarray) -> dict:
+        """The threshold of early answers, for the cost that is wanted.
+
+        Args:
+            base: N×classes, what the base says of the validation images.
+        """
         from bridge_tf.evaluation.cost import count_flops
         from bridge_tf.evaluation.early_exit import choose_threshold, going_on
-        from bridge_tf.evaluation.scores import log_prob_predictor
 
         budget = self.config.early_exit_budget
         whole = count_flops(ensemble) / count_flops(ensemble.base)
-        base = log_prob_predictor(ensemble)(self.data.validation.images)[0]
         more = going_on(self.config.bridge_type, whole)
         return {"threshold": choose_threshold(base, budget, more), "budget": budget}
