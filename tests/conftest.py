@@ -15,6 +15,17 @@ from tests.faults.summary import pytest_terminal_summary  # noqa: F401
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
+# Files that take minutes. They come first, so that no worker is left alone with one at the end.
+LONG = ("test_readme.py", "cli/test_compress.py", "cli/test_runs.py", "faults/test_quick.py")
+
+
+def pytest_collection_modifyitems(items):
+    def place(item) -> int:
+        name = item.path.relative_to(REPOSITORY / "tests").as_posix()
+        return LONG.index(name) if name in LONG else len(LONG)
+
+    items.sort(key=place)  # others stay in their order
+
 
 @pytest.fixture(autouse=True)
 def _seeds():
