@@ -47,6 +47,7 @@ def write_plan(
         },
         "features": len(ensemble.features()),
         "modes": 1 + len(ensemble.other_modes),
+        "positions": ensemble.positions,
         **settings,
     }
     (folder / PLAN).write_text(json.dumps(plan), encoding="utf-8")

@@ -14,7 +14,8 @@ _OUTPUTS = ("probabilities", "entropy", "disagreement")
 
 def write_file(model, plan: dict, path: pathlib.Path) -> None:
     """Writes a file of 8 bits with the signatures serving_default, base and taps, and bridges where
-    the base is the only mode; they are as in other files, see `bridge_tf.export.parts`.
+    the base is the only mode and no bridge is conditioned; they are as in other files, see
+    `bridge_tf.export.parts`.
 
     Args:
         model: from images to features and logits, as the plan's model, trained for quantization.
@@ -62,7 +63,7 @@ def _signatures(model, plan: dict) -> dict:
         "base": (of_base, [image]),
         "taps": (taps, [image]),
     }
-    if modes == 1 and number:
+    if modes == 1 and number and not plan["positions"]:
         rest = tf_keras.Model(features, logits[1:])
         rounded = [_rounding(model, x) for x in features]
         of_modes = tf.TensorSpec((None, 1, logits[0].shape[-1]), tf.float32, name="probabilities")
