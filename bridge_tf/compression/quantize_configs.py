@@ -89,7 +89,9 @@ def _behind(layer) -> list:
 def _is_folded(layer) -> bool:
     """Whether the library folds a batch normalization into the layer before it."""
     return _is(layer, ("BatchNormalization",)) and all(
-        _is(x, ("Conv2D", "DepthwiseConv2D", "Dense")) and x.activation.__name__ == "linear"
+        _is(x, ("Conv2D", "DepthwiseConv2D", "Dense"))
+        and x.activation.__name__ == "linear"
+        and len(_behind(x)) == 1
         for x in _before(layer)
     )
 
