@@ -156,7 +156,7 @@ def statistics(logits: list) -> dict:
     Args:
         logits: N×classes, of each member; log-probabilities are logits too.
     """
-    log_probs = ops.stack([_log_softmax(ops.cast(x, "float32")) for x in logits], axis=1)
+    log_probs = _log_softmax(ops.stack([ops.cast(x, "float32") for x in logits], axis=1))
     probabilities = ops.mean(ops.exp(log_probs), axis=1)
     # The floor keeps 0 · log 0 at 0.
     entropy = -ops.sum(probabilities * ops.log(ops.maximum(probabilities, TINY)), axis=-1)
