@@ -49,6 +49,7 @@ class Exports(Trainings):
     def _export(self, ensemble, early_exit: dict, rows: list[dict]) -> None:
         """Writes the files, and adds what each is worth to the rows."""
         from bridge_tf.export import export
+        from bridge_tf.export.model_card import model_card
 
         config = self.config
         size = (_EXPORTED + len(config.tflite)) * self.files.ensemble.stat().st_size + _GRAPHS
@@ -71,6 +72,7 @@ class Exports(Trainings):
             calibration=self.data.train.images,
             early_exit=early_exit,
             judge=judge,
+            card=lambda: model_card(config, self.data, ensemble, rows),
         )
         say(
             f"export: {artifacts.saved_model} and {artifacts.tflite}, within "

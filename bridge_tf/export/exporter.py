@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bridge_tf.errors import InputError
+from bridge_tf.export.metadata import describe
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.places import check_export, models_in, publish, staging
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
@@ -45,6 +46,7 @@ def export(
     calibration: np.ndarray = (),
     early_exit: dict | None = None,
     judge: Callable[[pathlib.Path], None] | None = None,
+    card: Callable[[], str] | None = None,
 ) -> Artifacts:
     """Exports a `BridgeEnsemble` as a SavedModel and a float32 TFLite file, and quantized ones.
 
@@ -55,8 +57,10 @@ def export(
     is finished or removed by the next export. An earlier export of the same name keeps its
     version folder, and this one gets the next number.
 
-    With it go what TensorFlow Serving reads: requests to warm up with, in the version's folder, and
-    EXPORT_DIR/models.config and batching.config, unless someone has changed those.
+    NAME.metadata.json beside the TFLite files tells applications what they must know of them, see
+    `metadata.py`. With it goes what TensorFlow Serving reads: requests to warm up with, in the
+    version's folder, and EXPORT_DIR/models.config and batching.config, unless someone has changed
+    those.
 
     Args:
         ensemble: a `BridgeEnsemble` of one input: raw pixels, as a rule. Of another kind of input
@@ -75,6 +79,7 @@ def export(
             artifacts as early_exit.json.
         judge: is called with each TFLite file, model.tflite or model.KIND.tflite, before it is
             visible; what it raises ends the export.
+        card: is called after that, and gives the text of NAME.md, a model card.
 
     Raises:
         InputError: the folder can't be written, the ensemble has several inputs, there is nothing
@@ -92,7 +97,7 @@ def export(
     if tflite_io == "uint8" and len(ensemble.input_shape) != 4:
         raise InputError("--tflite_io=uint8: is for images; leave it out")
     export_dir = check_export(export_dir, name)
-    ensemble = in_float32(ensemble)
+    ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
     settings = settings_of(tflite, tflite_io, early_exit and early_exit.get("budget"))
     with staging(export_dir) as folder:
         saved_model, images = folder / "saved_model", _spread(images)
@@ -100,6 +105,10 @@ def export(
         quantized = _quantized(ensemble, folder, settings["tflite"], tflite_io, calibration)
         for path in (folder / "model.tflite", *quantized) if judge else ():
             judge(path)
+        described = describe(name, [folder / "model.tflite", *quantized], class_names, shape)
+        write_json(folder / "metadata.json", described)
+        if card:
+            (folder / "card.md").write_text(card(), encoding="utf-8")
         write_warmup(ensemble, name, images, saved_model / WARMUP)
         _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
         _write_labels(folder / "labels.txt", class_names)

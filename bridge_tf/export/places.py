@@ -28,6 +28,8 @@ _BESIDE = {
     **{f"model.{name}.tflite": f".{name}.tflite" for name in COMPRESSED_NAMES},
     "labels.txt": ".labels.txt",
     "early_exit.json": ".early_exit.json",
+    "metadata.json": ".metadata.json",
+    "card.md": ".md",
 }
 # Files of the export folder itself, which all models in it share and users may change.
 _SHARED = (MODELS, BATCHING)

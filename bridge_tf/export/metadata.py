@@ -1,0 +1,76 @@
+"""What an application must know of exported .tflite files, as plain data beside them.
+
+NAME.metadata.json holds the labels, what images must be like, and of each file its size, digest and
+signatures: names, shapes and types of tensors, and how those of 8 bits are scaled.
+"""
+
+import importlib.metadata
+import pathlib
+from collections.abc import Sequence
+
+from ai_edge_litert import schema_py_generated as schema
+
+from bridge_tf.files import sha256
+
+_TYPES = {
+    number: name.lower() for name, number in vars(schema.TensorType).items() if name.isupper()
+}
+
+
+def describe(name: str, files: Sequence[pathlib.Path], labels: Sequence[str], shape: tuple) -> dict:
+    """The metadata of an export.
+
+    Args:
+        name: of the model.
+        files: .tflite files, model.tflite or model.KIND.tflite.
+        labels: names of the classes, in their order; may be empty.
+        shape: of an input: height, width and channels, where it is an image.
+    """
+    found = {"name": name, "bridge_tf": importlib.metadata.version("bridge_tf")}
+    if len(shape) == 3:
+        found["image"] = {
+            **dict(zip(("height", "width", "channels"), shape, strict=True)),
+            "order": {1: "grey", 3: "RGB"}.get(shape[-1], "as trained"),
+            "pixels": "0 to 255, as they are: the model scales them itself",
+        }
+    return {
+        **found,
+        "labels": list(labels),
+        "files": [
+            {
+                "file": path.name.replace("model", name, 1),
+                "bytes": path.stat().st_size,
+                "sha256": sha256(path),
+                "signatures": signatures_in(path.read_bytes()),
+            }
+            for path in files
+        ],
+    }
+
+
+def signatures_in(content: bytes) -> dict[str, dict]:
+    """The signatures of a .tflite file: by name their inputs and outputs, by name a tensor each."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    found = {}
+    for definition in model.signatureDefs:
+        tensors = model.subgraphs[definition.subgraphIndex].tensors
+        found[definition.signatureKey.decode()] = {
+            kind: {
+                item.name.decode(): _tensor(tensors[item.tensorIndex])
+                for item in sorted(items, key=lambda item: item.name)
+            }
+            for kind, items in (("inputs", definition.inputs), ("outputs", definition.outputs))
+        }
+    return dict(sorted(found.items()))
+
+
+def _tensor(tensor) -> dict:
+    """Shape (-1: of any size), type, and scale and zero point where there are any."""
+    signature = tensor.shapeSignature
+    shape = tensor.shape if signature is None or len(signature) == 0 else signature
+    found = {"shape": [int(size) for size in shape], "type": _TYPES[tensor.type]}
+    scaling = tensor.quantization
+    if scaling is not None and scaling.scale is not None and len(scaling.scale):
+        found["scale"] = float(scaling.scale[0])
+        found["zero_point"] = int(scaling.zeroPoint[0])
+    return found

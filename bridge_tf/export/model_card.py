@@ -1,0 +1,75 @@
+"""The model card of an export: what is known of a model, for who is to use it.
+
+Its sections follow Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
+"""
+
+import importlib.metadata
+from collections.abc import Sequence
+
+_LIMITS = """\
+- The figures hold for images like those of the test split; none was measured on others.
+- `probabilities` are as the members give them, without the temperature; divide their logarithms by
+  the file's temperature, and normalize, to have the calibrated ones.
+- Latency is that of the machine that uses the file; `bin/benchmark --measure=latency` measures it.
+- Licence and permitted use are those of the images and weights that it was made from."""
+
+
+def model_card(config, dataset, ensemble, rows: Sequence[dict]) -> str:
+    """A page of Markdown.
+
+    Args:
+        config: `Config` of the run.
+        dataset: `Dataset` of the run.
+        ensemble: its `BridgeEnsemble`.
+        rows: of "artifacts" in report.json.
+    """
+    height_and_on = " × ".join(map(str, dataset.image_shape))
+    counts = (len(split) for split in (dataset.train, dataset.validation, dataset.test))
+    train, validation, test = (f"{count:,}" for count in counts)
+    modes, bridges = 1 + len(ensemble.other_modes), len(ensemble.bridges)
+    network = config.model if not config.modes else "a network of the user's own"
+    version = importlib.metadata.version("bridge_tf")
+    named = ", ".join(dataset.class_names)
+    table = "\n".join(_row(row) for row in rows)
+    return f"""\
+# {config.export_name}
+
+An image classifier of {dataset.num_classes} classes: {_count(modes, "network")} and \
+{_count(bridges, "bridge")}, which answer for networks on low-loss curves between separately \
+trained ones (Yun et al., ICML 2023). Made by bridge_tf {version}.
+
+## Model
+
+- Network: {network}, {ensemble.base.count_params():,} weights; with bridges \
+{ensemble.count_params():,}.
+- Input: images of {height_and_on}, raw pixels from 0 to 255; the model scales them itself.
+- Output: `probabilities` of the classes, `entropy` of these and `disagreement` of the members, \
+both in nats.
+- Classes: {named or "numbered from 0"}.
+
+## Data
+
+`{config.dataset}`: {train} images to train on, {validation} to validate and {test} to test on.
+
+## Figures
+
+On the {test} test images, every one counted once. The temperature, by which logits are divided \
+for the calibrated figures, was fitted on the validation images.
+
+| file | accuracy | NLL | temperature | calibrated NLL | calibrated ECE |
+| --- | ---: | ---: | ---: | ---: | ---: |
+{table}
+
+## Limits
+
+{_LIMITS}
+"""
+
+
+def _count(number: int, what: str) -> str:
+    return f"one {what}" if number == 1 else f"{number} {what}s"
+
+
+def _row(row: dict) -> str:
+    figures = ("accuracy", "nll", "temperature", "calibrated_nll", "calibrated_ece")
+    return f"| {row['file']} | " + " | ".join(f"{row[key]:.4f}" for key in figures) + " |"

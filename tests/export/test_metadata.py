@@ -1,0 +1,124 @@
+"""What lies beside the files for applications and people."""
+
+import json
+import types
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from bridge_tf import BridgeEnsemble, Split, build_bridge, export
+from bridge_tf.config import Config
+from bridge_tf.export.metadata import signatures_in
+from bridge_tf.export.model_card import model_card
+from bridge_tf.files import sha256
+
+LABELS = ["cat", "dog", "fox", "hen", "owl"]
+
+
+@pytest.fixture
+def ensemble(tiny):
+    base = tiny()
+    return BridgeEnsemble(base, [build_bridge(base, "relu0", 0.5)])
+
+
+@pytest.fixture
+def exported(ensemble, images, tmp_path):
+    options = {"tflite": ["int8"], "tflite_io": "uint8", "calibration": images}
+    card = {"card": lambda: "# tiny\n"}
+    export(ensemble, tmp_path, "tiny", images, LABELS, **options, **card)
+    return tmp_path
+
+
+def test_metadata_tells_of_files_as_they_are(exported):
+    found = json.loads((exported / "tiny.metadata.json").read_text())
+    assert found["labels"] == LABELS
+    size = {"height": 8, "width": 8, "channels": 1, "order": "grey"}
+    assert {key: found["image"][key] for key in size} == size
+    assert [item["file"] for item in found["files"]] == ["tiny.tflite", "tiny.int8.tflite"]
+    for item in found["files"]:
+        path = exported / item["file"]
+        assert item["bytes"] == path.stat().st_size
+        assert item["sha256"] == sha256(path)
+        interpreter = Interpreter(str(path))
+        signatures = interpreter.get_signature_list()
+        assert item["signatures"].keys() == signatures.keys()
+        for name, tensors in item["signatures"].items():
+            assert {kind: sorted(names) for kind, names in tensors.items()} == {
+                kind: sorted(names) for kind, names in signatures[name].items()
+            }
+            runner = interpreter.get_signature_runner(name)
+            details = runner.get_input_details() | runner.get_output_details()
+            for tensor, told in (tensors["inputs"] | tensors["outputs"]).items():
+                assert told["type"] == np.dtype(details[tensor]["dtype"]).name
+                assert told["shape"] == details[tensor]["shape_signature"].tolist()
+    float32, int8 = (item["signatures"]["base"]["inputs"]["image"] for item in found["files"])
+    assert float32 == {"shape": [-1, 8, 8, 1], "type": "float32"}
+    assert int8["type"] == "uint8"
+
+
+def test_scales_of_8_bits_are_told():
+    """A uint8 input may be stretched over another range than 0 to 255."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT()
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type = b"x", [1, 3], schema.TensorType.INT8
+    tensor.quantization = schema.QuantizationParametersT()
+    tensor.quantization.scale, tensor.quantization.zeroPoint = [0.5], [-3]
+    item = schema.TensorMapT()
+    item.name, item.tensorIndex = b"x", 0
+    signature = schema.SignatureDefT()
+    signature.inputs, signature.outputs = [item], [item]
+    signature.signatureKey, signature.subgraphIndex = b"same", 0
+    graph = schema.SubGraphT()
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = [tensor], [0], [0], []
+    model.subgraphs, model.signatureDefs, model.version = [graph], [signature], 3
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    told = {"x": {"shape": [1, 3], "type": "int8", "scale": 0.5, "zero_point": -3}}
+    assert signatures_in(bytes(builder.Output())) == {"same": {"inputs": told, "outputs": told}}
+
+
+def test_metadata_and_card_are_the_same_each_time_and_belong_to_the_export(
+    exported, ensemble, images
+):
+    card, metadata = (exported / f"tiny{ending}" for ending in (".md", ".metadata.json"))
+    assert card.read_text() == "# tiny\n"
+    first = metadata.read_bytes()
+    options = {"tflite": ["int8"], "tflite_io": "uint8", "calibration": images}
+    export(ensemble, exported, "tiny", images, LABELS, **options)
+    assert metadata.read_bytes() == first
+    assert not card.exists()  # of the version before
+
+
+def test_card_says_what_the_run_knows(ensemble):
+    row = dict.fromkeys(("accuracy", "nll", "temperature", "calibrated_nll", "calibrated_ece"), 0.5)
+    split = Split(np.zeros((1200, 8, 8, 1), "uint8"), np.zeros(1200, "int32"))
+    dataset = types.SimpleNamespace(
+        train=split,
+        validation=split,
+        test=split,
+        num_classes=5,
+        class_names=LABELS,
+        image_shape=(8, 8, 1),
+    )
+    config = Config(export_name="mine", dataset="folder:pets")
+    text = model_card(config, dataset, ensemble, [{"file": "mine.tflite", **row}])
+    assert text.startswith("# mine\n")
+    assert "5 classes: one network and one bridge," in text
+    assert "`folder:pets`: 1,200 images to train on" in text
+    assert f"{ensemble.base.count_params():,} weights" in text
+    assert "Classes: cat, dog, fox, hen, owl." in text
+    assert "| mine.tflite | 0.5000 | 0.5000 | 0.5000 | 0.5000 | 0.5000 |" in text
+
+
+def test_inputs_that_are_no_images_have_no_size(images, tmp_path):
+    x = inputs = keras.Input((6,), name="measured")
+    x = keras.layers.Dense(4, activation="relu", name="hidden")(x)
+    base = keras.Model(inputs, keras.layers.Dense(3)(x))
+    export(BridgeEnsemble(base, []), tmp_path, "rows", images.reshape(-1, 6))
+    found = json.loads((tmp_path / "rows.metadata.json").read_text())
+    assert "image" not in found and found["labels"] == []
