@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from bridge_tf.ensemble import TINY, statistics
+from bridge_tf.export.main_subgraph import with_main
 
 _OUTPUTS = ("probabilities", "entropy", "disagreement")
 
@@ -30,7 +31,7 @@ def write_file(model, plan: dict, path: pathlib.Path) -> None:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[*signatures])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        path.write_bytes(converter.convert())
+        path.write_bytes(with_main(converter.convert()))
 
 
 def _signatures(model, plan: dict) -> dict:

@@ -1,7 +1,8 @@
 """What an application must know of exported .tflite files, as plain data beside them.
 
 NAME.metadata.json holds the labels, what images must be like, and of each file its size, digest and
-signatures: names, shapes and types of tensors, and how those of 8 bits are scaled.
+signatures: of their tensors the names, places (for runtimes that know no names), shapes and types,
+and how those of 8 bits are scaled.
 """
 
 import importlib.metadata
@@ -53,13 +54,20 @@ def signatures_in(content: bytes) -> dict[str, dict]:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     found = {}
     for definition in model.signatureDefs:
-        tensors = model.subgraphs[definition.subgraphIndex].tensors
+        graph = model.subgraphs[definition.subgraphIndex]
+        both = {
+            "inputs": (definition.inputs, list(graph.inputs)),
+            "outputs": (definition.outputs, list(graph.outputs)),
+        }
         found[definition.signatureKey.decode()] = {
             kind: {
-                item.name.decode(): _tensor(tensors[item.tensorIndex])
+                item.name.decode(): {
+                    "index": places.index(item.tensorIndex),
+                    **_tensor(graph.tensors[item.tensorIndex]),
+                }
                 for item in sorted(items, key=lambda item: item.name)
             }
-            for kind, items in (("inputs", definition.inputs), ("outputs", definition.outputs))
+            for kind, (items, places) in both.items()
         }
     return dict(sorted(found.items()))
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from bridge_tf.errors import InputError
+from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.signatures import converter_of, signatures
 from bridge_tf.quiet import quiet_stderr
 
@@ -59,7 +60,7 @@ def write_quantized(
     if kind != "int8":
         if kind == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        path.write_bytes(converter.convert())
+        path.write_bytes(with_main(converter.convert()))
         return
     if not len(images):
         raise InputError("--tflite=int8: needs training images to calibrate on, and there are none")
@@ -78,7 +79,7 @@ def write_quantized(
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=lambda: iter(()), debug_options=options
         )
-        path.write_bytes(debugger.get_nondebug_quantized_model())
+        path.write_bytes(with_main(debugger.get_nondebug_quantized_model()))
 
 
 def _calibration(ensemble, saved_model: pathlib.Path, images: np.ndarray, pixels: str) -> Callable:

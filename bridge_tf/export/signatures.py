@@ -9,6 +9,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
+from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.parts import OUTPUTS, Signature, parts, softmax
 from bridge_tf.layers import unrolled
 
@@ -54,7 +55,7 @@ def write_saved_model(ensemble, path: pathlib.Path, pixels: str = "float32") -> 
 
 def write_tflite(ensemble, saved_model: pathlib.Path, path: pathlib.Path) -> None:
     """Converts a SavedModel's float signatures to one TFLite file of built-in ops."""
-    path.write_bytes(converter_of(ensemble, saved_model).convert())
+    path.write_bytes(with_main(converter_of(ensemble, saved_model).convert()))
 
 
 def converter_of(ensemble, saved_model: pathlib.Path) -> tf.lite.TFLiteConverter:

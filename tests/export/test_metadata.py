@@ -10,6 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bridge_tf import BridgeEnsemble, Split, build_bridge, export
 from bridge_tf.config import Config
+from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.metadata import signatures_in
 from bridge_tf.export.model_card import model_card
 from bridge_tf.files import sha256
@@ -54,8 +55,38 @@ def test_metadata_tells_of_files_as_they_are(exported):
                 assert told["type"] == np.dtype(details[tensor]["dtype"]).name
                 assert told["shape"] == details[tensor]["shape_signature"].tolist()
     float32, int8 = (item["signatures"]["base"]["inputs"]["image"] for item in found["files"])
-    assert float32 == {"shape": [-1, 8, 8, 1], "type": "float32"}
+    assert float32 == {"index": 0, "shape": [-1, 8, 8, 1], "type": "float32"}
     assert int8["type"] == "uint8"
+
+
+def test_runtimes_without_signatures_run_the_whole_ensemble(exported, images):
+    """As those of Swift and of microcontrollers; by the places that the metadata tells."""
+    metadata = json.loads((exported / "tiny.metadata.json").read_text())
+    for item in metadata["files"]:
+        path, told = str(exported / item["file"]), item["signatures"]["serving_default"]
+        interpreter = Interpreter(path)
+        interpreter.allocate_tensors()
+        (image,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        given = images[:1].astype(image["dtype"])
+        interpreter.set_tensor(image["index"], given)
+        interpreter.invoke()
+        wanted = Interpreter(path).get_signature_runner("serving_default")(image=given)
+        assert wanted.keys() == told["outputs"].keys()
+        for name, value in wanted.items():
+            found = interpreter.get_tensor(outputs[told["outputs"][name]["index"]]["index"])
+            np.testing.assert_array_equal(found, value)
+
+
+def test_exchanging_subgraphs_keeps_all_signatures(exported, images):
+    content = (exported / "tiny.tflite").read_bytes()
+    assert with_main(content) == content
+    other = with_main(content, "taps")
+    first, second = (Interpreter(model_content=x) for x in (content, other))
+    assert first.get_signature_list() == second.get_signature_list()
+    for name in ("serving_default", "base", "taps"):
+        answers = (x.get_signature_runner(name)(image=images) for x in (first, second))
+        for a, b in zip(*(answer.values() for answer in answers), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_scales_of_8_bits_are_told():
@@ -78,7 +109,7 @@ def test_scales_of_8_bits_are_told():
     model.subgraphs, model.signatureDefs, model.version = [graph], [signature], 3
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
-    told = {"x": {"shape": [1, 3], "type": "int8", "scale": 0.5, "zero_point": -3}}
+    told = {"x": {"index": 0, "shape": [1, 3], "type": "int8", "scale": 0.5, "zero_point": -3}}
     assert signatures_in(bytes(builder.Output())) == {"same": {"inputs": told, "outputs": told}}
 
 
