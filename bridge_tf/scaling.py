@@ -14,7 +14,7 @@ from bridge_tf.errors import InputError, reason
 from bridge_tf.graph import as_functional, is_graph, predecessors
 
 # Layers and operations of keras.ops share these names.
-_JOINS = frozenset("Add Average Divide Maximum Minimum Multiply Subtract TrueDivide".split())
+JOINS = frozenset("Add Average Divide Maximum Minimum Multiply Subtract TrueDivide".split())
 _NORMS = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
@@ -82,7 +82,7 @@ class _Rebuilder:
         )
 
     def _call(self, layer, *args, **kwargs):
-        if type(layer).__name__ in _JOINS:
+        if type(layer).__name__ in JOINS:
             args = self._joined(layer, args)
         try:
             if id(layer) not in self.built:
