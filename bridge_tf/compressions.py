@@ -122,8 +122,8 @@ class Compressions(Exports):
         from bridge_tf.compression.plan import read_weights, write_plan
         from bridge_tf.compression.process import run_method
         from bridge_tf.evaluation.scores import log_prob_predictor
-        from bridge_tf.export.exporter import write_tflite_files
         from bridge_tf.export.precision import in_float32
+        from bridge_tf.export.tflite_files import write_tflite_files
 
         config, images, method = self.config, self.data.train.images, compression.method
         say(f"compress: {method}, the ensemble's answers to {len(images):,} images")

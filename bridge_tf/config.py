@@ -38,7 +38,7 @@ NAME = r"\w[\w.-]{0,99}"
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "early_exit_budget"),
-    *("tflite", "tflite_io", "max_accuracy_drop", "latency"),
+    *("tflite", "tflite_io", "fuse_bridges", "max_accuracy_drop", "latency"),
 )
 
 
@@ -181,6 +181,9 @@ class Config:
     )
     tflite_io: str = setting(
         "float32", "Type of the images that quantized files take.", choices=("float32", "uint8")
+    )
+    fuse_bridges: bool = setting(
+        False, "Run bridges side by side in TFLite files, if that is faster on this machine."
     )
     max_accuracy_drop: float = setting(
         0.01, "Accuracy on the test split that a quantized file may lose, as a fraction.", low=0

@@ -69,6 +69,7 @@ class Exports(Trainings):
             source=self.files.manifest.digest(self.files.ensemble),
             tflite=config.tflite,
             tflite_io=config.tflite_io,
+            fuse_bridges=config.fuse_bridges,
             calibration=self.data.train.images,
             early_exit=early_exit,
             judge=judge,
@@ -86,11 +87,12 @@ class Exports(Trainings):
         from bridge_tf.export.exporter import settings_of
 
         config, source = self.config, self.files.manifest.digest(self.files.ensemble)
-        wanted = settings_of(config.tflite, config.tflite_io, config.early_exit_budget)
+        budget, fused = config.early_exit_budget, config.fuse_bridges
+        wanted = settings_of(config.tflite, config.tflite_io, budget, fused)
 
         def accept(there: dict) -> bool:
             kinds = set(wanted["tflite"])
-            others = ["early_exit_budget", *(["tflite_io"] if kinds else [])]
+            others = ["early_exit_budget", "fuse_bridges", *(["tflite_io"] if kinds else [])]
             return kinds <= {*there.get("tflite", ())} and all(
                 there.get(name) == wanted[name] for name in others
             )

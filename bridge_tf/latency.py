@@ -20,6 +20,7 @@ from bridge_tf.quiet import quiet_stderr
 SIGNATURES = ("base", "serving_default")
 # Calls of a thing in a round, and rounds of each of two things.
 CALLS, ROUNDS = 5, 100
+_FEW = 10
 # Rounds before those that count.
 WARM_UP = 10
 _WANTED = "name .tflite files, or folders with a saved_model.pb, that bin/export wrote"
@@ -139,8 +140,18 @@ def latency_ratio(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> 
         image: H×W×C.
     """
     runners = litert_runner(path, "serving_default"), litert_runner(base, "base")
-    first, second = (lambda run=run: sum(_round(lambda: run(image[None]))) for run in runners)
-    timed = in_turn(first, second, 10)
+    return _ratio(*runners, image)
+
+
+def compare_files(path: pathlib.Path, other: pathlib.Path, image: np.ndarray) -> float:
+    """How long a file's serving_default takes for an image, over how long another file's does."""
+    runners = (litert_runner(each, "serving_default") for each in (path, other))
+    return _ratio(*runners, image, rounds=4 * _FEW)
+
+
+def _ratio(first: Callable, second: Callable, image: np.ndarray, rounds: int = _FEW) -> float:
+    calls = (lambda run=run: sum(_round(lambda: run(image[None]))) for run in (first, second))
+    timed = in_turn(*calls, rounds)
     return statistics.median(a / b for a, b in timed[1:])  # the first warms up
 
 

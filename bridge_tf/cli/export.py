@@ -11,7 +11,10 @@ Exports a finished run's ensemble as a SavedModel and a TFLite file.
 
     bin/export --workdir=DIR --export_dir=DIR [--tflite=float32,float16,int8,int8_dynamic]
 """
-_SETTINGS = ("tflite", "tflite_io", "max_accuracy_drop", "latency", "early_exit_budget")
+_SETTINGS = (
+    *("tflite", "tflite_io", "fuse_bridges", "max_accuracy_drop", "latency"),
+    "early_exit_budget",
+)
 
 
 def main() -> None:

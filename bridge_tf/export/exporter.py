@@ -9,13 +9,10 @@ import numpy as np
 
 from bridge_tf.errors import InputError
 from bridge_tf.export.metadata import describe
-from bridge_tf.export.parity import check_parity
 from bridge_tf.export.places import check_export, models_in, publish, staging
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
 from bridge_tf.files import write_json
 from bridge_tf.progress import say
-
-_PARITY_IMAGES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +41,7 @@ def export(
     tflite: Sequence[str] = (),
     tflite_io: str = "float32",
     calibration: np.ndarray = (),
+    fuse_bridges: bool = False,
     early_exit: dict | None = None,
     judge: Callable[[pathlib.Path], None] | None = None,
     card: Callable[[], str] | None = None,
@@ -75,6 +73,8 @@ def export(
         tflite: quantized TFLite files to write too: "float16", "int8", "int8_dynamic".
         tflite_io: type of the images that these take, "float32" or "uint8".
         calibration: for "int8", inputs as `images`: real ones that the model was trained on.
+        fuse_bridges: let bridges of one shape run side by side in TFLite files, if that is faster
+            here; these have no signatures of single bridges then.
         early_exit: "threshold" (and what else is known of it) of early answers, kept beside both
             artifacts as early_exit.json.
         judge: is called with each TFLite file, model.tflite or model.KIND.tflite, before it is
@@ -90,6 +90,8 @@ def export(
     import keras
 
     from bridge_tf.export.precision import in_float32
+    from bridge_tf.export.signatures import signatures
+    from bridge_tf.export.tflite_files import fused_if_faster, spread, write_float32, write_others
 
     if not keras.utils.is_keras_tensor(ensemble.input):
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
@@ -98,18 +100,22 @@ def export(
         raise InputError("--tflite_io=uint8: is for images; leave it out")
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
-    settings = settings_of(tflite, tflite_io, early_exit and early_exit.get("budget"))
+    budget = early_exit and early_exit.get("budget")
+    settings = settings_of(tflite, tflite_io, budget, fuse_bridges)
     with staging(export_dir) as folder:
-        saved_model, images = folder / "saved_model", _spread(images)
-        difference = _write(ensemble, folder, images)
-        quantized = _quantized(ensemble, folder, settings["tflite"], tflite_io, calibration)
+        saved_model, images = folder / "saved_model", spread(images)
+        found = signatures(ensemble)
+        difference = write_float32(found, folder, images)
+        fused = fused_if_faster(found, folder, images) if fuse_bridges else None
+        kinds = settings["tflite"]
+        quantized = write_others(ensemble, folder, kinds, tflite_io, calibration, fused)
         for path in (folder / "model.tflite", *quantized) if judge else ():
             judge(path)
         described = describe(name, [folder / "model.tflite", *quantized], class_names, shape)
         write_json(folder / "metadata.json", described)
         if card:
             (folder / "card.md").write_text(card(), encoding="utf-8")
-        write_warmup(ensemble, name, images, saved_model / WARMUP)
+        write_warmup(found, name, images, saved_model / WARMUP)
         _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
         _write_labels(folder / "labels.txt", class_names)
         if early_exit:
@@ -121,62 +127,20 @@ def export(
         return artifacts
 
 
-def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None) -> dict:
+def settings_of(
+    tflite: Sequence[str],
+    tflite_io: str,
+    early_exit_budget: float | None,
+    fuse_bridges: bool = False,
+) -> dict:
     """What an export's record says of how it was exported."""
     kinds = sorted({*tflite} - {"float32"})
     return {
         "tflite": kinds,
         "tflite_io": tflite_io if kinds else None,
         "early_exit_budget": early_exit_budget,
+        "fuse_bridges": fuse_bridges,
     }
-
-
-def write_tflite_files(
-    ensemble, folder: pathlib.Path, images: np.ndarray, kinds: Sequence[str], io: str, calibration
-) -> list[pathlib.Path]:
-    """Writes an ensemble's TFLite files to a folder; arguments are as in `export`.
-
-    Returns:
-        Their paths: of float32, and of the other kinds in their order.
-
-    Raises:
-        ParityError: in float32 a probability differs by more than 1e-4 from the Keras model's.
-    """
-    _write(ensemble, folder, _spread(images))
-    quantized = [kind for kind in kinds if kind != "float32"]
-    return [folder / "model.tflite", *_quantized(ensemble, folder, quantized, io, calibration)]
-
-
-def _spread(images: np.ndarray) -> np.ndarray:
-    """Images for comparisons, evenly spread, since sources may be in the order of their classes."""
-    return images[np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)]
-
-
-def _write(ensemble, folder: pathlib.Path, images: np.ndarray) -> float:
-    """Writes the float32 files, and compares them with the Keras model: the largest difference."""
-    from bridge_tf.export.signatures import write_saved_model, write_tflite
-
-    saved_model, tflite = folder / "saved_model", folder / "model.tflite"
-    write_saved_model(ensemble, saved_model)
-    write_tflite(ensemble, saved_model, tflite)
-    return max(check_parity(ensemble, path, images) for path in (saved_model, tflite))
-
-
-def _quantized(
-    ensemble, folder: pathlib.Path, kinds: Sequence[str], io: str, images: np.ndarray
-) -> list[pathlib.Path]:
-    """Writes quantized files to a staging folder that holds the SavedModel; their paths."""
-    from bridge_tf.export.quantization import write_quantized
-    from bridge_tf.export.signatures import write_saved_model
-
-    paths = {kind: folder / f"model.{kind}.tflite" for kind in kinds}
-    saved_model = folder / "saved_model"
-    if paths and io != "float32":
-        saved_model = folder / f"saved_model_{io}"
-        write_saved_model(ensemble, saved_model, io)
-    for kind, path in paths.items():
-        write_quantized(ensemble, saved_model, path, kind, images, io)
-    return list(paths.values())
 
 
 def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:

@@ -11,14 +11,14 @@ from bridge_tf.quiet import quiet_stderr
 TOLERANCE = 1e-4
 
 
-def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
+def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
     """The largest difference of a probability between an artifact and the Keras model.
 
     All signatures of the artifact are compared; those of bridges on the features that its
     signature taps gives, a conditioned one at each of the ensemble's positions.
 
     Args:
-        ensemble: the Keras model.
+        signatures: `Signatures` of the Keras model.
         path: of a SavedModel or a .tflite file.
         images: N inputs of the ensemble.
 
@@ -26,7 +26,7 @@ def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
         ParityError: it is over 1e-4; the message names the file and the signature.
     """
     worst = 0.0
-    for signature, found, wanted in _answers(ensemble, path, np.asarray(images, "float32")):
+    for signature, found, wanted in _answers(signatures, path, np.asarray(images, "float32")):
         difference = float(np.max(np.abs(found - wanted)))
         if not difference <= TOLERANCE:
             raise ParityError(
@@ -37,12 +37,12 @@ def check_parity(ensemble, path: pathlib.Path, images: np.ndarray) -> float:
     return worst
 
 
-def _answers(ensemble, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Signatures, with the artifact's probabilities and the Keras model's."""
     from bridge_tf.export.parts import BRIDGES
-    from bridge_tf.export.signatures import SAVED_MODEL_ONLY, signatures
+    from bridge_tf.export.signatures import SAVED_MODEL_ONLY
 
-    specs = {item.name: item.inputs for item in signatures(ensemble)}
+    ensemble, specs = signatures.ensemble, signatures.specs
     run = _open(path)
 
     def answer(signature: str, *values: np.ndarray) -> dict[str, np.ndarray]:
@@ -64,7 +64,7 @@ def _answers(ensemble, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarr
         yield BRIDGES, answer(BRIDGES, *given)["probabilities"], wanted["probabilities"]
     member = 1 + len(ensemble.other_modes)
     yield "taps", taps["probabilities"], members[:, :member]
-    for k in range(len(ensemble.bridges)):
+    for k in range(len(ensemble.bridges) if signatures.fused is None else 0):
         features = [taps[spec.name] for spec in specs[f"bridge_{k}"] if spec.name in taps]
         conditioned = len(features) < len(specs[f"bridge_{k}"])
         for r in ensemble.positions if conditioned else [None]:

@@ -6,13 +6,13 @@ network. `bridge_0`, `bridge_1`… go on to a single bridge's.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned
+from bridge_tf.bridge import answers_at, is_conditioned
 from bridge_tf.ensemble import TINY, statistics
 from bridge_tf.graph import counterparts, extractor, operation
 
@@ -35,20 +35,41 @@ class Signature:
     inputs: list[tf.TensorSpec]
 
 
-def parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
+def whole_answer(ensemble, fused=None) -> Callable:
+    """A function from an ensemble's inputs to its answer, its bridges perhaps fused."""
+    if fused is None:
+        answer = ensemble
+    else:
+        taps = [tap for _, tap in ensemble.reads()[0]]
+        cut = extractor(ensemble.base, taps, logits=True)
+
+        def answer(inputs, training):
+            *features, logits = cut(inputs, training=training)
+            return statistics([logits, *_side_by_side(fused, features)])
+
+    def whole(inputs):
+        outputs = answer(inputs, training=False)
+        return {key: outputs[key] for key in OUTPUTS}
+
+    return whole
+
+
+def _side_by_side(fused, features: list) -> list:
+    """The logits of each bridge, of the model of all."""
+    logits = fused(features if len(features) > 1 else features[0], training=False)
+    return tf.unstack(logits, axis=1)
+
+
+def parts(ensemble, spec: tf.TensorSpec, fused=None) -> list[Signature]:
     """The signatures taps, bridge_0, bridge_1… and, where the base is the only mode, bridges.
 
     Args:
         ensemble: a `BridgeEnsemble`.
         spec: of its input.
+        fused: its bridges as one model; bridge_0, bridge_1… are left out then.
     """
     modes = [ensemble.base, *ensemble.other_modes]
-    reads = []  # for each bridge, its features as pairs of a mode's number and a tap
-    for bridge, pair in zip(ensemble.bridges, ensemble.ends, strict=True):
-        kind, taps = bridge_taps(bridge)
-        reads.append([(k, tap) for k in pair[:kind] for tap in taps])
-    # Each feature once, in the order of the modes, as they are cut.
-    features = sorted(dict.fromkeys(itertools.chain(*reads)), key=lambda feature: feature[0])
+    reads, features = ensemble.reads(), ensemble.features()
     cut_modes, specs = [], {}
     for k, mode in enumerate(modes):
         own = [tap for number, tap in features if number == k]
@@ -73,9 +94,10 @@ def parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
     found = [Signature("taps", taps, [spec])]
     reads = [[specs[feature] for feature in read] for read in reads]
     for k, (bridge, read) in enumerate(zip(ensemble.bridges, reads, strict=True)):
-        found.append(_bridge(f"bridge_{k}", bridge, read))
+        if fused is None:
+            found.append(_bridge(f"bridge_{k}", bridge, read))
     if ensemble.bridges and not ensemble.other_modes:
-        found.append(_bridges(ensemble, list(specs.values()), reads))
+        found.append(_bridges(ensemble, list(specs.values()), reads, fused))
     return found
 
 
@@ -91,7 +113,7 @@ def _bridge(name: str, bridge, reads: list[tf.TensorSpec]) -> Signature:
     return Signature(name, answer, inputs + positions)
 
 
-def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
+def _bridges(ensemble, features: list[tf.TensorSpec], reads: list, fused) -> Signature:
     """What is left of the whole ensemble once `taps` has answered."""
     classes = ensemble.base.output_shape[-1]
     of_base = tf.TensorSpec((None, 1, classes), tf.float32, name="probabilities")
@@ -102,12 +124,35 @@ def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
         base = tf.math.log(tf.maximum(answer[:, 0], TINY))
         at = [tf.fill((tf.shape(base)[0], 1), r) for r in ensemble.positions]
         logits = [base]
-        for bridge, read in zip(ensemble.bridges, reads, strict=True):
+        if fused is not None:
+            logits += _side_by_side(fused, [named[spec.name] for spec in reads[0]])
+        for bridge, read in zip(ensemble.bridges, reads, strict=True) if fused is None else ():
             logits += answers_at(bridge, [named[spec.name] for spec in read], at, training=False)
         outputs = statistics(logits)
         return {key: outputs[key] for key in OUTPUTS}
 
     return Signature(BRIDGES, whole, [*features, of_base])
+
+
+def values_for(taps: Signature, images: np.ndarray, positions: list[float]) -> dict:
+    """What signatures are given for images, by the names of inputs: features are those of `taps`.
+
+    Args:
+        taps: that signature.
+        images: inputs of the ensemble.
+        positions: a position r, if bridges take one.
+    """
+    (spec,) = taps.inputs
+    values = {key: tensor.numpy() for key, tensor in taps.function(as_typed(images, spec)).items()}
+    for r in positions[:1]:
+        values["r"] = np.full((len(images), 1), r, "float32")
+    return {**values, spec.name: images}
+
+
+def as_typed(values: np.ndarray, spec: tf.TensorSpec) -> np.ndarray:
+    """`values` as the type of a signature's input; pixels of a whole number are rounded."""
+    rounded = np.round(values) if spec.dtype.is_integer else values
+    return rounded.astype(spec.dtype.as_numpy_dtype)
 
 
 def softmax(logits):

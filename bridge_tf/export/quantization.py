@@ -14,7 +14,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from bridge_tf.errors import InputError
 from bridge_tf.export.main_subgraph import with_main
-from bridge_tf.export.signatures import converter_of, signatures
+from bridge_tf.export.parts import as_typed, values_for
+from bridge_tf.export.signatures import Signatures, converter_of
 from bridge_tf.quiet import quiet_stderr
 
 # Images that the ranges of activations are measured on; more change them little.
@@ -27,12 +28,11 @@ _WIDE = ("SQUARE", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "DIV", "POW", "EXP", "
 
 
 def write_quantized(
-    ensemble,
+    signatures: Signatures,
     saved_model: pathlib.Path,
     path: pathlib.Path,
     kind: str,
     images: np.ndarray,
-    pixels: str = "float32",
 ) -> None:
     """Writes a quantized .tflite file.
 
@@ -43,19 +43,18 @@ def write_quantized(
     calibration.
 
     Args:
-        ensemble: the `BridgeEnsemble`.
-        saved_model: the folder that it was exported to, with images of type `pixels`.
+        signatures: those of the ensemble, whose images are of the type that the file takes.
+        saved_model: the folder that they were written to.
         path: of the file.
         kind: "float16": weights of 16 bits; "int8_dynamic": weights of 8 bits, activations
             quantized as they come; "int8": both of 8 bits, activations by the ranges that they
             have on `images`.
         images: for "int8", real inputs of the ensemble, at least one; of N, 200 count.
-        pixels: type of the images that the file takes: "float32" or "uint8".
 
     Raises:
         InputError: there are no images to calibrate on.
     """
-    converter = converter_of(ensemble, saved_model)
+    converter = converter_of(signatures, saved_model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind != "int8":
         if kind == "float16":
@@ -65,14 +64,14 @@ def write_quantized(
     if not len(images):
         raise InputError("--tflite=int8: needs training images to calibrate on, and there are none")
     chosen = np.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).astype(int)
-    converter.representative_dataset = _calibration(ensemble, saved_model, images[chosen], pixels)
+    converter.representative_dataset = _calibration(signatures, images[chosen])
     # Float operations are let in for those of the network that have no 8-bit version.
     converter.target_spec.supported_ops = [
         tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
         tf.lite.OpsSet.TFLITE_BUILTINS,
     ]
     # The tensors of the float file have the names of this one's.
-    float_nodes = _kept_in_float(converter_of(ensemble, saved_model).convert())
+    float_nodes = _kept_in_float(converter_of(signatures, saved_model).convert())
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_nodes)
     with warnings.catch_warnings(), quiet_stderr():
         warnings.simplefilter("ignore")  # that its interpreter will move to another package
@@ -82,28 +81,20 @@ def write_quantized(
         path.write_bytes(with_main(debugger.get_nondebug_quantized_model()))
 
 
-def _calibration(ensemble, saved_model: pathlib.Path, images: np.ndarray, pixels: str) -> Callable:
+def _calibration(signatures: Signatures, images: np.ndarray) -> Callable:
     """A function that gives pairs of a signature and its inputs for one image after the other."""
-    wanted = signatures(ensemble, tflite=True, pixels=pixels)
-    loaded = tf.saved_model.load(str(saved_model))
-    (spec,) = wanted[0].inputs
+    positions = signatures.ensemble.positions
+    values = values_for(signatures["taps"], np.asarray(images), positions)
+    if positions:  # each in turn
+        values["r"] = np.resize(np.asarray(positions, "float32"), (len(images), 1))
 
     def pairs() -> Iterator[tuple[str, dict]]:
-        for k, image in enumerate(images):
-            image = np.asarray(image)[None].astype(spec.dtype.as_numpy_dtype)
-            values = {spec.name: image, **_run(loaded, "taps", {spec.name: image})}
-            if ensemble.positions:
-                r = ensemble.positions[k % len(ensemble.positions)]
-                values["r"] = np.full((1, 1), r, "float32")
-            for signature in wanted:
-                yield signature.name, {item.name: values[item.name] for item in signature.inputs}
+        for k in range(len(images)):
+            for signature in signatures.in_tflite:
+                inputs = ((spec, values[spec.name][k : k + 1]) for spec in signature.inputs)
+                yield signature.name, {spec.name: as_typed(x, spec) for spec, x in inputs}
 
     return pairs
-
-
-def _run(loaded, signature: str, inputs: dict) -> dict[str, np.ndarray]:
-    tensors = {name: tf.constant(value) for name, value in inputs.items()}
-    return {name: x.numpy() for name, x in loaded.signatures[signature](**tensors).items()}
 
 
 def _kept_in_float(content: bytes) -> list[str]:

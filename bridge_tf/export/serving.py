@@ -34,14 +34,14 @@ allowed_batch_sizes: [1, 2, 4, 8, 16, 32]
 """
 
 
-def write_warmup(ensemble, name: str, images: np.ndarray, path: pathlib.Path) -> None:
+def write_warmup(signatures, name: str, images: np.ndarray, path: pathlib.Path) -> None:
     """Writes the requests that a server answers before it says that the model is available.
 
     TensorFlow compiles and allocates at the first request to each signature, which takes up to a
     hundred times as long as a later one, and again at the first batch of several rows.
 
     Args:
-        ensemble: the `BridgeEnsemble` that is exported.
+        signatures: `Signatures` of the SavedModel.
         name: of the model.
         images: N inputs of the ensemble, N at least 1. Up to 8 of them get into the file.
         path: of the file, TFRecords of PredictionLog.
@@ -51,7 +51,7 @@ def write_warmup(ensemble, name: str, images: np.ndarray, path: pathlib.Path) ->
 
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for request in _requests(ensemble, name, images):
+        for request in _requests(signatures, name, images):
             log = PredictionLog()
             log.predict_log.request.CopyFrom(request)
             writer.write(log.SerializeToString(deterministic=True))
@@ -99,17 +99,17 @@ def _head(text: bytes) -> bytes:
     return f"{_HEAD}{hashlib.sha256(text).hexdigest()}\n".encode()
 
 
-def _requests(ensemble, name: str, images: np.ndarray) -> Iterator:
+def _requests(signatures, name: str, images: np.ndarray) -> Iterator:
     """A PredictRequest of one row to each signature, and one of several."""
     import tensorflow as tf
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
-    from bridge_tf.export.signatures import signatures
+    from bridge_tf.export.parts import as_typed, values_for
 
-    asked = signatures(ensemble)
-    values = _values(ensemble, asked, np.asarray(images[:_ROWS]))
-    for signature in asked:
-        inputs = {spec.name: _typed(values[spec.name], spec) for spec in signature.inputs}
+    images = np.asarray(images[:_ROWS])
+    values = values_for(signatures["taps"], images, signatures.ensemble.positions)
+    for signature in signatures.all:
+        inputs = {spec.name: as_typed(values[spec.name], spec) for spec in signature.inputs}
         row = sum(value[:1].nbytes for value in inputs.values())
         most = min(len(images), _ROWS, max(1, _BYTES // row))
         for size in sorted({1, most}):
@@ -119,19 +119,3 @@ def _requests(ensemble, name: str, images: np.ndarray) -> Iterator:
             for key, value in inputs.items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(value[:size]))
             yield request
-
-
-def _values(ensemble, asked: list, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What signatures are given, by the names of inputs: features are those of the images."""
-    taps = next(signature for signature in asked if signature.name == "taps")
-    (spec,) = taps.inputs
-    values = {key: tensor.numpy() for key, tensor in taps.function(_typed(images, spec)).items()}
-    for r in ensemble.positions[:1]:
-        values["r"] = np.full((len(images), 1), r)
-    return {**values, spec.name: images}
-
-
-def _typed(values: np.ndarray, spec) -> np.ndarray:
-    """`values` as the type of a signature's input; pixels of a whole number are rounded."""
-    rounded = np.round(values) if spec.dtype.is_integer else values
-    return rounded.astype(spec.dtype.as_numpy_dtype)

@@ -35,7 +35,7 @@ def _export(folder: pathlib.Path) -> None:
     import tensorflow as tf
 
     from bridge_tf import BridgeEnsemble, build_bridge, build_network
-    from bridge_tf.export.signatures import write_saved_model, write_tflite
+    from bridge_tf.export.signatures import signatures, write_saved_model, write_tflite
 
     generator = np.random.default_rng(0)
 
@@ -46,8 +46,9 @@ def _export(folder: pathlib.Path) -> None:
         return model
 
     def write(ensemble, name):
-        write_saved_model(ensemble, folder / name)
-        write_tflite(ensemble, folder / name, folder / f"{name}.tflite")
+        found = signatures(ensemble)
+        write_saved_model(found, folder / name)
+        write_tflite(found, folder / name, folder / f"{name}.tflite")
 
     base = noisy(build_network("resnet8", (8, 8, 1), 10, width=0.25), 0.2)
     bridges = [

@@ -9,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from bridge_tf import BridgeEnsemble, InputError, ParityError, build_bridge, export
 from bridge_tf.export import exporter, load_predictor
 from bridge_tf.export.parity import check_parity
+from bridge_tf.export.signatures import signatures
 from tests.commands import printed
 
 # Loads both artifacts where bridge_tf can't be imported, and prints what they answer.
@@ -134,6 +135,7 @@ def test_a_new_export_gets_the_next_version(ensemble, images, tmp_path):
         "batching.config",
         "model",
         "model.labels.txt",
+        "model.metadata.json",
         "model.tflite",
         "models.config",
     ]
@@ -209,7 +211,7 @@ def test_a_bridge_that_differs_is_named(ensemble, images, tmp_path):
     ensemble.predict = another
     for path in (artifacts.saved_model, artifacts.tflite):
         with pytest.raises(ParityError, match="of signature bridge_1 differ by"):
-            check_parity(ensemble, path, images)
+            check_parity(signatures(ensemble), path, images)
 
 
 def test_a_folder_that_cannot_be_written_is_named(ensemble, images, tmp_path):

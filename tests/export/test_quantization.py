@@ -14,7 +14,7 @@ from bridge_tf.config import QUANTIZED
 from bridge_tf.data import Dataset
 from bridge_tf.export.artifacts import log_probs_of, score_tflite
 from bridge_tf.export.quantization import write_quantized
-from bridge_tf.export.signatures import write_saved_model, write_tflite
+from bridge_tf.export.signatures import Signatures, signatures, write_saved_model, write_tflite
 from bridge_tf.latency import latency_ratio
 from bridge_tf.networks import FilterResponseNormalization
 
@@ -29,11 +29,12 @@ def written(tiny, images, tmp_path):
         conditioned = options.get("conditioned")
         ensemble = BridgeEnsemble(base, bridges, positions=[0.2, 0.9] if conditioned else [])
         saved_model, paths = tmp_path / "saved", {"float32": tmp_path / "model.tflite"}
-        write_saved_model(ensemble, saved_model)
-        write_tflite(ensemble, saved_model, paths["float32"])
+        found = signatures(ensemble)
+        write_saved_model(found, saved_model)
+        write_tflite(found, saved_model, paths["float32"])
         for kind in kinds:
             paths[kind] = tmp_path / f"model.{kind}.tflite"
-            write_quantized(ensemble, saved_model, paths[kind], kind, images)
+            write_quantized(found, saved_model, paths[kind], kind, images)
         return ensemble, paths
 
     return written
@@ -41,7 +42,7 @@ def written(tiny, images, tmp_path):
 
 @dataclasses.dataclass
 class Made:
-    ensemble: BridgeEnsemble
+    signatures: Signatures
     data: Dataset
     saved_model: pathlib.Path
     float32: pathlib.Path
@@ -69,10 +70,11 @@ def trained(tmp_path_factory):
     base.fit(data.train.images, data.train.labels, batch_size=64, epochs=12, verbose=0)
     ensemble = BridgeEnsemble(base, [build_bridge(base, "add2", warm_start=base)])
     folder = tmp_path_factory.mktemp("trained")
-    made = Made(ensemble, data, folder / "saved", folder / "m.tflite", folder / "m.int8.tflite")
-    write_saved_model(ensemble, made.saved_model)
-    write_tflite(ensemble, made.saved_model, made.float32)
-    write_quantized(ensemble, made.saved_model, made.int8, "int8", data.train.images)
+    paths = (folder / name for name in ("saved", "m.tflite", "m.int8.tflite"))
+    made = Made(signatures(ensemble), data, *paths)
+    write_saved_model(made.signatures, made.saved_model)
+    write_tflite(made.signatures, made.saved_model, made.float32)
+    write_quantized(made.signatures, made.saved_model, made.int8, "int8", data.train.images)
     return made
 
 
@@ -171,7 +173,7 @@ def test_int8_parts_of_conditioned_ensembles_go_on_from_each_other(written, imag
 def test_without_images_there_is_nothing_to_calibrate_on(trained, images, tmp_path):
     path = tmp_path / "model.int8.tflite"
     with pytest.raises(InputError, match="--tflite=int8: needs training images"):
-        write_quantized(trained.ensemble, trained.saved_model, path, "int8", images[:0])
+        write_quantized(trained.signatures, trained.saved_model, path, "int8", images[:0])
     assert not path.exists()
 
 

@@ -24,6 +24,7 @@ from bridge_tf import BridgeEnsemble, build_bridge, build_network, export
 from bridge_tf.export import exporter, serving
 from bridge_tf.export.places import finish_exports, models_in, publish, staging
 from bridge_tf.export.serving import WARMUP
+from bridge_tf.export.signatures import signatures
 from tests.conftest import REPOSITORY
 
 DOCS = (REPOSITORY / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -148,7 +149,9 @@ def test_warmup_asks_every_signature_for_one_real_image_and_for_several(exported
 
 def test_large_inputs_make_small_batches(exported, monkeypatch, tmp_path):
     monkeypatch.setattr(serving, "_BYTES", 3 * 8 * 8 * 4)
-    serving.write_warmup(exported.ensemble, "digits", exported.images, tmp_path / WARMUP)
+    serving.write_warmup(
+        signatures(exported.ensemble), "digits", exported.images, tmp_path / WARMUP
+    )
     rows = [(name, len(x["image"])) for name, x in asked(tmp_path) if "image" in x]
     wanted = (("serving_default", 3), ("base", 3), ("serving_uint8", 8), ("taps", 3))
     assert rows == [(name, n) for name, most in wanted for n in (1, most)]
