@@ -1,0 +1,99 @@
+"""The TFLite files of an export, written to a folder and compared with the Keras model."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from bridge_tf.export.parity import check_parity
+from bridge_tf.export.quantization import write_quantized
+from bridge_tf.export.signatures import (
+    Signatures,
+    signatures,
+    write_saved_model,
+    write_tflite,
+)
+from bridge_tf.fusion import fuse_bridges
+from bridge_tf.latency import compare_files
+from bridge_tf.progress import say
+
+_PARITY_IMAGES = 256
+# Fused bridges must take at most this share of the others' time; less of a gain may be noise.
+_FASTER = 0.97
+
+
+def write_tflite_files(
+    ensemble, folder: pathlib.Path, images: np.ndarray, kinds: Sequence[str], io: str, calibration
+) -> list[pathlib.Path]:
+    """Writes an ensemble's TFLite files to a folder; arguments are as in `export`.
+
+    Returns:
+        Their paths: of float32, and of the other kinds in their order.
+
+    Raises:
+        ParityError: in float32 a probability differs by more than 1e-4 from the Keras model's.
+    """
+    write_float32(signatures(ensemble), folder, spread(images))
+    quantized = [kind for kind in kinds if kind != "float32"]
+    return [folder / "model.tflite", *write_others(ensemble, folder, quantized, io, calibration)]
+
+
+def spread(images: np.ndarray) -> np.ndarray:
+    """Images for comparisons, evenly spread, since sources may be in the order of their classes."""
+    return images[np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)]
+
+
+def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -> float:
+    """Writes saved_model and model.tflite, and compares them: the largest difference."""
+    saved_model, tflite = folder / "saved_model", folder / "model.tflite"
+    write_saved_model(found, saved_model)
+    write_tflite(found, saved_model, tflite)
+    return max(check_parity(found, path, images) for path in (saved_model, tflite))
+
+
+def fused_if_faster(found: Signatures, folder: pathlib.Path, images: np.ndarray):
+    """Lets bridges run side by side in model.tflite if that is faster on this machine.
+
+    Returns:
+        The fused bridges, if the file holds them now.
+    """
+    fused = fuse_bridges(found.ensemble.bridges) if len(found.ensemble.bridges) > 1 else None
+    if fused is None:
+        say("export: these bridges can't run side by side, and run one after the other")
+        return None
+    other = signatures(found.ensemble, fused=fused)
+    saved_model, path = _fused_place(folder), folder / "fused.tflite"
+    write_saved_model(other, saved_model)
+    write_tflite(other, saved_model, path)
+    check_parity(other, path, images)
+    ratio = compare_files(path, folder / "model.tflite", images[0])
+    faster = ratio <= _FASTER
+    how = "run side by side" if faster else "run one after the other"
+    say(f"export: bridges {how}; side by side the whole takes {ratio:.3f} of the time")
+    if not faster:
+        path.unlink()
+        return None
+    os.replace(path, folder / "model.tflite")
+    return fused
+
+
+def write_others(
+    ensemble, folder: pathlib.Path, kinds: Sequence[str], io: str, images: np.ndarray, fused=None
+) -> list[pathlib.Path]:
+    """Writes quantized files to a folder that `write_float32` wrote to; their paths."""
+    paths = {kind: folder / f"model.{kind}.tflite" for kind in kinds}
+    if not paths:
+        return []
+    found = signatures(ensemble, io, fused)
+    saved_model = _fused_place(folder) if fused is not None else folder / "saved_model"
+    if io != "float32":
+        saved_model = folder / f"saved_model_{io}"
+        write_saved_model(found, saved_model)
+    for kind, path in paths.items():
+        write_quantized(found, saved_model, path, kind, images)
+    return list(paths.values())
+
+
+def _fused_place(folder: pathlib.Path) -> pathlib.Path:
+    return folder / "saved_model_fused"
