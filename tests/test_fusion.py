@@ -77,7 +77,7 @@ def test_depthwise_convolutions_and_sums_with_the_tap():
     assert_equal_to_the_loop(bridges_of(of(depthwise), "tap", 1))
 
 
-def unlike(x):
+def flattened(x):
     return layers.Flatten()(layers.Conv2D(4, 3)(x))
 
 
@@ -90,14 +90,32 @@ def with_concatenation(x):
     return layers.GlobalAveragePooling2D()(layers.Concatenate()([x, layers.ReLU()(x)]))
 
 
+def with_attention(x):
+    x = layers.Conv2D(4, 3)(x)
+    return layers.GlobalAveragePooling2D()(layers.Attention()([x, x]))
+
+
+class Doubled(layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+def with_a_layer_of_the_users_own(x):
+    return layers.GlobalAveragePooling2D()(Doubled()(layers.Conv2D(4, 3)(x)))
+
+
 def with_softmax_between(x):
     return layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="softmax")(x))
 
 
 @pytest.mark.parametrize(
-    "tail", [unlike, with_layer_norm, with_concatenation, with_softmax_between]
+    "tail",
+    [
+        *(flattened, with_layer_norm, with_concatenation, with_attention),
+        *(with_a_layer_of_the_users_own, with_softmax_between),
+    ],
 )
-def test_what_mixes_channels_is_not_fused(tail):
+def test_what_may_mix_channels_is_not_fused(tail):
     assert fuse_bridges(bridges_of(of(tail), "tap", 1)) is None
 
 
@@ -107,7 +125,8 @@ def test_bridges_that_differ_are_not_fused(build):
     (earlier,) = bridges_of(base, "stage1_block1", 0.5, 1)
     (conditioned,) = bridges_of(base, "stage2_block1", 0.5, 1, conditioned=True)
     (of_both_ends,) = bridges_of(base, "stage2_block1", 0.5, 1, bridge_type=2)
-    for other in (wide, earlier, conditioned, of_both_ends):
+    (of_another_norm,) = bridges_of(build("batch"), "stage2_block1", 0.5, 1)
+    for other in (wide, earlier, conditioned, of_both_ends, of_another_norm):
         assert fuse_bridges([one, other]) is None
     assert fuse_bridges([of_both_ends, of_both_ends]) is None
     assert fuse_bridges([conditioned, conditioned]) is None
