@@ -1,7 +1,8 @@
 """Which signature of a .tflite file runtimes run that know none.
 
-Those of Swift and of microcontrollers run the first subgraph. The converter sorts subgraphs by the
-names of their signatures, so that it would be the base's.
+Interfaces without signatures run the first subgraph: `invoke` of the interpreters of Python and
+Swift, and all there is on microcontrollers. The converter sorts subgraphs by the names of their
+signatures, so that it would be the base's.
 """
 
 import flatbuffers

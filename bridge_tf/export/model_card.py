@@ -4,6 +4,7 @@ Its sections follow Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
 """
 
 import importlib.metadata
+import pathlib
 from collections.abc import Sequence
 
 _LIMITS = """\
@@ -27,7 +28,9 @@ def model_card(config, dataset, ensemble, rows: Sequence[dict]) -> str:
     counts = (len(split) for split in (dataset.train, dataset.validation, dataset.test))
     train, validation, test = (f"{count:,}" for count in counts)
     modes, bridges = 1 + len(ensemble.other_modes), len(ensemble.bridges)
-    network = config.model if not config.modes else "a network of the user's own"
+    # Names alone: where files are on the machine that exported is nobody's business.
+    network = pathlib.Path(config.model).name
+    network = "a network of the user's own" if config.modes else network
     version = importlib.metadata.version("bridge_tf")
     named = ", ".join(dataset.class_names)
     table = "\n".join(_row(row) for row in rows)
@@ -49,7 +52,7 @@ both in nats.
 
 ## Data
 
-`{config.dataset}`: {train} images to train on, {validation} to validate and {test} to test on.
+`{dataset.name}`: {train} images to train on, {validation} to validate and {test} to test on.
 
 ## Figures
 

@@ -31,6 +31,8 @@ _BESIDE = {
     "metadata.json": ".metadata.json",
     "card.md": ".md",
 }
+# Of these, what people may change.
+_PEOPLES = ("card.md",)
 # Files of the export folder itself, which all models in it share and users may change.
 _SHARED = (MODELS, BATCHING)
 # In a staging folder that holds a whole export: where it goes.
@@ -144,6 +146,7 @@ def find_export(
             whole = whole and all(
                 sha256(_beside(model_dir, path)) == digest
                 for path, digest in record["beside"].items()
+                if path not in _PEOPLES
             )
             if record["source"] == source and accept(record.get("settings") or {}) and whole:
                 tflite = [path for path in _BESIDE if path.endswith(".tflite")]

@@ -13,6 +13,7 @@ from bridge_tf.config import Config
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.metadata import signatures_in
 from bridge_tf.export.model_card import model_card
+from bridge_tf.export.places import find_export
 from bridge_tf.files import sha256
 
 LABELS = ["cat", "dog", "fox", "hen", "owl"]
@@ -60,7 +61,7 @@ def test_metadata_tells_of_files_as_they_are(exported):
 
 
 def test_runtimes_without_signatures_run_the_whole_ensemble(exported, images):
-    """As those of Swift and of microcontrollers; by the places that the metadata tells."""
+    """By the places that the metadata tells."""
     metadata = json.loads((exported / "tiny.metadata.json").read_text())
     for item in metadata["files"]:
         path, told = str(exported / item["file"]), item["signatures"]["serving_default"]
@@ -118,6 +119,8 @@ def test_metadata_and_card_are_the_same_each_time_and_belong_to_the_export(
 ):
     card, metadata = (exported / f"tiny{ending}" for ending in (".md", ".metadata.json"))
     assert card.read_text() == "# tiny\n"
+    card.write_text("# tiny\n\nLicence: ours\n")  # which people may add
+    assert find_export(exported, "tiny", "") != []
     first = metadata.read_bytes()
     options = {"tflite": ["int8"], "tflite_io": "uint8", "calibration": images}
     export(ensemble, exported, "tiny", images, LABELS, **options)
@@ -132,15 +135,17 @@ def test_card_says_what_the_run_knows(ensemble):
         train=split,
         validation=split,
         test=split,
+        name="pets",
         num_classes=5,
         class_names=LABELS,
         image_shape=(8, 8, 1),
     )
-    config = Config(export_name="mine", dataset="folder:pets")
+    config = Config(export_name="mine", dataset="folder:/home/me/pets", model="/home/me/net.keras")
     text = model_card(config, dataset, ensemble, [{"file": "mine.tflite", **row}])
     assert text.startswith("# mine\n")
     assert "5 classes: one network and one bridge," in text
-    assert "`folder:pets`: 1,200 images to train on" in text
+    assert "`pets`: 1,200 images to train on" in text
+    assert "Network: net.keras," in text and "/home" not in text
     assert f"{ensemble.base.count_params():,} weights" in text
     assert "Classes: cat, dog, fox, hen, owl." in text
     assert "| mine.tflite | 0.5000 | 0.5000 | 0.5000 | 0.5000 | 0.5000 |" in text
