@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from bridge_tf import BridgeEnsemble, InputError, ParityError, build_bridge, export
-from bridge_tf.export import exporter, load_predictor
+from bridge_tf.export import load_predictor, tflite_files
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.signatures import signatures
 from tests.commands import printed
@@ -167,7 +167,7 @@ def test_quantized_files_go_beside_and_leave_with_their_version(tiny, images, tm
         np.testing.assert_allclose(found, whole, atol=atol)
     export_as("int8_dynamic")
     left = sorted(path.name for path in tmp_path.glob("model.*"))
-    assert left == ["model.int8_dynamic.tflite", "model.tflite"]
+    assert left == ["model.int8_dynamic.tflite", "model.metadata.json", "model.tflite"]
 
 
 def test_a_judge_ends_an_export(tiny, images, tmp_path):
@@ -185,15 +185,15 @@ def test_a_judge_ends_an_export(tiny, images, tmp_path):
 
 
 def test_a_failed_parity_check_leaves_nothing(ensemble, images, tmp_path, monkeypatch):
-    write = exporter._write
+    write = tflite_files.write_saved_model
 
-    def write_another(model, *paths):
-        kernel = model.base.get_layer("logits").kernel
+    def write_another(found, path):
+        kernel = found.ensemble.base.get_layer("logits").kernel
         kernel.assign(kernel * 1.5)
-        write(model, *paths)
+        write(found, path)
         kernel.assign(kernel / 1.5)
 
-    monkeypatch.setattr(exporter, "_write", write_another)
+    monkeypatch.setattr(tflite_files, "write_saved_model", write_another)
     with pytest.raises(ParityError, match="serving_default differ by"):
         export(ensemble, tmp_path / "out", "model", images)
     assert list((tmp_path / "out").iterdir()) == []

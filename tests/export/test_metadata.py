@@ -77,8 +77,6 @@ def test_runtimes_without_signatures_run_the_whole_ensemble(exported, images):
             found = interpreter.get_tensor(outputs[told["outputs"][name]["index"]]["index"])
             np.testing.assert_array_equal(found, value)
 
-
-def test_exchanging_subgraphs_keeps_all_signatures(exported, images):
     content = (exported / "tiny.tflite").read_bytes()
     assert with_main(content) == content
     other = with_main(content, "taps")
