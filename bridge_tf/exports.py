@@ -52,7 +52,8 @@ class Exports(Trainings):
         from bridge_tf.export.model_card import model_card
 
         config = self.config
-        size = (_EXPORTED + len(config.tflite)) * self.files.ensemble.stat().st_size + _GRAPHS
+        copies = _EXPORTED * (1 + config.fuse_bridges) + len(config.tflite)
+        size = copies * self.files.ensemble.stat().st_size + _GRAPHS
         check_space("--export_dir", config.export_dir, size, "the stage export")
 
         def judge(path: pathlib.Path) -> None:

@@ -37,6 +37,8 @@ class Pipeline(Compressions):
                 self.files.claim(self.config)
             if "export" in stages:
                 check_export(self.config.export_dir, self.config.export_name)
+                if self.config.fuse_bridges and not self.config.latency:
+                    raise InputError("--fuse_bridges: is decided by times; needs --latency")
             if self.config.modes:
                 self.take_modes()
             for stage in [stage for stage in STAGES if stage in stages]:
