@@ -4,6 +4,7 @@ All signatures stay as in the float32 file, with shared weights; inputs and outp
 but for images where uint8 is asked for.
 """
 
+import dataclasses
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator
@@ -83,15 +84,15 @@ def write_quantized(
 
 def _calibration(signatures: Signatures, images: np.ndarray) -> Callable:
     """A function that gives pairs of a signature and its inputs for one image after the other."""
-    positions = signatures.ensemble.positions
-    values = values_for(signatures["taps"], np.asarray(images), positions)
-    if positions:  # each in turn
-        values["r"] = np.resize(np.asarray(positions, "float32"), (len(images), 1))
+    taps, positions = signatures["taps"], signatures.ensemble.positions
+    taps = dataclasses.replace(taps, function=tf.function(taps.function))
 
     def pairs() -> Iterator[tuple[str, dict]]:
-        for k in range(len(images)):
+        for k, image in enumerate(images):
+            at = [positions[k % len(positions)]] if positions else []
+            values = values_for(taps, np.asarray(image)[None], at)
             for signature in signatures.in_tflite:
-                inputs = ((spec, values[spec.name][k : k + 1]) for spec in signature.inputs)
+                inputs = ((spec, values[spec.name]) for spec in signature.inputs)
                 yield signature.name, {spec.name: as_typed(x, spec) for spec, x in inputs}
 
     return pairs

@@ -12,6 +12,7 @@ from keras import layers
 from bridge_tf import BridgeEnsemble, InputError, build_bridge, load_dataset
 from bridge_tf.config import QUANTIZED
 from bridge_tf.data import Dataset
+from bridge_tf.export import quantization
 from bridge_tf.export.artifacts import log_probs_of, score_tflite
 from bridge_tf.export.quantization import write_quantized
 from bridge_tf.export.signatures import Signatures, signatures, write_saved_model, write_tflite
@@ -168,6 +169,20 @@ def test_int8_parts_of_conditioned_ensembles_go_on_from_each_other(written, imag
     taps = interpreter.get_signature_runner("taps")(image=images)
     found = interpreter.get_signature_runner("bridges")(**taps)["probabilities"]
     np.testing.assert_allclose(found, expected, atol=0.15)
+
+
+def test_calibration_has_one_image_at_a_time_and_each_position_in_turn(tiny, images):
+    base = tiny()
+    bridge = build_bridge(base, "relu0", 1, conditioned=True)
+    found = signatures(BridgeEnsemble(base, [bridge], positions=[0.2, 0.9]))
+    pairs = list(quantization._calibration(found, images[:3])())
+    assert len(pairs) == 3 * len(found.in_tflite)
+    assert all(len(value) == 1 for _, inputs in pairs for value in inputs.values())
+    given = [inputs for name, inputs in pairs if name == "bridge_0"]
+    np.testing.assert_allclose([x["r"].item() for x in given], [0.2, 0.9, 0.2])
+    wanted = found["taps"].function(images[:3])["feature_0"]
+    features = np.concatenate([inputs["feature_0"] for inputs in given])
+    np.testing.assert_allclose(features, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_without_images_there_is_nothing_to_calibrate_on(trained, images, tmp_path):
