@@ -65,8 +65,8 @@ def export(
             the signatures have the name and type, and serving_uint8 is left out.
         export_dir: made if it isn't there.
         name: of the model.
-        images: N×H×W×C, raw pixels 0…255, real images for the comparison (256 of them count) and
-            for the requests (8), or N inputs of the other kind.
+        images: N×H×W×C, raw pixels 0…255, real images for the comparison and for the requests
+            (8 of them), or N inputs of the other kind.
         class_names: written as labels.txt, one a line, beside both artifacts.
         source: names what is exported, a digest for example; kept in assets.extra/export.json
             with the digests of all files.
@@ -91,7 +91,7 @@ def export(
 
     from bridge_tf.export.precision import in_float32
     from bridge_tf.export.signatures import signatures
-    from bridge_tf.export.tflite_files import fused_if_faster, spread, write_float32, write_others
+    from bridge_tf.export.tflite_files import fused_if_faster, write_float32, write_others
 
     if not keras.utils.is_keras_tensor(ensemble.input):
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
@@ -103,7 +103,7 @@ def export(
     budget = early_exit and early_exit.get("budget")
     settings = settings_of(tflite, tflite_io, budget, fuse_bridges)
     with staging(export_dir) as folder:
-        saved_model, images = folder / "saved_model", spread(images)
+        saved_model = folder / "saved_model"
         found = signatures(ensemble)
         difference = write_float32(found, folder, images)
         fused = fused_if_faster(found, folder, images) if fuse_bridges else None

@@ -18,7 +18,6 @@ from bridge_tf.fusion import fuse_bridges
 from bridge_tf.latency import compare_files
 from bridge_tf.progress import say
 
-_PARITY_IMAGES = 256
 # Fused bridges must take at most this share of the others' time; less of a gain may be noise.
 _FASTER = 0.97
 
@@ -34,14 +33,9 @@ def write_tflite_files(
     Raises:
         ParityError: in float32 a probability differs by more than 1e-4 from the Keras model's.
     """
-    write_float32(signatures(ensemble), folder, spread(images))
+    write_float32(signatures(ensemble), folder, images)
     quantized = [kind for kind in kinds if kind != "float32"]
     return [folder / "model.tflite", *write_others(ensemble, folder, quantized, io, calibration)]
-
-
-def spread(images: np.ndarray) -> np.ndarray:
-    """Images for comparisons, evenly spread, since sources may be in the order of their classes."""
-    return images[np.linspace(0, len(images) - 1, min(len(images), _PARITY_IMAGES)).astype(int)]
 
 
 def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -> float:
