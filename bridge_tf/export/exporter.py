@@ -89,6 +89,7 @@ def export(
     # Here, since the package also reads .tflite files, which needs no Keras.
     import keras
 
+    from bridge_tf.export.parity import spread
     from bridge_tf.export.precision import in_float32
     from bridge_tf.export.signatures import signatures
     from bridge_tf.export.tflite_files import fused_if_faster, write_float32, write_others
@@ -115,7 +116,7 @@ def export(
         write_json(folder / "metadata.json", described)
         if card:
             (folder / "card.md").write_text(card(), encoding="utf-8")
-        write_warmup(found, name, images, saved_model / WARMUP)
+        write_warmup(found, name, spread(images), saved_model / WARMUP)
         _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
         _write_labels(folder / "labels.txt", class_names)
         if early_exit:

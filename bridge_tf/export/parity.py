@@ -40,6 +40,11 @@ def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
     return worst
 
 
+def spread(images: np.ndarray) -> np.ndarray:
+    """256 of the images, evenly spread, since sources may be in the order of their classes."""
+    return images[np.linspace(0, len(images) - 1, min(len(images), _IMAGES)).astype(int)]
+
+
 def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Signatures, with the artifact's probabilities and the Keras model's."""
     from bridge_tf.export.parts import BRIDGES
@@ -61,9 +66,7 @@ def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.nda
         whole, members = predicted(part)
         yield "serving_default", answer("serving_default", part)["probabilities"], whole
         yield "base", answer("base", part)["probabilities"], members[:, 0]
-    # Evenly spread, since sources may be in the order of their classes.
-    some = np.linspace(0, len(images) - 1, min(len(images), _IMAGES)).astype(int)
-    images = np.asarray(images[some], "float32")
+    images = np.asarray(spread(images), "float32")
     whole, members = predicted(images)
     if path.is_dir() and SAVED_MODEL_ONLY in specs:
         pixels = np.round(images)

@@ -106,10 +106,7 @@ def _requests(signatures, name: str, images: np.ndarray) -> Iterator:
 
     from bridge_tf.export.parts import as_typed, values_for
 
-    # Evenly spread, since sources may be in the order of their classes.
-    images = np.asarray(images)[
-        np.linspace(0, len(images) - 1, min(len(images), _ROWS)).astype(int)
-    ]
+    images = np.asarray(images[:_ROWS])
     values = values_for(signatures["taps"], images, signatures.ensemble.positions)
     for signature in signatures.all:
         inputs = {spec.name: as_typed(values[spec.name], spec) for spec in signature.inputs}
