@@ -88,12 +88,11 @@ def _architecture(model) -> list:
 
     def placed(value):
         if isinstance(value, dict):
+            if "keras_history" in value:
+                name, *call = value["keras_history"]
+                value = {**value, "keras_history": [places[name], *call]}
             return {key: placed(inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
-            if len(value) == 3 and value[0] in places and value[1:] == [0, 0]:
-                return (places[value[0]], *value[1:])
-            return [placed(inner) for inner in value]
-        return value
+        return [placed(inner) for inner in value] if isinstance(value, list | tuple) else value
 
     found = []
     for layer, item in zip(layers, model.operations, strict=True):
@@ -125,6 +124,9 @@ class _Fuser:
         self._stacked = {id(x): x for x in stacked}
         # By layer of the first model: in the fused graph, and from which layers' weights.
         self.built: dict[int, tuple] = {}
+        # Likewise those without weights, and by shared tensor the stacked one.
+        self.copies: dict = {}
+        self.tiles: dict = {}
         self.inner: list[_Fuser] = []
 
     def stacked(self, tensor) -> bool:
@@ -154,11 +156,11 @@ class _Fuser:
         if is_graph(layer):
             return self._graph(layer, tensors)
         if not any(map(self.stacked, tensors)) and not getattr(layer, "weights", ()):
-            return _copy(layer)(*args, **kwargs)
+            return self._copied(layer)(*args, **kwargs)
         kind = type(layer)
         if kind.__module__.startswith("keras.") and kind.__name__ in JOINS:
             args, kwargs = keras.tree.map_structure(self._side_by_side(tensors), (args, kwargs))
-            return self._keep(_copy(layer)(*args, **kwargs))
+            return self._keep(self._copied(layer)(*args, **kwargs))
         if len(tensors) != 1 or not _fits(layer, len(tensors[0].shape)):
             raise _NotFusableError(layer.name)
         (x,) = tensors
@@ -167,7 +169,7 @@ class _Fuser:
         if kind in (*_DEPTHWISE, *_NORMS):
             return self._weighted(layer, self._tiled(x))
         if kind.__module__.startswith("keras.") and kind.__name__ in _ALIKE:
-            return self._keep(_copy(layer)(*args, **kwargs))
+            return self._keep(self._copied(layer)(*args, **kwargs))
         raise _NotFusableError(layer.name)
 
     def _graph(self, layer, tensors: list):
@@ -241,7 +243,16 @@ class _Fuser:
     def _tiled(self, x):
         if self.stacked(x):
             return x
-        return self._keep(keras.layers.Concatenate()([x] * len(self.models)))
+        if id(x) not in self.tiles:
+            tile = keras.layers.Concatenate(name=f"fused_tile{len(self.tiles)}")
+            self.tiles[id(x)] = self._keep(tile([x] * len(self.models)))
+        return self.tiles[id(x)]
+
+    def _copied(self, layer):
+        """A layer without weights, which may be called more than once."""
+        if id(layer) not in self.copies:
+            self.copies[id(layer)] = _copy(layer)
+        return self.copies[id(layer)]
 
     def _keep(self, x):
         self._stacked[id(x)] = x
@@ -255,8 +266,10 @@ def _copy(layer, changes: dict | None = None):
 def _fits(layer, rank: int) -> bool:
     """Whether channels are last, and the activation is one of each number for itself."""
     config = layer.get_config()
+    activation = config.get("activation", "linear")  # of one of the user's own no string
     return (
         config.get("data_format", "channels_last") in ("channels_last", None)
-        and config.get("activation", "linear") in _ACTIVATIONS
+        and isinstance(activation, str)
+        and activation in _ACTIVATIONS
         and config.get("axis", -1) in (-1, rank - 1)
     )

@@ -42,7 +42,9 @@ def assert_equal_to_the_loop(bridges):
 
 
 @pytest.mark.parametrize("norm", ["frn", "batch"])
-@pytest.mark.parametrize("taps", ["stage2_block1", ["stage1_block1", "stage2_block1"]])
+@pytest.mark.parametrize(
+    "taps", ["stage2_block1", ["stem", "stage2_block1"], ["stem", "stage1_block1", "stage2_block1"]]
+)
 @pytest.mark.parametrize("width", [0.5, 1])
 def test_fused_bridges_of_the_resnets(build, norm, taps, width):
     bridges = bridges_of(build(norm), taps, width)
@@ -77,6 +79,19 @@ def test_depthwise_convolutions_and_sums_with_the_tap():
     assert_equal_to_the_loop(bridges_of(of(depthwise), "tap", 1))
 
 
+def called_twice(x):
+    """Layers without weights that are called on shared and on stacked channels, and a join of 3."""
+    relu, pool = layers.ReLU(), layers.MaxPooling2D(2, 1, padding="same")
+    x = pool(relu(x))
+    y = relu(layers.Conv2D(6, 3, padding="same")(x))
+    z = relu(layers.Conv2D(6, 3, padding="same", groups=2)(x))
+    return layers.GlobalAveragePooling2D()(layers.Add()([pool(y), x, z]) * 0.5)
+
+
+def test_layers_that_are_called_twice():
+    assert_equal_to_the_loop(bridges_of(of(called_twice), "tap", 1))
+
+
 def flattened(x):
     return layers.Flatten()(layers.Conv2D(4, 3)(x))
 
@@ -108,11 +123,22 @@ def with_softmax_between(x):
     return layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="softmax")(x))
 
 
+@keras.saving.register_keras_serializable()
+def normalized_over_channels(x):
+    return x - keras.ops.mean(x, axis=-1, keepdims=True)
+
+
+def with_an_activation_of_the_users_own(x):
+    x = layers.Conv2D(4, 3, activation=normalized_over_channels)(x)
+    return layers.GlobalAveragePooling2D()(x)
+
+
 @pytest.mark.parametrize(
     "tail",
     [
         *(flattened, with_layer_norm, with_concatenation, with_attention),
         *(with_a_layer_of_the_users_own, with_softmax_between),
+        with_an_activation_of_the_users_own,
     ],
 )
 def test_what_may_mix_channels_is_not_fused(tail):
