@@ -70,7 +70,7 @@ def test_signatures_of_the_quantized_file_go_on_from_each_other(compressed):
     )
     wanted = whole(image=image)
     for name, value in bridges(**tapped).items():
-        np.testing.assert_allclose(value, wanted[name], atol=1e-5)
+        np.testing.assert_allclose(value, wanted[name], atol=0.02)  # a few steps of 8 bits
     np.testing.assert_allclose(wanted["probabilities"].sum(), 1, atol=1e-5)
 
 
