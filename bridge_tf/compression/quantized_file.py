@@ -9,6 +9,7 @@ import tf_keras
 
 from bridge_tf.ensemble import TINY, statistics
 from bridge_tf.export.main_subgraph import with_main
+from bridge_tf.export.sizes import of_size
 
 _OUTPUTS = ("probabilities", "entropy", "disagreement")
 
@@ -47,14 +48,17 @@ def _signatures(model, plan: dict) -> dict:
     whole = tf_keras.Model(model.input, logits)
     tapped = tf_keras.Model(model.input, [*features, *logits[:modes]])
 
+    def cast(inputs):
+        return of_size(tf.cast(inputs, dtype), image)
+
     def serving_default(inputs):
-        return _answer(tf.nest.flatten(whole(tf.cast(inputs, dtype), training=False)))
+        return _answer(tf.nest.flatten(whole(cast(inputs), training=False)))
 
     def of_base(inputs):
-        return {"probabilities": _softmax(base(tf.cast(inputs, dtype), training=False))}
+        return {"probabilities": _softmax(base(cast(inputs), training=False))}
 
     def taps(inputs):
-        outputs = tf.nest.flatten(tapped(tf.cast(inputs, dtype), training=False))
+        outputs = tf.nest.flatten(tapped(cast(inputs), training=False))
         answers = tf.stack([_softmax(x) for x in outputs[number:]], axis=1)
         named = zip(of_features, outputs[:number], strict=True)
         return {"probabilities": answers, **{spec.name: x for spec, x in named}}
@@ -71,6 +75,7 @@ def _signatures(model, plan: dict) -> dict:
 
         def bridges(*given):
             *tapped, answer = given
+            tapped = [of_size(x, spec) for x, spec in zip(tapped, of_features, strict=True)]
             tapped = [round(x) for round, x in zip(rounded, tapped, strict=True)]
             log = tf.math.log(tf.maximum(answer[:, 0], TINY))
             return _answer([log, *tf.nest.flatten(rest(tapped, training=False))])

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from bridge_tf.bridge import answers_at, is_conditioned
 from bridge_tf.ensemble import TINY, statistics
+from bridge_tf.export.sizes import of_size
 from bridge_tf.graph import counterparts, extractor, operation
 
 OUTPUTS = ("probabilities", "entropy", "disagreement")
@@ -83,9 +84,10 @@ def parts(ensemble, spec: tf.TensorSpec, fused=None) -> list[Signature]:
     dtype = tf.float32 if spec.dtype == tf.uint8 else spec.dtype
 
     def taps(inputs):
+        inputs = of_size(tf.cast(inputs, dtype), spec)
         tapped, answers = [], []
         for mode in cut_modes:
-            *own, logits = keras.tree.flatten(mode(tf.cast(inputs, dtype), training=False))
+            *own, logits = keras.tree.flatten(mode(inputs, training=False))
             tapped += own
             answers.append(softmax(logits))
         named = {spec.name: x for spec, x in zip(specs.values(), tapped, strict=True)}
@@ -106,7 +108,7 @@ def _bridge(name: str, bridge, reads: list[tf.TensorSpec]) -> Signature:
     positions = [tf.TensorSpec((None, 1), tf.float32, name="r")] if is_conditioned(bridge) else []
 
     def answer(*given):
-        features = [given[inputs.index(spec)] for spec in reads]
+        features = [of_size(given[inputs.index(spec)], spec) for spec in reads]
         (logits,) = answers_at(bridge, features, given[len(inputs) :], training=False)
         return {"probabilities": softmax(logits)}
 
@@ -120,7 +122,7 @@ def _bridges(ensemble, features: list[tf.TensorSpec], reads: list, fused) -> Sig
 
     def whole(*given):
         *tapped, answer = given
-        named = {spec.name: x for spec, x in zip(features, tapped, strict=True)}
+        named = {spec.name: of_size(x, spec) for spec, x in zip(features, tapped, strict=True)}
         base = tf.math.log(tf.maximum(answer[:, 0], TINY))
         at = [tf.fill((tf.shape(base)[0], 1), r) for r in ensemble.positions]
         logits = [base]

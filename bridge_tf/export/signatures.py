@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.parts import Signature, parts, softmax, whole_answer
+from bridge_tf.export.sizes import of_size
 from bridge_tf.layers import unrolled
 
 SAVED_MODEL_ONLY = "serving_uint8"
@@ -64,10 +65,11 @@ def signatures(ensemble, pixels: str = "float32", fused=None) -> Signatures:
     whole = whole_answer(ensemble, fused)
 
     def serving_default(inputs):
-        return whole(tf.cast(inputs, own))
+        return whole(of_size(tf.cast(inputs, own), spec))
 
     def base(inputs):
-        return {"probabilities": softmax(ensemble.base(tf.cast(inputs, own), training=False))}
+        inputs = of_size(tf.cast(inputs, own), spec)
+        return {"probabilities": softmax(ensemble.base(inputs, training=False))}
 
     found = [Signature("serving_default", serving_default, [spec]), Signature("base", base, [spec])]
     if takes_images:
