@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 import signal
+import types
 
 import numpy as np
 import pytest
@@ -19,9 +20,14 @@ FILES = ["digits.qat.tflite", "digits.prune.tflite", "digits.cluster.tflite"]
 
 
 @pytest.fixture(scope="module")
-def compressed(smoke_run):
+def compressed(smoke_run, tmp_path_factory):
     """A finished run whose export is compressed in all ways, and its flags."""
-    run = smoke_run(REPOSITORY / "configs" / "digits.flags")
+    original = smoke_run(REPOSITORY / "configs" / "digits.flags")
+    folder = tmp_path_factory.mktemp("compressed")  # other tests want the original as it is
+    run = types.SimpleNamespace(
+        work=shutil.copytree(original.work, folder / "work"),
+        exports=shutil.copytree(original.exports, folder / "exports"),
+    )
     flags = [f"--workdir={run.work}", f"--export_dir={run.exports}", "--max_accuracy_drop=1"]
     flags += ["--latency=false", "--epochs=1"]
     result = done("compress", *flags, "--method=qat,prune,cluster", "--sparsity=0.6")
