@@ -16,7 +16,10 @@ from tests.faults.summary import pytest_terminal_summary  # noqa: F401
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 # Files that take minutes. They come first, so that no worker is left alone with one at the end.
-LONG = ("test_readme.py", "cli/test_compress.py", "cli/test_runs.py", "faults/test_quick.py")
+LONG = (
+    *("test_readme.py", "cli/test_compress.py", "cli/test_runs.py", "test_pipeline.py"),
+    *("faults/test_quick.py", "cli/test_own_models.py", "test_jax.py", "zoo/test_bridges.py"),
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -97,6 +97,7 @@ def test_a_result_that_cannot_be_saved_costs_no_training(tmp_path, monkeypatch):
     assert (tmp_path / "modes" / "0.keras").exists()
 
 
+@pytest.mark.slow
 def test_type_2_with_three_modes(tmp_path, capsys):
     config = Config(
         num_modes=3,

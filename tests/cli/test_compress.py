@@ -16,12 +16,12 @@ from tests.cli.test_stops import interrupted
 from tests.commands import done, refused
 from tests.conftest import REPOSITORY
 
-FILES = ["digits.qat.tflite", "digits.prune.tflite", "digits.cluster.tflite"]
+FILES = ["digits.qat.tflite", "digits.prune.tflite"]
 
 
 @pytest.fixture(scope="module")
 def compressed(smoke_run, tmp_path_factory):
-    """A finished run whose export is compressed in all ways, and its flags."""
+    """A finished run whose export is compressed in two ways, and its flags."""
     original = smoke_run(REPOSITORY / "configs" / "digits.flags")
     folder = tmp_path_factory.mktemp("compressed")  # other tests want the original as it is
     run = types.SimpleNamespace(
@@ -30,7 +30,7 @@ def compressed(smoke_run, tmp_path_factory):
     )
     flags = [f"--workdir={run.work}", f"--export_dir={run.exports}", "--max_accuracy_drop=1"]
     flags += ["--latency=false", "--epochs=1"]
-    result = done("compress", *flags, "--method=qat,prune,cluster", "--sparsity=0.6")
+    result = done("compress", *flags, "--method=qat,prune", "--sparsity=0.6")
     assert result.stdout.split() == [str(run.exports / name) for name in FILES]
     return run, flags
 
@@ -54,12 +54,25 @@ def kernels(path) -> list[np.ndarray]:
 
 def test_files_are_as_their_methods_say(compressed):
     run, _ = compressed
-    qat, prune, cluster = (kernels(run.exports / name) for name in FILES)
+    qat, prune = (kernels(run.exports / name) for name in FILES)
     assert {kernel.dtype for kernel in qat} == {np.dtype("int8")}
     zeros = [np.mean(kernel == 0) for kernel in prune]
     np.testing.assert_allclose(zeros, 0.6, atol=0.02)
-    assert max(len(np.unique(kernel)) for kernel in cluster) <= 16
     assert min(len(np.unique(kernel)) for kernel in prune) > 16
+
+
+@pytest.mark.slow
+def test_weights_of_a_clustered_file_share_values(compressed, tmp_path):
+    run, flags = compressed
+    work, exports = (shutil.copytree(x, tmp_path / x.name) for x in (run.work, run.exports))
+    places = [f"--workdir={work}", f"--export_dir={exports}"]
+    done("compress", *flags, *places, "--method=cluster", "--clusters=8")
+    found = kernels(exports / "digits.cluster.tflite")
+    assert max(len(np.unique(kernel)) for kernel in found) <= 8
+    rows = json.loads((work / "report.json").read_text())["artifacts"]
+    sent = {row["file"]: row["gzip_bytes"] for row in rows}
+    assert list(sent) == ["ensemble.keras", "digits.tflite", *FILES, "digits.cluster.tflite"]
+    assert sent["digits.cluster.tflite"] < 0.4 * sent["digits.tflite"]
 
 
 def test_signatures_of_the_quantized_file_go_on_from_each_other(compressed):
@@ -91,7 +104,6 @@ def test_files_are_in_the_report_beside_the_others(compressed):
         if name in FILES
     )
     assert rows["digits.prune.tflite"]["gzip_bytes"] < 0.75 * rows["digits.tflite"]["gzip_bytes"]
-    assert rows["digits.cluster.tflite"]["gzip_bytes"] < 0.4 * rows["digits.tflite"]["gzip_bytes"]
     assert rows["digits.qat.tflite"]["bytes"] < 0.6 * rows["digits.tflite"]["bytes"]
     assert "digits.qat.tflite" in (run.work / "report.html").read_text()
 
@@ -99,7 +111,7 @@ def test_files_are_in_the_report_beside_the_others(compressed):
 def test_what_is_there_stays_and_an_export_takes_it_away(compressed, tmp_path):
     run, flags = compressed
     before = {name: (run.exports / name).stat().st_mtime_ns for name in FILES}
-    result = done("compress", *flags, "--method=qat,prune,cluster", "--sparsity=0.6")
+    result = done("compress", *flags, "--method=qat,prune", "--sparsity=0.6")
     assert "digits.prune.tflite: there already" in result.stderr
     assert before == {name: (run.exports / name).stat().st_mtime_ns for name in FILES}
 
