@@ -1,9 +1,11 @@
 """A run's export compressed further: trained for quantization, pruned, its weights clustered."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -41,12 +43,12 @@ class Compressions(Exports):
         self.check_trained("compress")
         finish_exports(self.config.export_dir)
         exported = self._exported()
-        files = []
+        answers, files = functools.cache(self._answers), []
         for compression in compressions:
             done = self._done(compression)
             if done:
                 say(f"compress: {', '.join(path.name for path in done)}: there already")
-            files += done or self._compress(compression, exported)
+            files += done or self._compress(compression, exported, answers)
         return files
 
     def artifacts(self) -> list[dict]:
@@ -91,13 +93,15 @@ class Compressions(Exports):
         names = file_names(compression.method, self.config.tflite)
         return [folder / f"{self.config.export_name}.{name}.tflite" for name in names]
 
-    def _compress(self, compression: Compression, float32: pathlib.Path) -> list[pathlib.Path]:
+    def _compress(
+        self, compression: Compression, float32: pathlib.Path, answers: Callable
+    ) -> list[pathlib.Path]:
         """Compresses the ensemble; nothing is visible of it before it is measured."""
         size = _COPIES * self.files.ensemble.stat().st_size + 2 * self.data.train.images.nbytes
         check_space("--export_dir", self.config.export_dir, size + _GRAPHS, "the compression")
         places = self._places(compression)
         with staging(float32.parent) as folder:
-            paths = self._write(compression, folder)
+            paths = self._write(compression, folder, answers)
             rows = [
                 self._row_of(path, float32, place.name)
                 for path, place in zip(paths, places, strict=True)
@@ -117,18 +121,27 @@ class Compressions(Exports):
         self.files.write_json(self.files.compressed, [*others, *new], made_from)
         return places
 
-    def _write(self, compression: Compression, folder: pathlib.Path) -> list[pathlib.Path]:
+    def _answers(self) -> np.ndarray:
+        """The members' probabilities for the training images, N×members×classes."""
+        from bridge_tf.evaluation.scores import log_prob_predictor
+        from bridge_tf.export.precision import in_float32
+
+        images = self.data.train.images
+        say(f"compress: the ensemble's answers to {len(images):,} images")
+        ensemble = in_float32(self.load(self.files.ensemble, BridgeEnsemble))
+        return np.exp(log_prob_predictor(ensemble)(images)).swapaxes(0, 1)
+
+    def _write(
+        self, compression: Compression, folder: pathlib.Path, answers: Callable
+    ) -> list[pathlib.Path]:
         """Writes the files to a folder, in the order of `_places`."""
         from bridge_tf.compression.plan import read_weights, write_plan
         from bridge_tf.compression.process import run_method
-        from bridge_tf.evaluation.scores import log_prob_predictor
         from bridge_tf.export.precision import in_float32
         from bridge_tf.export.tflite_files import write_tflite_files
 
         config, images, method = self.config, self.data.train.images, compression.method
-        say(f"compress: {method}, the ensemble's answers to {len(images):,} images")
         ensemble = in_float32(self.load(self.files.ensemble, BridgeEnsemble))
-        log_probs = log_prob_predictor(ensemble)(images)
         work = folder / "work"
         work.mkdir()
         settings = {
@@ -137,7 +150,7 @@ class Compressions(Exports):
             "batch_size": config.batch_size,
             "io": config.tflite_io,
         }
-        write_plan(ensemble, work, images, np.exp(log_probs).swapaxes(0, 1), settings)
+        write_plan(ensemble, work, images, answers(), settings)
         run_method(work)
         if method == "qat":
             return [work / TFLITE]

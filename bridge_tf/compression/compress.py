@@ -60,11 +60,7 @@ def compress(folder: pathlib.Path) -> None:
 
         write_file(compressed, plan, folder / files.TFLITE)
     else:
-        weights = {
-            f"{layer.name}:{k}": value
-            for layer in compressed.layers
-            for k, value in enumerate(layer.get_weights())
-        }
+        weights = files.named_weights((layer.name, layer) for layer in compressed.layers)
         np.savez(folder / files.COMPRESSED, **weights)
 
 

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 from keras import ops
 
-from bridge_tf.compression.folder import IMAGES, OUTPUTS, PLAN, TARGETS, WEIGHTS
+from bridge_tf.compression.folder import (
+    IMAGES,
+    OUTPUTS,
+    PLAN,
+    TARGETS,
+    WEIGHTS,
+    named_weights,
+    set_named_weights,
+)
 from bridge_tf.graph import is_graph
 from bridge_tf.layers import to_config
 
@@ -27,12 +35,7 @@ def write_plan(
         settings: of the method, as plain data.
     """
     model = ensemble.members()
-    weights = {
-        f"{path}:{k}": value
-        for path, layer in leaves(model)
-        for k, value in enumerate(layer.get_weights())
-    }
-    np.savez(folder / WEIGHTS, **weights)
+    np.savez(folder / WEIGHTS, **named_weights(leaves(model)))
     np.save(folder / IMAGES, images)
     np.save(folder / TARGETS, np.asarray(targets, "float32"))
     some = ops.convert_to_tensor(images[:_COMPARED].astype(ensemble.input.dtype))
@@ -67,4 +70,4 @@ def read_weights(ensemble, path: pathlib.Path) -> None:
     """Gives an ensemble the weights that the other process has written, in place."""
     with np.load(path) as stored:
         for name, layer in leaves(ensemble.members()):
-            layer.set_weights([stored[f"{name}:{k}"] for k in range(len(layer.weights))])
+            set_named_weights(layer, name, stored)

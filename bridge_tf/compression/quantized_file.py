@@ -9,9 +9,8 @@ import tf_keras
 
 from bridge_tf.ensemble import TINY, statistics
 from bridge_tf.export.main_subgraph import with_main
+from bridge_tf.export.parts import OUTPUTS
 from bridge_tf.export.sizes import of_size
-
-_OUTPUTS = ("probabilities", "entropy", "disagreement")
 
 
 def write_file(model, plan: dict, path: pathlib.Path) -> None:
@@ -89,7 +88,7 @@ def _signatures(model, plan: dict) -> dict:
 
 def _answer(logits: list) -> dict:
     outputs = statistics(logits)
-    return {key: outputs[key] for key in _OUTPUTS}
+    return {key: outputs[key] for key in OUTPUTS}
 
 
 def _softmax(logits):

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from bridge_tf.compression.folder import set_named_weights
 from bridge_tf.compression.tf_keras_layers import LAYERS
 from bridge_tf.errors import InputError
 
@@ -106,7 +107,7 @@ class _Rebuilder:
         built = self.layers[path] = _layer(layer, path)
         outputs = built(first)
         if built.weights and layer["class_name"] != "Normalization":  # has its in the configuration
-            built.set_weights([self.weights[f"{path}:{k}"] for k in range(len(built.weights))])
+            set_named_weights(built, path, self.weights)
         return _listed(outputs)
 
 
