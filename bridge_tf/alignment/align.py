@@ -6,7 +6,7 @@ from bridge_tf.alignment.activations import match_activations
 from bridge_tf.alignment.permutations import permute
 from bridge_tf.alignment.spaces import find_structure
 from bridge_tf.alignment.weights import match_weights
-from bridge_tf.config import ALIGNMENTS
+from bridge_tf.config_fields import ALIGNMENTS
 from bridge_tf.curve_checks import check_same_architecture
 from bridge_tf.graph import is_graph
 from bridge_tf.layers import clone

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
-from bridge_tf.config import TFLITE_KINDS
+from bridge_tf.config_fields import TFLITE_KINDS
 
 METHODS = ("qat", "prune", "cluster")
 

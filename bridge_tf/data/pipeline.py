@@ -2,7 +2,7 @@
 
 import math
 
-from bridge_tf.config import AUGMENTATIONS
+from bridge_tf.config_fields import AUGMENTATIONS
 from bridge_tf.data.types import Split
 from bridge_tf.errors import InputError
 

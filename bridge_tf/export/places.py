@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bridge_tf.compression.settings import COMPRESSED_NAMES
-from bridge_tf.config import NAME, QUANTIZED
+from bridge_tf.config import NAME
+from bridge_tf.config_fields import QUANTIZED
 from bridge_tf.errors import InputError
 from bridge_tf.export.serving import BATCHING, MODELS, replaceable
 from bridge_tf.files import check_writable, folder_to_disk, sha256, write_json

@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from bridge_tf import BridgeEnsemble, InputError, build_bridge, load_dataset
-from bridge_tf.config import QUANTIZED
+from bridge_tf.config_fields import QUANTIZED
 from bridge_tf.data import Dataset
 from bridge_tf.export import quantization
 from bridge_tf.export.artifacts import log_probs_of, score_tflite
