@@ -36,16 +36,15 @@ def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], n
     """A function from images to log-probabilities, which compiles the model once.
 
     Args:
-        model: a classifier that ends in logits or a softmax, or a `BridgeEnsemble`.
+        model: a classifier that ends in logits or a softmax, or what has members: a model whose
+            outputs are a dict with `log_probabilities`, N×members×classes, as `BridgeEnsemble`.
         batch_size: images at a time; the last batch may be smaller.
 
     Returns:
-        Takes images N×H×W×C, raw pixels, and gives N×classes; members×N×classes for a
-        `BridgeEnsemble`. float64.
+        Takes images N×H×W×C, raw pixels, and gives N×classes; members×N×classes for what has
+        members. float64.
     """
-    from bridge_tf.ensemble import BridgeEnsemble
-
-    if isinstance(model, BridgeEnsemble):
+    if isinstance(getattr(model, "output", None), dict):
 
         def predict(images):
             outputs = model.predict(images, batch_size=batch_size, verbose=0)
