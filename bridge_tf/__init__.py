@@ -50,6 +50,7 @@ def register() -> None:
     # And `export` the function, before the package of that name, imported later, takes its place.
     for name in ("BridgeEnsemble", "Curve", "FilterResponseNormalization", "Recipe", "export"):
         __getattr__(name)
+    importlib.import_module("bridge_tf.baselines")
 
 
 # The commands set this, since importing Keras takes longer than --help may. It is taken out of

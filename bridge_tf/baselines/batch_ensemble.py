@@ -1,0 +1,89 @@
+"""BatchEnsemble (Wen, Tran and Ba, ICLR 2020): members that differ by rank-one factors."""
+
+import keras
+from keras import ops
+
+from bridge_tf.baselines.members import has_product, of_members, replaced
+
+
+def batch_ensemble(network, size: int) -> keras.Model:
+    """A network whose kernels are W ∘ (r_k s_kᵀ) for member k (equation 5 of the paper).
+
+    Every convolution and dense layer gets factors, which start as random signs, and biases of each
+    member's own; normalizations are shared. Rows of a batch belong to the members in turn, so that
+    in training each member sees its share of every batch, as in the paper.
+
+    Args:
+        network: a Functional or Sequential classifier, whose weights the members begin with.
+        size: number of members, at least 2.
+
+    Returns:
+        A Functional model from images to logits, N×classes. `with_members` makes an ensemble of
+        it.
+
+    Raises:
+        InputError: the network is a subclassed model.
+    """
+    if size < 2:
+        raise ValueError(f"size must be at least 2. Received: size={size}")
+    return replaced(network, lambda layer: RankOne(layer, size) if has_product(layer) else layer)
+
+
+@keras.saving.register_keras_serializable(package="bridge_tf")
+class RankOne(keras.layers.Layer):
+    """A convolution or dense layer with factors on the inputs and outputs of each member.
+
+    Args:
+        layer: one with a kernel that all channels are multiplied by. Its bias and activation come
+            behind the factors, the bias as one a member.
+        size: number of members.
+
+    Input: B×…×channels; row k belongs to member k mod size.
+    """
+
+    def __init__(self, layer, size: int, **kwargs):
+        super().__init__(**{"name": f"{layer.name}_rank_one", **kwargs})
+        self.size = size
+        self.activation, self.use_bias = layer.activation, layer.use_bias
+        config = layer.get_config() | {"use_bias": False, "activation": "linear"}
+        self.layer = type(layer).from_config(config)
+
+    def build(self, input_shape):
+        self.layer.build(input_shape)
+        outputs = self.layer.compute_output_shape(input_shape)[-1]
+        self.inner = self.add_weight(
+            (self.size, input_shape[-1]), random_signs, name="input_factors"
+        )
+        self.outer = self.add_weight((self.size, outputs), random_signs, name="output_factors")
+        if self.use_bias:
+            self.bias = self.add_weight((self.size, outputs), "zeros", name="bias")
+
+    def call(self, inputs):
+        outputs = self.layer(inputs * of_members(self.inner, inputs))
+        outputs = outputs * of_members(self.outer, outputs)
+        if self.use_bias:
+            outputs = outputs + of_members(self.bias, outputs)
+        return self.activation(outputs)
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.layer)
+        layer.pop("build_config", None)  # this layer builds it, without its bias
+        layer["config"] |= {
+            "use_bias": self.use_bias,
+            "activation": keras.activations.serialize(self.activation),
+        }
+        return {**super().get_config(), "layer": layer, "size": self.size}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects)
+        return cls(**{**config, "layer": layer})
+
+
+def random_signs(shape, dtype=None):
+    """An initializer: 1 or -1, with equal probability."""
+    uniform = keras.random.uniform(shape, -1, 1, dtype=dtype)
+    return ops.where(uniform < 0, -ops.ones_like(uniform), ops.ones_like(uniform))
