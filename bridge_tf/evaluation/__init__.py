@@ -2,10 +2,14 @@
 
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
+from bridge_tf.evaluation.detection import ood_detection
 from bridge_tf.evaluation.metrics import (
     accuracy,
+    adaptive_calibration_error,
     agreement,
+    area_under_risk_coverage,
     brier,
+    disagreement,
     ensemble_log_probs,
     expected_calibration_error,
     kl_divergence,
@@ -16,17 +20,21 @@ from bridge_tf.evaluation.temperature import apply_temperature, fit_temperature
 
 __all__ = [
     "accuracy",
+    "adaptive_calibration_error",
     "agreement",
     "apply_temperature",
+    "area_under_risk_coverage",
     "brier",
     "count_flops",
     "count_params",
     "deep_ensemble_equivalent",
+    "disagreement",
     "ensemble_log_probs",
     "evaluate",
     "expected_calibration_error",
     "fit_temperature",
     "kl_divergence",
     "nll",
+    "ood_detection",
     "score",
 ]

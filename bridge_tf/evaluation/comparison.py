@@ -44,6 +44,9 @@ def compare(run) -> tuple[dict, dict]:
                 "relative_flops": 1.0 if graph is base else count_flops(graph) / flops,
                 "relative_params": count_params(graph) / params,
                 **figures,
+                "disagreement": metrics.disagreement(
+                    [predictions.log_probs[member][0] for member in members]
+                ),
             }
         )
     # The last row is that of all bridges, which is exported.

@@ -20,9 +20,7 @@ def ensemble_log_probs(member_log_probs) -> np.ndarray:
     """
     from scipy.special import logsumexp
 
-    members = np.asarray(member_log_probs, "float64")
-    if members.ndim != 3 or not len(members):
-        raise ValueError(f"needs members×N×classes. Received: shape={members.shape}")
+    members = _checked_members(member_log_probs)
     return logsumexp(members, axis=0) - np.log(len(members))
 
 
@@ -58,6 +56,56 @@ def expected_calibration_error(log_probs, labels, bins: int = BINS) -> float:
     return float(np.abs(gaps).sum() / len(labels))
 
 
+def adaptive_calibration_error(log_probs, labels, bins: int = BINS) -> float:
+    """Calibration error of the top class in bins of equally many images, in [0, 1].
+
+    As `expected_calibration_error`, but the images are binned by the rank of their top probability
+    (Nguyen and O'Connor, EMNLP 2015, section 3; Nixon et al., CVPR workshops 2019), so that few
+    images in wide bins don't decide it. Bins differ by one image at most; of fewer images than bins
+    each is its own. Where several images have one top probability, each counts as right as they
+    are on average, since nothing says which comes first.
+    """
+    log_probs, labels = _checked(log_probs, labels)
+    confidence = log_probs.max(axis=1)
+    correct = log_probs.argmax(axis=1) == labels
+    _, place, count = np.unique(confidence, return_inverse=True, return_counts=True)
+    correct = (np.bincount(place, weights=correct) / count)[place]
+    index = np.empty(len(labels), int)
+    index[np.argsort(confidence, kind="stable")] = np.arange(len(labels)) * bins // len(labels)
+    gaps = np.bincount(index, weights=correct - np.exp(confidence))
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def area_under_risk_coverage(log_probs, labels) -> float:
+    """Area under the risk-coverage curve (Geifman et al., ICLR 2019, section 2), in [0, 1].
+
+    The mean over images of the share of errors among all images that are at least as sure, by the
+    top probability: how well a predictor knows which of its answers are wrong. That of one with a
+    share e of errors is between about e + (1 - e) log(1 - e), where all errors are less sure than
+    all that is right, and 1; about e where the order tells nothing.
+    """
+    log_probs, labels = _checked(log_probs, labels)
+    wrong = log_probs.argmax(axis=1) != labels
+    _, place, count = np.unique(-log_probs.max(axis=1), return_inverse=True, return_counts=True)
+    risks = np.cumsum(np.bincount(place, weights=wrong)) / np.cumsum(count)
+    return float((risks * count).sum() / len(labels))
+
+
+def disagreement(member_log_probs) -> float | None:
+    """Share of images on which two members name different classes, in [0, 1]: the mean over pairs.
+
+    Args:
+        member_log_probs: members×N×classes.
+
+    Returns:
+        None for one member.
+    """
+    from scipy.spatial.distance import pdist
+
+    members = _checked_members(member_log_probs)
+    return float(pdist(members.argmax(axis=2), "hamming").mean()) if len(members) > 1 else None
+
+
 def kl_divergence(log_p, log_q) -> float:
     """Mean over images of KL(p || q) = Σ p (log p - log q), nats, ≥ 0."""
     log_p, log_q = _checked_pair(log_p, log_q)
@@ -71,6 +119,13 @@ def agreement(log_p, log_q) -> float:
     """Share of images with equal top classes, in [0, 1]."""
     log_p, log_q = _checked_pair(log_p, log_q)
     return float(np.mean(log_p.argmax(axis=1) == log_q.argmax(axis=1)))
+
+
+def _checked_members(member_log_probs) -> np.ndarray:
+    members = np.asarray(member_log_probs, "float64")
+    if members.ndim != 3 or not len(members):
+        raise ValueError(f"needs members×N×classes. Received: shape={members.shape}")
+    return members
 
 
 def _checked_pair(log_p, log_q) -> tuple[np.ndarray, np.ndarray]:

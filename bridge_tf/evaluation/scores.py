@@ -25,10 +25,13 @@ def score(test_log_probs, test_labels, validation_log_probs, validation_labels) 
         "nll": metrics.nll(test_log_probs, test_labels),
         "brier": metrics.brier(test_log_probs, test_labels),
         "ece": metrics.expected_calibration_error(test_log_probs, test_labels),
+        "adaptive_ece": metrics.adaptive_calibration_error(test_log_probs, test_labels),
+        "aurc": metrics.area_under_risk_coverage(test_log_probs, test_labels),
         "temperature": temperature,
         "calibrated_nll": metrics.nll(calibrated, test_labels),
         "calibrated_brier": metrics.brier(calibrated, test_labels),
         "calibrated_ece": metrics.expected_calibration_error(calibrated, test_labels),
+        "calibrated_adaptive_ece": metrics.adaptive_calibration_error(calibrated, test_labels),
     }
 
 
@@ -87,7 +90,8 @@ def evaluate(model, test, validation) -> dict:
         test, validation: (images N×H×W×C, labels N); the temperature is fitted on the second.
 
     Returns:
-        accuracy, nll, brier, ece, temperature, calibrated_nll, calibrated_brier, calibrated_ece.
+        accuracy, nll, brier, ece, adaptive_ece, aurc, temperature, calibrated_nll,
+        calibrated_brier, calibrated_ece, calibrated_adaptive_ece.
     """
     log_probs = []
     predict = log_prob_predictor(model)

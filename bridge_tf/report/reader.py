@@ -57,8 +57,11 @@ def read_checked(path: pathlib.Path, what: str, check: Callable, remedy: str) ->
 _SCORE = all_of(
     number, "accuracy nll brier ece temperature calibrated_nll calibrated_brier calibrated_ece"
 )
+# What reports of earlier versions lack.
+_LATER = all_of(number, "adaptive_ece calibrated_adaptive_ece aurc")
 _FIGURES = {
     **_SCORE,
+    **_LATER,
     "relative_flops": number,
     "dee": or_none(number),
     "dee_extrapolated": flag,
@@ -74,23 +77,28 @@ _REPORT = with_keys(
     base=with_keys(**all_of(count, "params flops")),
     ensembles=each(
         with_keys(
+            optional=(*_LATER, "disagreement"),
             **all_of(text, "name method"),
             size=count,
             relative_params=number,
+            disagreement=or_none(number),
             **_FIGURES,
         ),
         low=1,
     ),
     artifacts=each(
         with_keys(
-            optional=("gzip_bytes",),
+            optional=("gzip_bytes", *_LATER),
             file=text,
             **all_of(count, "bytes gzip_bytes"),
             latency_ratio=or_none(number),
             **_SCORE,
+            **_LATER,
         )
     ),
-    early_exit=with_keys(**all_of(number, "budget threshold share"), **_FIGURES),
+    early_exit=with_keys(
+        optional=tuple(_LATER), **all_of(number, "budget threshold share"), **_FIGURES
+    ),
     curves=each(with_keys(curve=PAIR, points=each(with_keys(**all_of(number, "r accuracy nll"))))),
     bridges=each(
         with_keys(

@@ -14,7 +14,8 @@ from tests.conftest import REPOSITORY
 RECIPES = sorted((REPOSITORY / "configs").rglob("*.flags"))
 ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
-    "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated".split()
+    "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated "
+    "adaptive_ece calibrated_adaptive_ece aurc disagreement".split()
 )
 BRIDGE_KEYS = set(
     "curve r type taps width relative_flops relative_params kl kl_base agreement".split()

@@ -4,7 +4,9 @@ from scipy.special import log_softmax
 
 from bridge_tf.evaluation import (
     accuracy,
+    adaptive_calibration_error,
     apply_temperature,
+    area_under_risk_coverage,
     brier,
     expected_calibration_error,
     fit_temperature,
@@ -104,10 +106,13 @@ def test_score_fits_on_validation_and_measures_on_test():
         "nll": nll(*test),
         "brier": brier(*test),
         "ece": expected_calibration_error(*test),
+        "adaptive_ece": adaptive_calibration_error(*test),
+        "aurc": area_under_risk_coverage(*test),
         "temperature": temperature,
         "calibrated_nll": nll(calibrated, test[1]),
         "calibrated_brier": brier(calibrated, test[1]),
         "calibrated_ece": expected_calibration_error(calibrated, test[1]),
+        "calibrated_adaptive_ece": adaptive_calibration_error(calibrated, test[1]),
     }
     result = score(*test, *validation)
     assert result == expected
