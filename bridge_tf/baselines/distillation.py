@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from bridge_tf.classifier import logits_copy
 from bridge_tf.ensemble import TINY, BridgeEnsemble
 from bridge_tf.fitting import fit
 
@@ -16,7 +15,7 @@ class Distillation(keras.Model):
 
     Args:
         student: a network that ends in logits; trained in place.
-        teachers: classifiers of any architecture; copied.
+        teachers: classifiers of one architecture; copied.
     """
 
     def __init__(self, student, teachers, **kwargs):
@@ -55,8 +54,3 @@ def fit_student(student, teachers, data, recipe, **options) -> keras.callbacks.H
         recipe, **options: as in `bridge_tf.fit_mode`.
     """
     return fit(Distillation(student, teachers), data, recipe, **options)
-
-
-def new_student(network) -> keras.Model:
-    """`network`, or where it ends in a softmax, a copy that ends in logits."""
-    return logits_copy(network)
