@@ -8,6 +8,7 @@ import re
 
 from bridge_tf.config_fields import (
     AUTO,
+    IMAGENET_BLOCKS,
     BridgeSettings,
     CurveSettings,
     DataSettings,
@@ -19,14 +20,15 @@ from bridge_tf.config_fields import (
 from bridge_tf.errors import InputError
 from bridge_tf.settings import check_setting, text_of
 
-STAGES = ("modes", "curves", "bridges", "evaluate", "export")
+STAGES = ("modes", "curves", "bridges", "baselines", "evaluate", "export")
 SMOKE_IMAGES = 256
 # The kinds of networks that take a setting.
 _NETWORK_SETTINGS = {
-    "norm": ("resnet",),
-    "width": ("resnet", "application"),
-    "pixel_mean": ("resnet",),
-    "pixel_std": ("resnet",),
+    "norm": ("resnet", "imagenet_resnet"),
+    "stem": ("imagenet_resnet",),
+    "width": ("resnet", "imagenet_resnet", "application"),
+    "pixel_mean": ("resnet", "imagenet_resnet"),
+    "pixel_std": ("resnet", "imagenet_resnet"),
     "input_size": ("application",),
     "preprocessing": ("application",),
     "weights": ("application",),
@@ -37,7 +39,7 @@ NAME = r"\w[\w.-]{0,99}"
 # run may be moved, measured and exported again.
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
-    *("checkpoint_minutes", "on_divergence", "early_exit_budget"),
+    *("checkpoint_minutes", "on_divergence", "baselines", "early_exit_budget"),
     *("tflite", "tflite_io", "fuse_bridges", "max_accuracy_drop", "latency"),
 )
 
@@ -61,9 +63,13 @@ class Config(
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
             check_setting(field, getattr(self, field.name))
         for name, value in self._defaults().items():
-            if not getattr(self, name):
+            if getattr(self, name) == getattr(type(self), name):
                 object.__setattr__(self, name, value)
         self._check_network()
+        if self.crop_padding and self.augment not in ("crop", "crop_flip"):
+            raise InputError(
+                f"--crop_padding={self.crop_padding}: needs --augment=crop or crop_flip"
+            )
         for name in ("positions", "shared_until"):
             if getattr(self, name) and not self.conditioned:
                 raise InputError(f"--{name}={text_of(getattr(self, name))}: needs --conditioned")
@@ -84,8 +90,9 @@ class Config(
         if len(set(self.modes)) < len(self.modes):
             raise InputError(f"--modes={text_of(self.modes)}: name each file once")
         kind = "modes" if self.modes else "file" if self.model.endswith(".keras") else "application"
-        if kind == "application" and re.fullmatch(r"resnet\d*", self.model):
-            kind = "resnet"
+        family = re.fullmatch(r"((imagenet_)?resnet)\d*", self.model)
+        if kind == "application" and family:
+            kind = family[1]
         given = f"--modes={text_of(self.modes)}" if self.modes else f"--model={self.model}"
         for field in dataclasses.fields(self):
             kinds = _NETWORK_SETTINGS.get(field.name)
@@ -99,17 +106,16 @@ class Config(
 
     def _defaults(self) -> dict:
         """Values of the settings that others decide unless they are given."""
-        blocks = re.fullmatch(r"resnet(\d+)", self.model)
         source = self.dataset.partition(":")[2] or self.dataset
         source = source.rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
         network = pathlib.Path(self.modes[0] if self.modes else self.model).stem
         name = re.sub(r"[^\w-]+", "_", f"{source}_{network}").lstrip("-")
-        own = blocks and not self.modes
-        taps = self.taps or ((f"stage2_block{(int(blocks[1]) - 2) // 6}",) if own else (AUTO,))
+        taps = self.taps or (AUTO if self.modes else _usual_tap(self.model),)
         return {
             "taps": taps,
             "bridge_width": 0.0 if taps == (AUTO,) else 0.5,
             "bridge_learning_rate": self.learning_rate,
+            "curve_weight_decay": self.weight_decay,
             "export_name": name[:100],
         }
 
@@ -155,6 +161,15 @@ class Config(
         if self.bridge_type == 1:
             return [(0, j) for j in range(1, self.num_modes)]
         return [(i, j) for j in range(1, self.num_modes) for i in range(j)]
+
+
+def _usual_tap(model: str) -> str:
+    """The tap where none is given: of the project's own networks, the output of a stage."""
+    if found := re.fullmatch(r"resnet(\d+)", model):
+        return f"stage2_block{(int(found[1]) - 2) // 6}"
+    found = re.fullmatch(r"imagenet_resnet(\d{2,3})", model)
+    blocks = found and IMAGENET_BLOCKS.get(int(found[1]))
+    return f"stage3_block{blocks[2]}" if blocks else AUTO
 
 
 def _decisive(settings: dict) -> dict:

@@ -5,8 +5,11 @@ import dataclasses
 from bridge_tf.settings import setting
 
 DATASET_KINDS = ("digits", "tfds:NAME[:VERSION]", "folder:PATH", "npz:PATH")
-AUGMENTATIONS = ("none", "crop", "crop_flip")
+AUGMENTATIONS = ("none", "crop", "crop_flip", "resized_crop_flip")
 NORMS = ("frn", "batch")
+STEMS = ("imagenet", "small")
+# Blocks a stage of imagenet_resnet18 and so on, by the layers that its name counts.
+IMAGENET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 CURVE_KINDS = ("bezier", "chain")
 PREPROCESSING = ("auto", "none", "tf", "torch", "caffe")
 ALIGNMENTS = ("none", "weights", "activations")
@@ -14,6 +17,10 @@ QUANTIZED = ("float16", "int8", "int8_dynamic")
 TFLITE_KINDS = ("float32", *QUANTIZED)
 ON_DIVERGENCE = ("stop", "retry")
 AUTO = "auto"
+BASELINES = (
+    *("deep_ensemble", "curve", "swa", "fge"),
+    *("distillation", "batch_ensemble", "mimo", "mc_dropout"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +40,17 @@ class DataSettings:
     skip_bad_images: int = setting(
         0, "Leave out up to so many images that can't be read or are mislabelled.", low=0
     )
-    augment: str = setting("none", "Augmentation of training images.", choices=AUGMENTATIONS)
+    augment: str = setting(
+        "none",
+        "Augmentation of training images: pad and crop at random, and mirror; resized_crop_flip "
+        "takes 8 to 100 % of the area, 3:4 to 4:3, and resizes it.",
+        choices=AUGMENTATIONS,
+    )
+    crop_padding: int = setting(
+        0,
+        "Pixels on each side that crop and crop_flip pad by; 0 takes an eighth of the height.",
+        low=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +65,16 @@ class NetworkSettings:
     )
     model: str = setting(
         "resnet8",
-        "Network: resnet8, resnet14, … resnet56 (6n + 2 layers), one of keras.applications, as "
-        "MobileNetV2, or a .keras file, whose architecture is trained anew.",
+        "Network: resnet8, resnet14, … resnet56 (6n + 2 layers, small images), imagenet_resnet18, "
+        "34, 50, 101, one of keras.applications, as MobileNetV2, or a .keras file, whose "
+        "architecture is trained anew.",
     )
     norm: str = setting("frn", "Normalization of the resnets.", choices=NORMS)
+    stem: str = setting(
+        "imagenet",
+        "First layers of the imagenet_resnets; small, for 32 to 64 pixels, is one 3×3 convolution.",
+        choices=STEMS,
+    )
     width: float = setting(
         1.0, "Multiplies the channels of the resnets; alpha of the MobileNets.", above=0
     )
@@ -99,7 +122,7 @@ class BridgeSettings:
     taps: list[str] = setting(
         (),
         "Layers of the base that feed the bridges; auto chooses by --bridge_budget. Default: the "
-        "last block of stage 2 of the resnets, else auto.",
+        "last block of stage 2 of the resnets, of stage 3 of the imagenet_resnets, else auto.",
     )
     bridge_width: float = setting(
         0.0,
@@ -150,6 +173,9 @@ class RecipeSettings:
     momentum: float = setting(0.9, "Momentum of SGD.", low=0, below=1)
     nesterov: bool = setting(False, "Whether the momentum is Nesterov's.")
     weight_decay: float = setting(1e-3, "L2 in the gradient, for modes and curves.", low=0)
+    curve_weight_decay: float | None = setting(
+        None, "L2 in the gradient, for curves; default: --weight_decay.", low=0
+    )
     bridge_weight_decay: float = setting(1e-5, "L2 in the gradient, for bridges.", low=0)
     warmup_epochs: float = setting(
         5.0, "Epochs of linear warm-up from 1 % of the peak, then cosine decay.", low=0
@@ -171,6 +197,12 @@ class EvaluationSettings:
 
     curve_points: int = setting(
         5, "Positions along each curve that the report measures, ends included.", low=3
+    )
+    baselines: list[str] = setting(
+        (),
+        "Other ways of ensembling to train by the same recipe and compare with, between commas: "
+        f"{', '.join(BASELINES)}; the first two come with every run.",
+        choices=BASELINES,
     )
     early_exit_budget: float = setting(
         1.05,

@@ -150,6 +150,10 @@ class Run:
         }
         return Recipe(epochs=epochs, seed=seed, **(values | changes))
 
+    def curve_recipe(self, epochs: int, seed: int) -> Recipe:
+        """The run's recipe for curves."""
+        return self.recipe(epochs, seed, weight_decay=self.config.curve_weight_decay)
+
     def bridge_recipe(self, epochs: int, seed: int) -> Recipe:
         """The run's recipe for bridges."""
         config = self.config
@@ -169,6 +173,7 @@ class Run:
             seed=seed,
             first_step=first_step,
             augment=self.config.augment,
+            crop_padding=self.config.crop_padding,
             mixup_alpha=mixup_alpha,
         )
 

@@ -21,11 +21,13 @@ def text_of(value) -> str:
 
 
 def check_setting(field, value) -> None:
-    """Checks a value against the limits of its setting.
+    """Checks a value against the limits of its setting; None, which others decide, has none.
 
     Raises:
         InputError: it is beyond them; the message names the flag.
     """
+    if value is None and field.default is None:
+        return
     for number in value if isinstance(value, tuple) else [value]:
         if isinstance(number, float) and not math.isfinite(number):
             raise InputError(f"--{field.name}={text_of(value)}: must be a finite number")

@@ -161,7 +161,7 @@ class Studies:
         self._train(fit, self.run.bridge_recipe(epochs, _SEED), self.run.config.mixup_alpha)
 
     def _fit_curve(self, curve) -> None:
-        recipe = self.run.recipe(self.run.config.curve_epochs, _SEED)
+        recipe = self.run.curve_recipe(self.run.config.curve_epochs, _SEED)
         self._train(functools.partial(fit_curve, curve), recipe)
 
     def _train(self, fit, recipe, mixup_alpha: float = 0.0) -> None:

@@ -113,7 +113,7 @@ class Trainings(Results):
                 curve,
                 self.files.curve(pair),
                 f"curve {self._title(pair)}",
-                self.recipe(self.config.curve_epochs, seed),
+                self.curve_recipe(self.config.curve_epochs, seed),
                 functools.partial(fit_curve, curve),
                 self._ends(pair),
             )

@@ -25,6 +25,28 @@ def test_defaults_that_other_settings_decide_are_resolved():
     assert Config(taps=["pool"], bridge_learning_rate=0.1).taps == ("pool",)
 
 
+def test_curves_decay_as_modes_unless_they_are_given_a_decay_of_their_own():
+    assert Config(weight_decay=5e-4).curve_weight_decay == 5e-4
+    assert Config(weight_decay=5e-4, curve_weight_decay=0.0).curve_weight_decay == 0
+    assert Config(curve_weight_decay=1e-3) == Config()
+    older = Config(weight_decay=5e-4).to_json()
+    del older["curve_weight_decay"]
+    assert Config(**older) == Config(weight_decay=5e-4)
+
+
+def test_settings_of_other_networks_and_augmentations_are_refused():
+    for settings, flag in (
+        ({"stem": "small"}, "--stem=small: not for --model=resnet8"),
+        ({"model": "imagenet_resnet50", "input_size": 32}, "--input_size=32: not for"),
+        ({"crop_padding": 4}, "--crop_padding=4: needs --augment=crop"),
+        ({"curve_weight_decay": -1e-4}, "--curve_weight_decay=-0.0001: must be at least 0"),
+    ):
+        with pytest.raises(InputError, match=flag):
+            Config(**settings)
+    taken = Config(model="imagenet_resnet34", stem="small", norm="batch", width=0.5)
+    assert taken.taps == ("stage3_block6",)
+
+
 def test_what_differs_is_named():
     ours, theirs = Config(seed=1, taps=["a", "b"]), Config(taps=["a"])
     assert ours.differences(theirs) == ["--seed=1 (there: 0)", "--taps=a,b (there: a)"]
@@ -95,4 +117,4 @@ def test_curves_of_both_types():
 
 
 def test_stages_are_the_contracts():
-    assert STAGES == ("modes", "curves", "bridges", "evaluate", "export")
+    assert STAGES == ("modes", "curves", "bridges", "baselines", "evaluate", "export")

@@ -21,6 +21,7 @@ from bridge_tf.quiet import quiet_stderr
 _DEFINE = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
+    float | None: flags.DEFINE_float,
     str: flags.DEFINE_string,
     bool: flags.DEFINE_bool,
     list[str]: flags.DEFINE_list,

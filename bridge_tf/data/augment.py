@@ -1,6 +1,11 @@
-"""Augmentation of whole batches, as functions of a seed."""
+"""Augmentation of whole batches, and of single images, as functions of a seed."""
+
+import math
 
 import tensorflow as tf
+
+# Of random boxes: share of the image's area, largest ratio of the sides, draws.
+_AREA, _RATIO, _BOXES = (0.08, 1.0), 4 / 3, 10
 
 
 def random_crop(images: tf.Tensor, padding: int, seed: tf.Tensor) -> tf.Tensor:
@@ -24,6 +29,48 @@ def random_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Mirrors each image left to right with probability ½."""
     flip = tf.random.stateless_uniform([images.shape[0], 1, 1, 1], seed) < 0.5
     return tf.where(flip, tf.reverse(images, axis=[2]), images)
+
+
+def random_resized_crop(image: tf.Tensor, size: tuple[int, int], seed: tf.Tensor) -> tf.Tensor:
+    """Crops a random box out of one image and resizes it bilinearly.
+
+    The box of Szegedy et al. (CVPR 2015, section 6): 8 to 100 % of the image's area, width to
+    height 3:4 to 4:3, uniform in its logarithm; of ten draws the first that fits, else the largest
+    box in the middle with such a ratio. Where it shrinks, pixels are averaged.
+
+    Args:
+        image: H×W×C, of any size.
+        size: (height, width) of the result.
+        seed: two integers.
+
+    Returns:
+        size×C, float32, in the range of the image.
+    """
+    top, left, height, width = tf.unstack(_random_box(tf.shape(image), seed))
+    box = tf.cast(image[top : top + height, left : left + width], tf.float32)
+    resized = tf.image.resize(box, size, antialias=True)
+    return tf.ensure_shape(resized, (*size, image.shape[-1]))
+
+
+def _random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """top, left, height, width of a box in an image of this shape, int32."""
+    full = tf.cast(shape[:2], tf.float32)
+    draws = tf.random.stateless_uniform([4, _BOXES], seed)
+    area = (_AREA[0] + (_AREA[1] - _AREA[0]) * draws[0]) * full[0] * full[1]
+    ratio = tf.exp((2 * draws[1] - 1) * math.log(_RATIO))
+    sides = tf.round(tf.stack([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=1))
+    fits = tf.reduce_all((sides >= 1) & (sides <= full), axis=1)
+    corners = tf.floor(tf.transpose(draws[2:]) * (full - sides + 1))
+    # The last resort: as high and wide as the ratio lets it be.
+    widest = tf.maximum(1.0, tf.round(tf.minimum(full, _RATIO * tf.reverse(full, [0]))))
+    middle = tf.floor((full - widest) / 2)
+    boxes = tf.concat(
+        [tf.concat([corners, sides], axis=1), tf.concat([middle, widest], axis=0)[None]], axis=0
+    )
+    box = tf.gather(boxes, tf.argmax(tf.concat([fits, [True]], axis=0)))
+    # A draw just below 1 may round up to the corner beyond the last.
+    corner = tf.minimum(box[:2], full - box[2:])
+    return tf.cast(tf.concat([corner, box[2:]], axis=0), tf.int32)
 
 
 def mixup(images: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:

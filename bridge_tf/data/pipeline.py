@@ -1,8 +1,10 @@
 """Batches for training and evaluation."""
 
 import math
+from typing import ClassVar
 
 from bridge_tf.config_fields import AUGMENTATIONS
+from bridge_tf.data.records import RecordImages
 from bridge_tf.data.types import Split
 from bridge_tf.errors import InputError
 
@@ -32,6 +34,7 @@ def training_batches(
     seed: int,
     first_step: int = 0,
     augment: str = "none",
+    crop_padding: int = 0,
     mixup_alpha: float = 0.0,
 ):
     """A `tf.data.Dataset` of (images, labels) from step `first_step` to the end of the epochs.
@@ -42,12 +45,14 @@ def training_batches(
     epochs.
 
     Args:
-        split: images in memory; they are decoded already.
+        split: the images.
         batch_size: images a batch.
         epochs: of the whole training.
         seed: of order and draws.
         first_step: where to go on, in steps since the first epoch began.
-        augment: "none", "crop" (pad by an eighth of the height and crop) or "crop_flip".
+        augment: "none", "crop" (pad and crop), "crop_flip", or "resized_crop_flip" (a random box,
+            resized; see `bridge_tf.data.augment`).
+        crop_padding: pixels on each side that crops pad by; 0: an eighth of the height.
         mixup_alpha: > 0 mixes the images of a batch; labels stay those of the first.
 
     Raises:
@@ -55,6 +60,8 @@ def training_batches(
     """
     if augment not in AUGMENTATIONS:
         raise InputError(f"--augment={augment}: must be one of {', '.join(AUGMENTATIONS)}")
+    if crop_padding < 0:
+        raise InputError(f"--crop_padding={crop_padding}: must be at least 0")
     if not 0 <= mixup_alpha < math.inf:
         raise InputError(f"--mixup_alpha={mixup_alpha}: must be 0 or a positive number")
     import tensorflow as tf
@@ -64,8 +71,9 @@ def training_batches(
     steps = steps_per_epoch(split, batch_size)
     # Captured as they are, these are held once; on an accelerator they would take its memory.
     with tf.device("CPU"):
-        images, labels = tf.constant(split.images), tf.constant(split.labels)
-    padding = max(1, images.shape[1] // 8)
+        images, labels = _images(split.images), tf.constant(split.labels)
+    height, width, channels = split.images.shape[1:]
+    padding = crop_padding or max(1, height // 8)
 
     def epoch_order(epoch):
         order = tf.random.experimental.stateless_shuffle(
@@ -76,11 +84,19 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices((batches, first + tf.range(steps)))
 
     def batch(indices, step):
-        x = tf.gather(images, indices)
         seeds = tf.random.split(tf.stack([seed, step]), 3)
+        if augment == "resized_crop_flip":
+            x = images.each(
+                indices,
+                tf.random.split(seeds[0], batch_size),
+                lambda image, s: augmentation.random_resized_crop(image, (height, width), s),
+                tf.TensorSpec((height, width, channels), tf.float32),
+            )
+        else:
+            x = images.shown(indices)
         if augment in ("crop", "crop_flip"):
             x = augmentation.random_crop(x, padding, seeds[0])
-        if augment == "crop_flip":
+        if augment in ("crop_flip", "resized_crop_flip"):
             x = augmentation.random_flip(x, seeds[1])
         x = tf.cast(x, tf.float32)
         if mixup_alpha > 0:
@@ -89,7 +105,61 @@ def training_batches(
 
     epoch, within = divmod(first_step, steps)
     batches = tf.data.Dataset.range(epoch, epochs).flat_map(epoch_order).skip(within)
-    batches = batches.map(batch).apply(
+    batches = batches.map(batch, **images.parallel).apply(
         tf.data.experimental.assert_cardinality(max(0, epochs * steps - first_step))
     )
     return batches.prefetch(2)
+
+
+def _images(images):
+    return _Stored(images) if isinstance(images, RecordImages) else _Held(images)
+
+
+class _Held:
+    """Images in memory, decoded."""
+
+    parallel: ClassVar = {}
+
+    def __init__(self, images):
+        import tensorflow as tf
+
+        self.images = tf.constant(images)
+
+    def shown(self, indices):
+        """The images of these indices, B×H×W×C."""
+        import tensorflow as tf
+
+        return tf.gather(self.images, indices)
+
+    def each(self, indices, seeds, function, spec):
+        """What a function makes of each image, as it is stored, and a seed of its own."""
+        import tensorflow as tf
+
+        arguments = self.shown(indices), seeds
+        return tf.map_fn(lambda pair: function(*pair), arguments, fn_output_signature=spec)
+
+
+class _Stored:
+    """As `_Held`, of images that are read and decoded for each batch."""
+
+    def __init__(self, images: RecordImages):
+        import tensorflow as tf
+
+        self.images = images
+        self.parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+
+    def shown(self, indices):
+        import tensorflow as tf
+
+        spec = tf.TensorSpec(self.images.shape[1:], tf.uint8)
+        records = self.images.records(indices)
+        return tf.map_fn(self.images.shown, records, fn_output_signature=spec)
+
+    def each(self, indices, seeds, function, spec):
+        import tensorflow as tf
+
+        return tf.map_fn(
+            lambda pair: function(self.images.decoded(pair[0]), pair[1]),
+            (self.images.records(indices), seeds),
+            fn_output_signature=spec,
+        )

@@ -1,11 +1,12 @@
 """Networks by name or from a file, and the layers that Keras lacks."""
 
+from bridge_tf.config_fields import NORMS, PREPROCESSING
 from bridge_tf.networks.applications import build_application
 from bridge_tf.networks.architecture import build_from_file, fresh_copy
 from bridge_tf.networks.frn import FilterResponseNormalization
-from bridge_tf.networks.preprocessing import PREPROCESSING
+from bridge_tf.networks.imagenet_resnet import build_imagenet_resnet
 from bridge_tf.networks.registry import build_network, network_names, network_options
-from bridge_tf.networks.resnet import NORMS, build_resnet
+from bridge_tf.networks.resnet import build_resnet
 
 __all__ = [
     "NORMS",
@@ -13,6 +14,7 @@ __all__ = [
     "FilterResponseNormalization",
     "build_application",
     "build_from_file",
+    "build_imagenet_resnet",
     "build_network",
     "build_resnet",
     "fresh_copy",

@@ -4,26 +4,31 @@ import difflib
 
 import keras
 
+from bridge_tf.config_fields import IMAGENET_BLOCKS
 from bridge_tf.errors import InputError
 from bridge_tf.networks.applications import application_names, build_application
 from bridge_tf.networks.architecture import build_from_file
+from bridge_tf.networks.imagenet_resnet import build_imagenet_resnet
 from bridge_tf.networks.resnet import build_resnet
 
 _RESNETS = tuple(f"resnet{depth}" for depth in range(8, 57, 6))
+_IMAGENET_RESNETS = tuple(f"imagenet_resnet{depth}" for depth in IMAGENET_BLOCKS)
 
 _OPTIONS = {
     "resnet": ("width", "norm", "pixel_mean", "pixel_std"),
+    "imagenet_resnet": ("width", "norm", "stem", "pixel_mean", "pixel_std"),
     "application": ("width", "input_size", "preprocessing", "weights"),
     "file": (),
 }
 
 
 def network_names() -> tuple[str, ...]:
-    """The names that `build_network` knows: `resnet<depth>` and those of `keras.applications`.
+    """The names that `build_network` knows: `resnet<depth>` for small images,
+    `imagenet_resnet<depth>` for larger ones, and those of `keras.applications`.
 
     Besides these it takes the path of any .keras file.
     """
-    return _RESNETS + application_names()
+    return _RESNETS + _IMAGENET_RESNETS + application_names()
 
 
 def network_options(name: str) -> tuple[str, ...]:
@@ -42,8 +47,8 @@ def build_network(
 
     Args:
         name: one of `network_names()`, or the path of a .keras file whose architecture is used.
-            Upper and lower case differ: `resnet50` is the network for small images, `ResNet50`
-            that of `keras.applications`.
+            Upper and lower case differ: `resnet50` is the network for small images,
+            `imagenet_resnet50` that for larger ones, `ResNet50` that of `keras.applications`.
         input_shape: (height, width, channels) of the images.
         num_classes: number of classes.
         **options: passed on to the builder; `network_options(name)` lists them.
@@ -60,8 +65,9 @@ def build_network(
         return build_from_file(name, input_shape, num_classes, **options)
     if kind == "application":
         return build_application(name, input_shape, num_classes, **options)
-    depth = int(name.removeprefix("resnet"))
-    return build_resnet(depth, input_shape, num_classes, name=name, **options)
+    build = build_resnet if kind == "resnet" else build_imagenet_resnet
+    depth = int(name.removeprefix(kind))
+    return build(depth, input_shape, num_classes, name=name, **options)
 
 
 def _kind(name: str) -> str:
@@ -71,6 +77,8 @@ def _kind(name: str) -> str:
         return "application"
     if name in _RESNETS:
         return "resnet"
+    if name in _IMAGENET_RESNETS:
+        return "imagenet_resnet"
     nearest = sorted(network_names(), key=lambda known: -_likeness(known, name))[:3]
     raise InputError(
         f"--model: no network '{name}'; nearest: {', '.join(nearest)}; or give the path of a "

@@ -87,3 +87,55 @@ def test_mixup_stays_finite_for_a_tiny_alpha_and_a_batch_of_one():
     np.testing.assert_allclose(mixed, 100.0, rtol=2e-7)
     alone = augment.mixup(images[:1], 0.4, tf.constant([0, 0])).numpy()
     np.testing.assert_allclose(alone, 100.0, rtol=2e-7)
+
+
+def _boxes(height, width, draws=400):
+    """top, left, height, width of random boxes in an image, as `random_resized_crop` draws them."""
+    seeds = tf.random.split(tf.constant([1, 2]), draws)
+    shape = tf.constant([height, width, 3])
+    return tf.map_fn(
+        lambda s: augment._random_box(shape, s), seeds, fn_output_signature=tf.int32
+    ).numpy()
+
+
+# No box of ratio 4:3 has more than four fifths of an image of 5:3.
+@pytest.mark.parametrize(("height", "width", "most"), [(64, 64, 1.0), (300, 500, 0.8)])
+def test_boxes_have_8_to_100_percent_of_the_area_and_a_ratio_near_1(height, width, most):
+    top, left, high, wide = _boxes(height, width).astype("float64").T
+    assert (np.minimum(top, left) >= 0).all()
+    assert (top + high <= height).all() and (left + wide <= width).all()
+    # Sides are rounded to whole pixels, by less than a pixel.
+    area = high * wide / (height * width)
+    ratio = wide / high
+    assert 0.07 < area.min() < 0.11 and 0.9 * most < area.max() <= most
+    assert ratio.min() > 3 / 4 * 0.95 and ratio.max() < 4 / 3 * 1.05
+    assert ratio.min() < 0.8 and ratio.max() > 1.25
+    for place, free in ((top, height - high), (left, width - wide)):
+        inner = free >= 8
+        share = place[inner] / free[inner]
+        assert share.min() < 0.05 and share.max() > 0.95 and abs(share.mean() - 0.5) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "box"),
+    [(8, 800, (0, 394, 8, 11)), (800, 8, (394, 0, 11, 8)), (1, 1, (0, 0, 1, 1))],
+)
+def test_where_no_box_fits_it_is_the_largest_in_the_middle(height, width, box):
+    # Of such images boxes of 8 % of the area are higher or wider than they are.
+    assert (_boxes(height, width, 20) == box).all()
+
+
+def test_a_resized_crop_is_its_box_of_the_image():
+    # Brightness rises evenly, so that a resized box rises from its first to its last pixel.
+    ramp = np.add.outer(np.arange(40) * 5.0, np.arange(60)).astype("float32")[..., None]
+    for seed in ([3, 4], [5, 6], [7, 8]):
+        top, left, high, wide = augment._random_box(tf.constant([40, 60, 1]), seed).numpy()
+        crop = augment.random_resized_crop(tf.constant(ramp), (32, 32), tf.constant(seed)).numpy()
+        assert crop.shape == (32, 32, 1)
+        box = ramp[top : top + high, left : left + wide]
+        # The mean of an even ramp is that of its resized one, but for its rounded ends.
+        assert crop.mean() == pytest.approx(box.mean(), rel=0.01)
+        assert box.min() - 1e-3 <= crop.min() and crop.max() <= box.max() + 1e-3
+        middle = 16 * wide / 32 - 0.5, 16 * high / 32 - 0.5
+        expected = 5 * (top + middle[1]) + left + middle[0]
+        assert crop[15:17, 15:17].mean() == pytest.approx(expected, rel=0.01)

@@ -11,6 +11,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), "uint8")
 # The label is the image's number, to follow each image through the batches.
 SPLIT = Split(IMAGES, np.arange(50, dtype="int32"))
 FULL = {"augment": "crop_flip", "mixup_alpha": 0.4}
+RESIZED = {"augment": "resized_crop_flip"}
 
 
 def _batches(**changes):
@@ -50,7 +51,7 @@ def test_without_augmentation_images_are_the_splits_own():
         np.testing.assert_array_equal(images, IMAGES[labels].astype("float32"))
 
 
-@pytest.mark.parametrize("options", [{}, {"augment": "crop"}, FULL])
+@pytest.mark.parametrize("options", [{}, {"augment": "crop"}, FULL, RESIZED])
 def test_batches_are_a_function_of_the_seed(options):
     assert _equal(_batches(**options), _batches(**options))
     assert not _equal(_batches(**options), _batches(**options, seed=8))
@@ -85,6 +86,23 @@ def test_crop_pads_by_an_eighth_of_the_height():
     assert set(black_rows) == set(black_columns) == {0, 1}
 
 
+def test_crop_pads_by_as_many_pixels_as_it_is_told():
+    white = Split(np.full((500, 8, 8, 1), 255, "uint8"), np.zeros(500, "int32"))
+    batches = training_batches(white, 500, epochs=1, seed=0, augment="crop", crop_padding=3)
+    ((images, _),) = batches
+    black_rows = (images.numpy() == 0).all(axis=(2, 3)).sum(axis=1)
+    assert set(black_rows) == {0, 1, 2, 3}
+
+
+def test_resized_crops_go_on_where_they_stopped_and_differ_from_image_to_image():
+    rest = _batches(**RESIZED)[8:]
+    resumed = training_batches(SPLIT, 16, epochs=4, seed=7, first_step=8, **RESIZED)
+    assert _equal(list(resumed.as_numpy_iterator()), rest)
+    same = Split(np.repeat(IMAGES[:1], 16, 0), np.zeros(16, "int32"))
+    ((images, _),) = training_batches(same, 16, epochs=1, seed=0, **RESIZED)
+    assert len({image.tobytes() for image in images.numpy()}) == 16
+
+
 @pytest.mark.parametrize("augment", ["none", "crop"])
 def test_only_crop_flip_mirrors(augment):
     ramp = np.tile(np.arange(1, 9, dtype="uint8"), (64, 8, 1))[..., None]
@@ -97,6 +115,7 @@ def test_only_crop_flip_mirrors(augment):
 
     assert mirrored(augment) == 0
     assert 0.2 < mirrored("crop_flip") < 0.8
+    assert 0.2 < mirrored("resized_crop_flip") < 0.8
 
 
 def test_float_images_keep_their_fractions():
@@ -112,6 +131,7 @@ def test_float_images_keep_their_fractions():
         ({"batch_size": 0}, "--batch_size=0: must be at least 1"),
         ({"batch_size": -16}, "--batch_size=-16: must be at least 1"),
         ({"augment": "flip"}, "--augment=flip: must be one of none, crop, crop_flip"),
+        ({"crop_padding": -1}, "--crop_padding=-1: must be at least 0"),
         ({"mixup_alpha": -0.4}, "--mixup_alpha=-0.4: must be 0 or a positive number"),
         ({"mixup_alpha": float("nan")}, "--mixup_alpha=nan: must be 0 or a positive number"),
     ],

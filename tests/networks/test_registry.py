@@ -8,13 +8,16 @@ from bridge_tf.networks import network_names, network_options
 def test_names_are_known_and_distinct():
     names = network_names()
     assert {"resnet8", "resnet56", "ResNet50", "MobileNetV3Small", "ConvNeXtTiny"} <= set(names)
-    assert len(names) == len(set(names)) == 9 + 40
+    assert len(names) == len(set(names)) == 9 + 4 + 40
     for name in names:
         assert "width" in network_options(name)
 
 
 def test_options_belong_to_a_kind(tmp_path):
     assert network_options("resnet20") == ("width", "norm", "pixel_mean", "pixel_std")
+    assert network_options("imagenet_resnet50") == (
+        *("width", "norm", "stem", "pixel_mean", "pixel_std"),
+    )
     assert network_options("VGG16") == ("width", "input_size", "preprocessing", "weights")
     assert network_options("some/where.keras") == ()
     with pytest.raises(TypeError, match="norm"):
@@ -41,6 +44,7 @@ def test_the_kind_is_found_by_the_name(tmp_path):
         ("resnet8x", "resnet8"),
         ("resnet08", "resnet8"),
         ("resnet62", "resnet32"),
+        ("imagenet_resnet152", "imagenet_resnet50"),
         ("vgg16", "VGG16"),
         ("mobilenet_v2", "MobileNetV2"),
         ("EfficientnetB0", "EfficientNetB0"),
