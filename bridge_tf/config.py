@@ -40,6 +40,7 @@ NAME = r"\w[\w.-]{0,99}"
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "baselines", "early_exit_budget"),
+    *("ood_dataset", "corruptions", "corruption_images"),
     *("tflite", "tflite_io", "fuse_bridges", "max_accuracy_drop", "latency"),
 )
 
@@ -75,6 +76,12 @@ class Config(
                 raise InputError(f"--{name}={text_of(getattr(self, name))}: needs --conditioned")
         if len(set(self.positions)) < len(self.positions):
             raise InputError(f"--positions={text_of(self.positions)}: name each position once")
+        if self.ood_dataset == self.dataset:
+            raise InputError(f"--ood_dataset={self.ood_dataset}: is --dataset; name other data")
+        if len(set(self.corruptions)) < len(self.corruptions):
+            raise InputError(
+                f"--corruptions={text_of(self.corruptions)}: name each corruption once"
+            )
         if self.modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):

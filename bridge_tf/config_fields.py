@@ -16,6 +16,7 @@ ALIGNMENTS = ("none", "weights", "activations")
 QUANTIZED = ("float16", "int8", "int8_dynamic")
 TFLITE_KINDS = ("float32", *QUANTIZED)
 ON_DIVERGENCE = ("stop", "retry")
+CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg", "pixelation")
 AUTO = "auto"
 BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
@@ -209,6 +210,17 @@ class EvaluationSettings:
         "Average FLOPs an image of early answers, relative to the base's: the whole ensemble's "
         "for those images alone of which the base is least sure.",
         low=1,
+    )
+    ood_dataset: str = setting(
+        "", "Data whose test images are to be told from the run's by confidence, as --dataset."
+    )
+    corruptions: list[str] = setting(
+        (),
+        f"Measure on corrupted test images too, some or all of {','.join(CORRUPTIONS)}.",
+        choices=CORRUPTIONS,
+    )
+    corruption_images: int = setting(
+        1000, "Test images that are corrupted, at most; at each of 5 severities.", low=1
     )
 
 

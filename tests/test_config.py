@@ -17,6 +17,26 @@ def test_locations_decide_nothing():
     assert here.differences(there) == []
 
 
+def test_what_is_measured_decides_nothing():
+    measured = Config(ood_dataset="npz:a.npz", corruptions=["noise", "jpeg"], corruption_images=9)
+    assert measured.fingerprint == Config().fingerprint
+    assert Config(**measured.to_json()) == measured
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ood_dataset": "digits"}, "--ood_dataset=digits: is --dataset; name other data"),
+        ({"corruptions": ["fog"]}, "--corruptions=fog: must be one or more of noise, blur"),
+        ({"corruptions": ["blur", "blur"]}, "--corruptions=blur,blur: name each corruption once"),
+        ({"corruption_images": 0}, "--corruption_images=0: must be at least 1"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(settings, words):
+    with pytest.raises(InputError, match=words):
+        Config(**settings)
+
+
 def test_defaults_that_other_settings_decide_are_resolved():
     config = Config(model="resnet20", learning_rate=0.3)
     assert config.taps == ("stage2_block3",)
