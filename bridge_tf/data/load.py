@@ -60,6 +60,19 @@ def load_dataset(
     return dataclasses.replace(dataset, faults=find_faults(dataset, Faults(source.skipped)))
 
 
+def read_test_split(
+    spec: str, data_dir: str | None, image_size: int = 0, skip_bad_images: int = 0
+) -> tuple[str, Split]:
+    """The name of a data set, and its test split alone.
+
+    Arguments and errors are those of `load_dataset`; one class is enough.
+    """
+    source = _read(spec, data_dir, image_size, skip_bad_images)
+    if source.test is not None:
+        return source.name, source.test
+    return source.name, _split(spec, source.train, _HELD_OUT, seed=0)[1]
+
+
 def _read(spec: str, data_dir: str | None, image_size: int, skip_bad_images: int) -> Source:
     kind, _, rest = spec.partition(":")
     if spec == "digits":
