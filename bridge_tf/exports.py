@@ -5,18 +5,18 @@ import pathlib
 
 import numpy as np
 
+from bridge_tf.baseline_trainings import BaselineTrainings
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import ParityError
 from bridge_tf.export.places import find_export, finish_exports
 from bridge_tf.files import check_space
 from bridge_tf.progress import say
-from bridge_tf.trainings import Trainings
 
 # Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
 _EXPORTED, _GRAPHS = 2.5, 4e6
 
 
-class Exports(Trainings):
+class Exports(BaselineTrainings):
     """A run whose ensemble can be exported."""
 
     def export(self) -> None:

@@ -1,4 +1,4 @@
-"""A run's stages in their order: modes, curves, bridges, evaluate, export.
+"""A run's stages in their order: modes, curves, bridges, baselines, evaluate, export.
 
 Each reads the files of those before it and writes its own; what is there already is not made again.
 """
@@ -8,6 +8,7 @@ import shlex
 
 from bridge_tf.compressions import Compressions
 from bridge_tf.config import STAGES
+from bridge_tf.data.corruptions import SEVERITIES
 from bridge_tf.errors import InputError
 from bridge_tf.export.places import check_export
 from bridge_tf.files import check_space
@@ -41,6 +42,10 @@ class Pipeline(Compressions):
                     raise InputError("--fuse_bridges: is decided by times; needs --latency")
             if self.config.modes:
                 self.take_modes()
+            if "baselines" in stages:
+                self.check_baseline_networks()
+            if "evaluate" in stages:
+                self._check_other_images()
             for stage in [stage for stage in STAGES if stage in stages]:
                 getattr(self, stage)()
             self._say_what_is_next()
@@ -50,7 +55,7 @@ class Pipeline(Compressions):
         from bridge_tf.report import read_report, render_table, write_pages
 
         made = [self.files.current(path, self.measured_files) for path in self.reports]
-        if not all(made) or not self._of_this_budget(read_report(self.files.report)):
+        if not all(made) or not self._is_wanted(read_report(self.files.report)):
             self.remeasure()
         self.files.remove_backup(self.files.report)
         report = read_report(self.files.report)
@@ -59,9 +64,19 @@ class Pipeline(Compressions):
         for warning in report.get("warnings", ()):
             say(f"evaluate: WARNING: {warning}")
 
-    def _of_this_budget(self, report: dict) -> bool:
-        """Whether early answers were measured at the cost that is wanted."""
-        return report.get("early_exit", {}).get("budget") == self.config.early_exit_budget
+    def _is_wanted(self, report: dict) -> bool:
+        """Whether early answers were measured at the cost that is wanted, and all was measured on
+        other images that is.
+        """
+        from bridge_tf.evaluation.elsewhere import is_measured
+
+        budget = report.get("early_exit", {}).get("budget")
+        return budget == self.config.early_exit_budget and is_measured(self.config, report)
+
+    def _check_other_images(self) -> None:
+        """Checks that other images can be read, if there are to be any, before work is begun."""
+        if self.config.ood_dataset:
+            self.other_images()
 
     @property
     def reports(self) -> list[pathlib.Path]:
@@ -98,6 +113,7 @@ class Pipeline(Compressions):
         with self.files.held(self.wait):
             self.files.check(self.config)
             self.check_trained("evaluate")
+            self._check_other_images()
             if loss_plane:
                 from bridge_tf.evaluation.loss_plane import check_plane, write_loss_planes
 
@@ -113,6 +129,7 @@ class Pipeline(Compressions):
         from bridge_tf.evaluation.comparison import compare
 
         self.check_trained("evaluate")
+        self.check_baselines()
         sources = self.measured_files
         size = self._predictions_size()
         check_space("--workdir", self.files.path, size, "the stage evaluate")
@@ -128,7 +145,9 @@ class Pipeline(Compressions):
         pairs, places = len(self.config.curves()), len(self.positions)
         members = self.config.num_modes + pairs * 2 * (places + self.config.curve_points)
         images = len(self.data.test) + len(self.data.validation)
-        return 4 * members * images * self.data.num_classes
+        copies = len(SEVERITIES) * len(self.config.corruptions)
+        images += copies * min(self.config.corruption_images, len(self.data.test))
+        return 8 * members * images * self.data.num_classes
 
     def export(self) -> None:
         """Exports the ensemble, and puts what the files are worth into the report if there is one.

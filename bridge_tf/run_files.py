@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 # Of report.json and figures/data.json.
 SCHEMA = 1
-FOLDERS = ("modes", "curves", "bridges", "figures", "checkpoints", "logs")
+FOLDERS = ("modes", "curves", "bridges", "baselines", "figures", "checkpoints", "logs")
 
 
 def pair_name(pair: Iterable[int]) -> str:
@@ -52,6 +52,9 @@ class RunFiles:
 
     def bridge(self, pair: tuple[int, int]) -> pathlib.Path:
         return self.path / "bridges" / f"{pair_name(pair)}.keras"
+
+    def baseline(self, name: str) -> pathlib.Path:
+        return self.path / "baselines" / f"{name}.keras"
 
     def loss_plane(self, pair: tuple[int, int]) -> pathlib.Path:
         return self.figures / f"loss_plane_{pair_name(pair)}.json"

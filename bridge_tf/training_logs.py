@@ -24,8 +24,9 @@ from bridge_tf.step_timer import StepTimer
 
 History = dict[str, list[tuple[int, float]]]
 
-_STAGES = ("modes", "curves", "bridges")
-_NUMBERS = "[0-9]+(-[0-9]+)?"  # a mode, or the modes at a curve's ends
+_STAGES = ("modes", "curves", "bridges", "baselines")
+# A mode, the modes at a curve's ends, or a baseline.
+_NUMBERS = "[0-9]+(-[0-9]+)?|[a-z_]+(-[0-9]+)?"
 _ENSEMBLE = "accuracy nll calibrated_nll brier ece calibrated_ece dee relative_flops".split()
 _OF_TRAINING = {
     "loss": "Mean over the epoch's images, in nats: cross-entropy of modes and curves, KL "
@@ -161,7 +162,7 @@ def read_histories(logs_folder: str | os.PathLike) -> dict[str, History]:
     for stage in _STAGES:
         folders = inside(pathlib.Path(logs_folder) / stage)
         folders = [path for path in folders if re.fullmatch(_NUMBERS, path.name)]
-        for folder in sorted(folders, key=_numbers):
+        for folder in sorted(folders, key=lambda path: (_numbers(path), path.name)):
             history = _read_history(folder)
             if history:
                 histories[f"{stage}/{folder.name}"] = history

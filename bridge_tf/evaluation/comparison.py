@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from bridge_tf.bridge import bridge_taps
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.baselines import baseline_rows
 from bridge_tf.evaluation.cost import count_flops, count_params
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.details import Details
 from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
+from bridge_tf.evaluation.elsewhere import measure_elsewhere
 from bridge_tf.evaluation.predictions import Predictions
 from bridge_tf.evaluation.scores import score
+from bridge_tf.evaluation.training_cost import TrainingCosts
 from bridge_tf.evaluation.warnings import find_warnings
 from bridge_tf.run_files import SCHEMA
 
@@ -28,27 +31,31 @@ def compare(run) -> tuple[dict, dict]:
     base = predictions.models[0]
     flops, params = count_flops(base), count_params(base)
     yardstick = []
-    ensembles = []
+    ensembles, members_of = [], []
     details = Details(run.data)
+    costs = TrainingCosts(run, predictions.ensemble, flops)
     for method, name, graph, members in _rows(run, predictions):
         test, validation = predictions.of_ensemble(members)
         figures = score(test, run.data.test.labels, validation, run.data.validation.labels)
         details.add(name, method, test, figures)
         if method in ("single", "deep_ensemble"):
             yardstick.append(figures["calibrated_nll"])
+        relative_flops = 1.0 if graph is base else count_flops(graph) / flops
         ensembles.append(
             {
                 "name": name,
                 "method": method,
                 "size": len(members),
-                "relative_flops": 1.0 if graph is base else count_flops(graph) / flops,
+                "relative_flops": relative_flops,
                 "relative_params": count_params(graph) / params,
+                "training_cost": costs.of(members, relative_flops),
                 **figures,
                 "disagreement": metrics.disagreement(
                     [predictions.log_probs[member][0] for member in members]
                 ),
             }
         )
+        members_of.append(members)
     # The last row is that of all bridges, which is exported.
     early_exit = measure_early_exit(
         predictions.log_probs["mode", 0],
@@ -99,6 +106,7 @@ def compare(run) -> tuple[dict, dict]:
         "ensembles": ensembles,
         "curves": curves,
         "bridges": bridges,
+        **measure_elsewhere(run, predictions, list(zip(ensembles, members_of, strict=True))),
     }
     lines = [
         {"curve": list(pair), "points": points} for pair, (_, points) in predictions.walks.items()
@@ -126,6 +134,7 @@ def _rows(run, predictions: Predictions) -> Iterator[tuple]:
         # A curve member costs what a mode costs: any network of its architecture stands for it.
         graph = BridgeEnsemble(modes[0], [], [modes[0]] * (len(members) - 1))
         yield "curve", f"curve_{k}", graph, members
+    yield from baseline_rows(run, modes)
     for k, num_modes in enumerate(executed, start=1):
         members = [("mode", i) for i in range(num_modes)]
         members += [("bridge", *place) for place in predictions.places(pairs[:k])]

@@ -11,6 +11,7 @@ from bridge_tf.curve import Curve
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.errors import TrainingError
 from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.baselines import baseline_sources
 from bridge_tf.evaluation.kept import KeptPredictions
 from bridge_tf.evaluation.scores import network_predictor
 from bridge_tf.evaluation.sources import Source
@@ -21,7 +22,7 @@ class Predictions:
     """Log-probabilities on test and validation split of all that a run trained.
 
     Members are named ("mode", k), ("member", pair, r) for a curve's members at the positions of
-    the run's bridges, and ("bridge", pair, r).
+    the run's bridges, ("bridge", pair, r), and (BASELINE, k).
 
     Attributes:
         sources: what members' predictions come from; `add` appends one.
@@ -46,6 +47,7 @@ class Predictions:
         jobs = [functools.partial(self.add, source) for source in self._modes()]
         jobs += [functools.partial(self._walk, run, *item) for item in curves.items()]
         jobs += [functools.partial(self.add, self._bridges())]
+        jobs += [functools.partial(self.add, source) for source in baseline_sources(run)]
         for job in track("evaluate: predictions of modes, curves and bridges", jobs):
             job()
 

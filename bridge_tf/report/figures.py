@@ -70,7 +70,7 @@ def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tup
     for confused in details["confusions"]:
         chart = confusion.draw(confused, details["class_names"], highest)
         yield "confusion", f"confusion_{confused['name']}", chart
-    for stage in ("modes", "curves", "bridges"):
+    for stage in ("modes", "curves", "bridges", "baselines"):
         for metric in histories.LABELS:
             found = {
                 run.partition("/")[2]: metrics[metric]

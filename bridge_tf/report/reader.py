@@ -66,8 +66,9 @@ _FIGURES = {
     "dee": or_none(number),
     "dee_extrapolated": flag,
 }
+_CORRUPTED = all_of(number, "accuracy nll calibrated_nll ece")
 _REPORT = with_keys(
-    optional=("warnings", "early_exit", "artifacts"),
+    optional=("warnings", "early_exit", "artifacts", "ood", "corruptions"),
     schema=count,
     warnings=each(text),
     dataset=with_keys(
@@ -77,8 +78,9 @@ _REPORT = with_keys(
     base=with_keys(**all_of(count, "params flops")),
     ensembles=each(
         with_keys(
-            optional=(*_LATER, "disagreement"),
+            optional=(*_LATER, "disagreement", "training_cost"),
             **all_of(text, "name method"),
+            training_cost=number,
             size=count,
             relative_params=number,
             disagreement=or_none(number),
@@ -98,6 +100,22 @@ _REPORT = with_keys(
     ),
     early_exit=with_keys(
         optional=tuple(_LATER), **all_of(number, "budget threshold share"), **_FIGURES
+    ),
+    ood=with_keys(
+        **all_of(text, "dataset fingerprint"),
+        num_images=count,
+        rows=each(with_keys(name=text, **all_of(number, "auroc fpr95"))),
+    ),
+    corruptions=with_keys(
+        images=count,
+        kinds=each(text),
+        rows=each(
+            with_keys(
+                name=text,
+                clean=with_keys(**_CORRUPTED),
+                corrupted=each(with_keys(corruption=text, severity=count, **_CORRUPTED)),
+            )
+        ),
     ),
     curves=each(with_keys(curve=PAIR, points=each(with_keys(**all_of(number, "r accuracy nll"))))),
     bridges=each(

@@ -11,6 +11,7 @@ _COLUMNS = (
     ("members", "size", "{}", 0),
     ("FLOPs ×", "relative_flops", "{:.2f}", 0),
     ("params ×", "relative_params", "{:.2f}", 0),
+    ("training ×", "training_cost", "{:.2f}", 0),
     ("accuracy %", "accuracy", "{:.2f}", 1),
     ("NLL", "nll", "{:.4f}", -1),
     ("cal. NLL", "calibrated_nll", "{:.4f}", -1),
@@ -27,6 +28,11 @@ LEGEND = (
     (
         "FLOPs × and params ×",
         "what one image's inference executes, relative to one network.",
+    ),
+    (
+        "training ×",
+        "gradient steps times the FLOPs of a step, of all trainings that it needs, relative to one "
+        "network's.",
     ),
     (
         "NLL (nats), Brier (summed over classes) and ECE (15 bins)",
@@ -55,19 +61,18 @@ LEGEND = (
 def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     """Headings and rows of the comparison; a cell is its text and whether it is the best."""
     rows = report["ensembles"]
-    best = {}
-    for _, key, _, sign in _COLUMNS:
-        best[key] = _best(rows, key, sign)
+    columns = [column for column in _COLUMNS if column[1] in rows[0]]  # not all in old reports
+    best = {key: _best(rows, key, sign) for _, key, _, sign in columns}
     cells = []
     for row in rows:
         line = []
-        for _, key, form, _ in _COLUMNS:
+        for _, key, form, _ in columns:
             text = _figure(row[key], key, form)
             if key == "dee" and row["dee_extrapolated"]:
                 text += _EXTRAPOLATED
             line.append((text, row in best[key]))
         cells.append(line)
-    return [column[0] for column in _COLUMNS], cells
+    return [column[0] for column in columns], cells
 
 
 def summary(rows: list[dict]) -> list[tuple[str, bool]]:
