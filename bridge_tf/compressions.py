@@ -126,10 +126,13 @@ class Compressions(Exports):
         from bridge_tf.evaluation.scores import log_prob_predictor
         from bridge_tf.export.precision import in_float32
 
-        images = self.data.train.images
+        images = self._training_images()
         say(f"compress: the ensemble's answers to {len(images):,} images")
         ensemble = in_float32(self.load(self.files.ensemble, BridgeEnsemble))
         return np.exp(log_prob_predictor(ensemble)(images)).swapaxes(0, 1)
+
+    def _training_images(self) -> np.ndarray:
+        return self.data.train.in_memory(f"--dataset={self.config.dataset}, train").images
 
     def _write(
         self, compression: Compression, folder: pathlib.Path, answers: Callable
@@ -140,7 +143,7 @@ class Compressions(Exports):
         from bridge_tf.export.precision import in_float32
         from bridge_tf.export.tflite_files import write_tflite_files
 
-        config, images, method = self.config, self.data.train.images, compression.method
+        config, images, method = self.config, self._training_images(), compression.method
         ensemble = in_float32(self.load(self.files.ensemble, BridgeEnsemble))
         work = folder / "work"
         work.mkdir()

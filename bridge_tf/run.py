@@ -10,6 +10,7 @@ import pathlib
 import zlib
 
 import keras
+import numpy as np
 
 from bridge_tf import data, model_files
 from bridge_tf.config import AUTO, Config
@@ -51,15 +52,15 @@ class Run:
     @functools.cached_property
     def data(self) -> data.Dataset:
         config = self.config
-        loaded = data.load_dataset(
+        return data.load_dataset(
             config.dataset,
             config.data_dir or None,
             seed=config.seed,
             validation_fraction=config.validation_fraction,
             image_size=config.image_size,
             skip_bad_images=config.skip_bad_images,
+            max_images=config.max_images,
         )
-        return loaded.limited(config.max_images) if config.max_images else loaded
 
     @functools.cached_property
     def inputs(self) -> dict[str, str]:
@@ -128,6 +129,23 @@ class Run:
             )
             self.files.write_json(self.files.choice, dataclasses.asdict(choice))
         return [choice.tap], choice.width
+
+    def other_images(self) -> tuple[str, np.ndarray]:
+        """The name of --ood_dataset, and its test images as the run's networks take them.
+
+        Raises:
+            InputError: they can't be read, or can't be brought to the size and channels.
+        """
+        from bridge_tf.data.others import load_other_images
+
+        config = self.config
+        return load_other_images(
+            config.ood_dataset,
+            config.data_dir or None,
+            self.data.image_shape,
+            skip_bad_images=config.skip_bad_images,
+            max_images=config.max_images,
+        )
 
     def seed(self, task: str) -> int:
         """The seed of one training of the run."""
@@ -242,7 +260,8 @@ class Run:
 
     def alignment_images(self):
         """The training images by whose activations neurons are matched."""
-        return self.data.limited(_ALIGNMENT_IMAGES).train.images.astype("float32")
+        images = self.data.train.limited(_ALIGNMENT_IMAGES).images
+        return np.asarray(images).astype("float32")
 
     def member(self, curve, r: float) -> keras.Model:
         """A curve's member at r, its batch-norm statistics re-estimated."""

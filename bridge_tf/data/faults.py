@@ -2,9 +2,12 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from bridge_tf.data.records import RecordImages
 
 if TYPE_CHECKING:
     from bridge_tf.data.types import Dataset
@@ -51,8 +54,17 @@ def printable(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _count_duplicates(known: list[np.ndarray], images: np.ndarray) -> int:
-    """How many of `images` (N×H×W×C) are among the images of the `known` arrays too."""
-    dtype = np.result_type(images, *known)
-    seen = {digest(image.astype(dtype, copy=False)) for array in known for image in array}
-    return sum(digest(image.astype(dtype, copy=False)) in seen for image in images)
+def _count_duplicates(known: list, images) -> int:
+    """How many of `images` (N×H×W×C) are among the `known` images too.
+
+    Those that stay in files are compared as they are encoded there, among themselves.
+    """
+    dtype = np.result_type(*(array.dtype for array in (images, *known)))
+
+    def digests(array) -> Iterable:
+        if isinstance(array, RecordImages):
+            return array.fingerprints.tolist()
+        return (digest(image.astype(dtype, copy=False)) for image in array)
+
+    seen = {found for array in known for found in digests(array)}
+    return sum(found in seen for found in digests(images))

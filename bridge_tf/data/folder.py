@@ -1,6 +1,7 @@
 """Images in folders, one a class."""
 
 import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Iterable
@@ -11,9 +12,11 @@ from bridge_tf.data.faults import digest, printable
 from bridge_tf.data.types import Source, Split
 from bridge_tf.errors import InputError
 from bridge_tf.images import BadImageError, read_image, resize
+from bridge_tf.memory import check_memory
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _LISTED = 10
+_COPIES = 2  # of all images, while they are gathered, split and batched
 
 
 @dataclasses.dataclass
@@ -48,8 +51,9 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
         skip_bad_images: how many bad images may be left out.
 
     Raises:
-        InputError: a folder is missing or empty; there are more bad images than may be left out;
-            or without them a class has no training image, or test no image at all.
+        InputError: a folder is missing or empty; the images don't fit into memory; there are more
+            bad images than may be left out; or without them a class has no training image, or test
+            no image at all.
     """
     root = pathlib.Path(path)
     # Unlike Path.is_dir, this takes names that no file can have.
@@ -62,7 +66,7 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
     files = {"train": _class_files(root / "train")}
     if (root / "test").is_dir():
         files["test"] = _class_files(root / "test")
-    pictures, bad = _read(files, image_size)
+    pictures, bad = _read(f"--dataset=folder:{path}", files, image_size)
     bad |= _contradictory(pictures)
     pictures = [picture for picture in pictures if picture.path not in bad]
     lost = sorted(set(files["train"]) - {p.class_name for p in pictures if p.split == "train"})
@@ -117,8 +121,9 @@ def _all(files: dict[str, dict[str, list[pathlib.Path]]]) -> Iterable[pathlib.Pa
     return (file for classes in files.values() for group in classes.values() for file in group)
 
 
-def _read(files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
+def _read(flag: str, files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
     """All pictures of known classes, and for each file that gave none the reason."""
+    total = sum(1 for _ in _all(files))
     size = (image_size, image_size) if image_size else None
     pictures, bad = [], {}
     for split, classes in files.items():
@@ -132,7 +137,11 @@ def _read(files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, st
                 except BadImageError as error:
                     bad[file] = error.why
                     continue
-                size = size or pixels.shape[:2]
+                if not pictures:
+                    size = size or pixels.shape[:2]
+                    what = f"its {total:,} images of {size[0]}×{size[1]} pixels"
+                    needed = _COPIES * total * math.prod((*size, pixels.shape[2]))
+                    check_memory(flag, what, needed, "use a smaller --image_size or fewer images")
                 # As RGB, so that a grey picture has the same digest in a file of either kind.
                 rgb = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
                 key = (rgb.shape, digest(rgb))

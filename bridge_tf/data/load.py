@@ -25,8 +25,12 @@ def load_dataset(
     validation_fraction: float = 0.1,
     image_size: int = 0,
     skip_bad_images: int = 0,
+    max_images: int = 0,
 ) -> Dataset:
     """Reads, decodes and splits a data set.
+
+    Training images of TensorFlow Datasets that are of different sizes, or too many for the
+    memory, stay in their files.
 
     The validation split is a stratified share of the training images, fixed by `seed`. The test
     split is the same for every seed; where the source has none, a stratified fifth is held out.
@@ -36,9 +40,11 @@ def load_dataset(
         data_dir: of prepared TensorFlow Datasets.
         seed: of the validation split.
         validation_fraction: share of the training images, in (0, 1).
-        image_size: height and width that folder images are resized to; 0 for the first's.
+        image_size: height and width that folder images, and images of TensorFlow Datasets of
+            different sizes, are resized to; 0 for the folder's first's.
         skip_bad_images: how many folder images may be left out that can't be read or are
             mislabelled.
+        max_images: how many of each split to use; 0 for all.
 
     Raises:
         InputError: the data can't be used; one line says why and what would be right.
@@ -56,8 +62,17 @@ def load_dataset(
     if test is None:
         train, test = _split(spec, train, _HELD_OUT, seed=0)
     train, validation = _split(spec, train, validation_fraction, seed)
-    dataset = Dataset(source.name, source.class_names, train, validation, test)
-    return dataclasses.replace(dataset, faults=find_faults(dataset, Faults(source.skipped)))
+    known = Faults(source.skipped)
+    dataset = Dataset(source.name, source.class_names, train, validation, test, known)
+    if max_images:
+        dataset = dataset.limited(max_images)
+    else:
+        dataset = dataclasses.replace(dataset, faults=find_faults(dataset, known))
+    held = {
+        part: getattr(dataset, part).in_memory(f"--dataset={spec}, {part}")
+        for part in ("validation", "test")
+    }
+    return dataclasses.replace(dataset, **held)
 
 
 def read_test_split(
@@ -80,7 +95,7 @@ def _read(spec: str, data_dir: str | None, image_size: int, skip_bad_images: int
     if kind in ("tfds", "folder", "npz") and not rest:
         raise InputError(f"--dataset={spec}: nothing after the colon; known are {_KINDS}")
     if kind == "tfds":
-        return read_tfds(rest, data_dir)
+        return read_tfds(rest, data_dir, image_size)
     if kind == "folder":
         return read_folder(rest, image_size, skip_bad_images)
     if kind == "npz":

@@ -6,33 +6,43 @@ have code run. Read are therefore only names without a namespace, and of the fil
 name classes of TensorFlow Datasets itself.
 """
 
+import functools
 import json
 import logging
+import math
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from bridge_tf.data.records import read_records
 from bridge_tf.data.types import Source, Split
 from bridge_tf.errors import InputError, reason
+from bridge_tf.memory import available_memory
 
 _BATCH = 1000
+_COPIES = 2  # of all images, while they are split and batched
 _NAME = re.compile(r"([a-zA-Z]\w*)(?:/(?!\.{1,2}$)([\w+.-]+))?")  # NAME or NAME/CONFIG
 _VERSION = re.compile(r"(\d+|\*)(\.(\d+|\*)){2}")
 _OWN_CLASS = re.compile(r"tensorflow_datasets(\.\w+)+")
 _WHERE = re.compile(r"^(\{\{\w+ [^{}]*\}\}\s*)+")  # {{function_node ...}}, by TensorFlow
 
 
-def read_tfds(name: str, data_dir: str | None) -> Source:
+def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
     """Reads NAME or NAME:VERSION as it lies prepared in `data_dir`; nothing is downloaded.
 
-    The splits are train and test, or train and validation where there is no test.
+    The splits are train and test, or train and validation where there is no test. Images of
+    different sizes, and those of one size that are too many for the memory, stay in their files
+    as `RecordImages`.
+
+    Args:
+        image_size: height and width as which images of different sizes are shown.
 
     Raises:
         InputError: it isn't prepared there, is damaged or incomplete, has features of classes that
-            aren't TensorFlow Datasets' own, or isn't a classification of images of one size.
+            aren't TensorFlow Datasets' own, or isn't a classification of images.
     """
     import tensorflow_datasets as tfds
 
@@ -72,9 +82,15 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
     if not isinstance(features["label"], tfds.features.ClassLabel):
         raise InputError(f"--dataset=tfds:{name}: its labels are no classes: {features['label']}")
     shape = features["image"].shape
-    if None in shape:
+    if None in shape[:2] and not image_size:
         raise InputError(
-            f"--dataset=tfds:{name}: its images are of shape {shape}; all must be of one size"
+            f"--dataset=tfds:{name}: its images are of shape {shape}; all must be of one size, or "
+            "--image_size says which to bring them to"
+        )
+    if len(shape) != 3 or shape[2] is None:
+        raise InputError(
+            f"--dataset=tfds:{name}: its images are of shape {shape}; they must be "
+            "height×width×channels, with a fixed number of these"
         )
     dtype = features["image"].np_dtype
     if dtype != np.uint8:
@@ -83,7 +99,8 @@ def read_tfds(name: str, data_dir: str | None) -> Source:
         )
     names = [split for split in ("train", test) if split]
     try:
-        read = [_read_split(builder, split) for split in names]
+        read_split = _reader(builder, names, shape, image_size)
+        read = [read_split(split) for split in names]
     except InputError:
         raise
     except Exception as error:  # TensorFlow's errors of a missing or truncated file
@@ -155,6 +172,33 @@ def _classes(value) -> Iterator[str]:
             yield from _classes(inner)
 
 
+def _reader(builder, names: list[str], shape: tuple, image_size: int) -> Callable[[str], Split]:
+    """A function that reads a split, by its name."""
+    import tensorflow_datasets as tfds
+
+    resized = None in shape[:2]
+    size = (image_size, image_size) if resized else shape[:2]
+    total = sum(builder.info.splits[name].num_examples for name in names)
+    needed, available = _COPIES * total * math.prod((*size, shape[2])), available_memory()
+    fits = available is None or needed <= available
+    if fits and not resized:
+        return functools.partial(_read_split, builder)
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise InputError(
+            f"--dataset=tfds:{builder.info.name}: images of different sizes, or more than fit in "
+            "memory, are read from files of the format tfrecord; prepare it anew in that"
+        )
+    return functools.partial(_find_split, builder, size=size, channels=shape[2], resized=resized)
+
+
+def _find_split(builder, split: str, **options) -> Split:
+    """A split whose images stay in its files."""
+    paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
+    images, labels = read_records(paths, **options)
+    _check_split(builder, split, labels)
+    return Split(images, labels.astype("int32"))
+
+
 def _read_split(builder, split: str) -> Split:
     import tensorflow as tf
     import tensorflow_datasets as tfds
@@ -164,21 +208,26 @@ def _read_split(builder, split: str) -> Split:
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=reading)
     pairs = examples.map(lambda e: (e["image"], e["label"]), num_parallel_calls=tf.data.AUTOTUNE)
     batches = list(pairs.batch(_BATCH).as_numpy_iterator())
-    found = sum(len(labels) for _, labels in batches)
+    labels = np.concatenate([np.empty(0, "int64"), *(labels for _, labels in batches)])
+    _check_split(builder, split, labels)
+    images = np.concatenate([images for images, _ in batches])
+    return Split(images, labels.astype("int32"))
+
+
+def _check_split(builder, split: str, labels: np.ndarray) -> None:
+    """Raises an InputError if there are fewer images than were prepared, or some have no label."""
+    found = len(labels)
     wanted = builder.info.splits[split].num_examples
     if found < max(wanted, 1):
         raise InputError(
             f"--dataset=tfds:{builder.info.name}: its split {split} holds {found:,} of {wanted:,} "
             "images, so that its files are damaged; prepare it anew"
         )
-    images = np.concatenate([images for images, _ in batches])
-    labels = np.concatenate([labels for _, labels in batches])
     if labels.min() < 0:
         raise InputError(
             f"--dataset=tfds:{builder.info.name}: images of its split {split} carry no label "
             f"({labels.min()}); every image needs one"
         )
-    return Split(images, labels.astype("int32"))
 
 
 def _damaged(name: str, error: Exception) -> InputError:

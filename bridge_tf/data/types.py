@@ -7,26 +7,51 @@ import hashlib
 import numpy as np
 
 from bridge_tf.data.faults import Faults, find_faults
+from bridge_tf.data.records import RecordImages
+from bridge_tf.memory import check_memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Images and their labels, decoded and held in memory.
+    """Images and their labels.
 
     Attributes:
-        images: N×H×W×C, uint8 or float32, raw pixels 0…255.
+        images: N×H×W×C, uint8 or float32, raw pixels 0…255: decoded and held in memory, or
+            `RecordImages`, which are read when they are needed.
         labels: N, int32, 0…classes-1.
     """
 
-    images: np.ndarray
+    images: np.ndarray | RecordImages
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def limited(self, max_images: int) -> "Split":
+        """At most `max_images` of the split, the same at each call."""
+        # Sources may be in the order of their classes.
+        order = np.random.default_rng(0).permutation(len(self))
+        return self.take(np.sort(order[:max_images]))
+
+    def in_memory(self, flag: str) -> "Split":
+        """The split with its images decoded and held in memory.
+
+        Args:
+            flag: what names the images, for the message.
+
+        Raises:
+            InputError: there isn't enough of it.
+        """
+        if isinstance(self.images, np.ndarray):
+            return self
+        height, width = self.images.shape[1:3]
+        what = f"{len(self):,} images of {height}×{width} pixels"
+        check_memory(flag, what, 2 * self.images.nbytes, "use fewer by --max_images")
+        return Split(np.asarray(self.images), self.labels)
+
     def take(self, indices: np.ndarray) -> "Split":
         """The images of these indices, in this order."""
-        return Split(self.images[indices], self.labels[indices])
+        return Split(self.images.take(indices, axis=0), self.labels[indices])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +83,11 @@ class Dataset:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Digest of all images and labels."""
+        """Digest of all images (those in files: as they are encoded there) and labels."""
         total = hashlib.blake2b()
         for split in (self.train, self.validation, self.test):
-            for array in (split.images, split.labels):
+            stored = isinstance(split.images, RecordImages)
+            for array in (split.images.fingerprints if stored else split.images, split.labels):
                 total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
@@ -69,10 +95,7 @@ class Dataset:
         """The data set with at most `max_images` of each split, the same at each call."""
         splits = {}
         for name in ("train", "validation", "test"):
-            split = getattr(self, name)
-            # Sources may be in the order of their classes.
-            order = np.random.default_rng(0).permutation(len(split))
-            splits[name] = split.take(np.sort(order[:max_images]))
+            splits[name] = getattr(self, name).limited(max_images)
         limited = dataclasses.replace(self, **splits)
         left_out = self.faults.test_left_out + len(self.test) - len(limited.test)
         known = dataclasses.replace(self.faults, test_left_out=left_out)

@@ -73,6 +73,17 @@ def test_images_take_the_size_of_the_first_or_of_the_flag(root):
         np.testing.assert_array_equal(images[-1], np.asarray(resized))
 
 
+def test_images_that_do_not_fit_into_memory_are_refused_at_the_first(root, monkeypatch):
+    monkeypatch.setattr("bridge_tf.memory.available_memory", lambda: 2 * 24 * 90)
+    assert len(read_folder(str(root), 0).train) == 24
+    with pytest.raises(InputError) as error:
+        read_folder(str(root), 1000)
+    assert str(error.value) == (
+        f"--dataset=folder:{root}: its 24 images of 1000×1000 pixels need 0.1 GB of memory, 0.0 GB "
+        "are available; use a smaller --image_size or fewer images"
+    )
+
+
 def test_images_are_grey_only_if_all_are(tmp_path):
     for n in range(4):
         _save(tmp_path / "train" / "ab"[n % 2] / f"{n}.png", _image(n, (4, 4)))
