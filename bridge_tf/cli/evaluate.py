@@ -10,8 +10,9 @@ from bridge_tf.errors import InputError
 USAGE = """
 Measures a finished run anew, writes its report and prints the comparison.
 
-    bin/evaluate --workdir=DIR [--loss_plane]
+    bin/evaluate --workdir=DIR [--ood_dataset=DATA] [--corruptions=noise,jpeg,…] [--loss_plane]
 """
+_SETTINGS = ("early_exit_budget", "ood_dataset", "corruptions", "corruption_images")
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
         1,
         module_name=module,
     )
-    app.define_config_flags(("early_exit_budget",))
+    app.define_config_flags(_SETTINGS)
     app.define_wait_flag()
     app.run(_evaluate, USAGE)
 
@@ -43,7 +44,9 @@ def _evaluate(arguments: list[str]) -> None:
     for name in ("loss_plane_points", "loss_plane_images"):
         if flags.FLAGS[name].present and not flags.FLAGS.loss_plane:
             raise InputError(f"--{name}: tells how --loss_plane is measured; give that too")
-    run = app.existing_run(**app.given_settings(["early_exit_budget"]))
+    run = app.existing_run(**app.given_settings(_SETTINGS))
+    if flags.FLAGS["corruption_images"].present and not run.config.corruptions:
+        raise InputError("--corruption_images: tells how --corruptions is measured; give that too")
     plane = None
     if flags.FLAGS.loss_plane:
         from bridge_tf.evaluation.plane import check_degree
