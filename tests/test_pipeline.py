@@ -49,8 +49,9 @@ def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch
     check_interrupted(config, 4, tmp_path, monkeypatch)
 
 
-def check_interrupted(config, trainings, tmp_path, monkeypatch):
-    Pipeline(config, tmp_path / "whole").run(TRAININGS)
+def check_interrupted(config, trainings, tmp_path, monkeypatch, more=()):
+    stages = (*TRAININGS, *more)
+    Pipeline(config, tmp_path / "whole").run(stages)
 
     interrupted = set()
 
@@ -62,7 +63,7 @@ def check_interrupted(config, trainings, tmp_path, monkeypatch):
     monkeypatch.setattr(TrainingProgress, "on_epoch_begin", interrupt)
     while True:
         try:
-            Pipeline(config, tmp_path / "pieces").run(TRAININGS)
+            Pipeline(config, tmp_path / "pieces").run(stages)
             break
         except KeyboardInterrupt:
             continue
