@@ -2,14 +2,15 @@
 
 After Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", ICLR 2019. Theirs are files for two data sets; these are made on the fly for images
-of any size, so that figures can't be compared with those of CIFAR-10-C or ImageNet-C.
+of any size, so that figures can't be compared with those of CIFAR-10-C or ImageNet-C. Contrast and
+brightness, which know no size, have the parameters of CIFAR-10-C.
 
 | corruption | parameter | 1 | 2 | 3 | 4 | 5 |
 | --- | --- | --- | --- | --- | --- | --- |
 | noise | standard deviation, share of 255 | 0.04 | 0.08 | 0.12 | 0.18 | 0.26 |
 | blur | standard deviation in pixels, at 32 | 0.5 | 0.75 | 1 | 1.5 | 2 |
-| contrast | factor on the distance from the mean | 0.6 | 0.45 | 0.3 | 0.2 | 0.1 |
-| brightness | added to the largest channel, share of 255 | 0.1 | 0.2 | 0.3 | 0.4 | 0.5 |
+| contrast | factor on the distance from the mean | 0.75 | 0.5 | 0.4 | 0.3 | 0.15 |
+| brightness | added to the largest channel, share of 255 | 0.05 | 0.1 | 0.15 | 0.2 | 0.3 |
 | jpeg | quality | 80 | 50 | 25 | 15 | 7 |
 | pixelation | share of height and width that is kept | 0.75 | 0.6 | 0.5 | 0.4 | 0.25 |
 
@@ -29,8 +30,8 @@ _BLUR_SIDE = 32
 PARAMETERS = {
     "noise": (0.04, 0.08, 0.12, 0.18, 0.26),
     "blur": (0.5, 0.75, 1.0, 1.5, 2.0),
-    "contrast": (0.6, 0.45, 0.3, 0.2, 0.1),
-    "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
+    "contrast": (0.75, 0.5, 0.4, 0.3, 0.15),
+    "brightness": (0.05, 0.1, 0.15, 0.2, 0.3),
     "jpeg": (80, 50, 25, 15, 7),
     "pixelation": (0.75, 0.6, 0.5, 0.4, 0.25),
 }
