@@ -1,12 +1,20 @@
 """The bodies of bridges, made from the base's own tail behind the tap."""
 
 import keras
+import numpy as np
 
 from bridge_tf.classifier import logits_copy
 from bridge_tf.errors import InputError
-from bridge_tf.graph import check_taps, counterparts, is_graph, operation, predecessors
+from bridge_tf.graph import (
+    as_functional,
+    check_taps,
+    counterparts,
+    is_graph,
+    operation,
+    predecessors,
+)
 from bridge_tf.modulation import Modulation
-from bridge_tf.scaling import is_norm, is_sized, rebuild
+from bridge_tf.scaling import is_norm, is_sized, last_sized, rebuild
 
 # Endings of the names of the two parts of a conditioned body.
 SHARED, HEAD = ".shared", ".head"
@@ -89,6 +97,17 @@ def copy_weights(base, member, bridge) -> None:
     members = {item.name: item for item in member.operations}
     sources = {ours.name: members[name] for ours, name in zip(base.operations, names, strict=True)}
     _copy_fitting(sources, bridge.layers)
+
+
+def answer_zero(body) -> None:
+    """Sets the last weights of a graph to 0, in place, if they are those of dense layers or
+    convolutions.
+    """
+    for layer in last_sized(body):
+        if is_graph(layer):
+            answer_zero(as_functional(layer))
+        elif hasattr(layer, "kernel"):
+            layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
 
 
 def _copy_fitting(sources: dict, layers: list) -> None:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned
+from bridge_tf.bridge import answers_at, bridge_features, bridge_taps, is_conditioned
 from bridge_tf.classifier import logits_copy
 from bridge_tf.curve_path import CurvePath
 from bridge_tf.graph import check_taps, counterparts, extractor
@@ -36,7 +36,7 @@ class BridgeTraining(keras.Model):
         super().__init__(**kwargs)
         if repulsion < 0:
             raise ValueError(f"repulsion must be ≥ 0. Received: repulsion={repulsion}")
-        bridge_type, taps = bridge_taps(bridge)
+        bridge_type, features = bridge_features(bridge)
         if (bridge_type == 2) != (end is not None):
             raise ValueError(
                 "a bridge of Type II needs `end`, one of Type I takes none. "
@@ -51,11 +51,11 @@ class BridgeTraining(keras.Model):
         self.bridge = bridge
         self.extractors = []
         modes = [logits_copy(mode) for mode in ([base] if end is None else [base, end])]
-        check_taps(modes[0], taps)
+        check_taps(modes[0], bridge_taps(bridge)[1])
         for k, mode in enumerate(modes):
             mode.trainable = False
             logits = repulsion > 0 and k == 0
-            own = counterparts(modes[0], mode, taps)
+            own = counterparts(modes[0], mode, features)
             self.extractors.append(extractor(mode, own, logits, name=f"mode{k}"))
         self.member = member if self.conditioned else logits_copy(member)
         self.member.trainable = False

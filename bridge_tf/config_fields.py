@@ -140,6 +140,9 @@ class BridgeSettings:
     warm_start: bool = setting(
         True, "Start a bridge's body of width 1 from the curve member's weights."
     )
+    residual: bool = setting(
+        False, "Bridges add to the base's logits (--bridge_type=2: the mean of both modes')."
+    )
     conditioned: bool = setting(
         False, "Train one bridge a curve for every r, which takes r as an input."
     )

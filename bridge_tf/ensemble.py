@@ -5,9 +5,9 @@ import itertools
 import keras
 from keras import ops
 
-from bridge_tf.bridge import answers_at, bridge_taps, is_conditioned, name_parts
+from bridge_tf.bridge import answers_at, bridge_features, bridge_taps, is_conditioned, name_parts
 from bridge_tf.classifier import as_classifier, logits_copy
-from bridge_tf.graph import check_taps, counterparts, extractor
+from bridge_tf.graph import LOGITS_INPUT, check_taps, counterparts, extractor
 from bridge_tf.layers import Untracked, clone
 from bridge_tf.modulation import Position
 
@@ -66,11 +66,11 @@ class BridgeEnsemble(keras.Model):
             own = counterparts(modes[0], mode, taps)
             outputs = extractor(mode, own, logits=True, name=f"mode{k}")(inputs)
             *tapped, output = outputs if isinstance(outputs, list) else [outputs]
-            features.append(dict(zip(taps, tapped, strict=True)))
+            features.append(dict(zip(taps, tapped, strict=True)) | {LOGITS_INPUT: output})
             logits.append(output)
         at = [Position(r, name=f"position{k}")(first) for k, r in enumerate(positions)]
         for bridge, kind, pair in zip(bridges, types, ends, strict=True):
-            reads = [features[i][tap] for i in pair[:kind] for tap in bridge_taps(bridge)[1]]
+            reads = [features[i][name] for i in pair[:kind] for name in bridge_features(bridge)[1]]
             logits += answers_at(bridge, reads, at)
         super().__init__(inputs=inputs, outputs=statistics(logits), name=name)
         self.base, self.bridges, self.other_modes = modes[0], bridges, modes[1:]
@@ -79,11 +79,13 @@ class BridgeEnsemble(keras.Model):
         self._members = Untracked((features, logits))
 
     def reads(self) -> list[list[tuple[int, str]]]:
-        """For each bridge, the features that it reads: a mode's number and the base's tap."""
+        """For each bridge, the features that it reads: a mode's number and the base's tap, or
+        `LOGITS_INPUT` for the mode's logits.
+        """
         found = []
         for bridge, pair in zip(self.bridges, self.ends, strict=True):
-            kind, taps = bridge_taps(bridge)
-            found.append([(k, tap) for k in pair[:kind] for tap in taps])
+            kind, names = bridge_features(bridge)
+            found.append([(k, name) for k in pair[:kind] for name in names])
         return found
 
     def features(self) -> list[tuple[int, str]]:

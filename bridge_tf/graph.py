@@ -7,8 +7,9 @@ import keras
 from bridge_tf.errors import InputError
 from bridge_tf.layers import clone, with_weights_of
 
-# Names of the inputs of bridges: r, and before taps of the modes at the two ends of a curve.
-R_INPUT, END_PREFIXES = "curve.r", ("start.", "end.")
+# Names of the inputs of bridges: r, a mode's logits, and what stands before these and before taps
+# of the modes at the two ends of a curve.
+R_INPUT, LOGITS_INPUT, END_PREFIXES = "curve.r", "mode.logits", ("start.", "end.")
 
 
 def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
@@ -52,6 +53,11 @@ def operation(model, name: str):
     return next(item for item in model.operations if item.name == name)
 
 
+def feature_of(model, name: str):
+    """What a bridge reads of a mode: the output of a tap, or the logits for `LOGITS_INPUT`."""
+    return model.output if name == LOGITS_INPUT else operation(model, name).output
+
+
 def predecessors(model) -> dict[str, list[str]]:
     """For each operation of a Functional model, in the model's order, those that feed it."""
     return {
@@ -89,7 +95,7 @@ def check_taps(base, taps: list[str], flag: str = "--taps") -> None:
     if len(set(taps)) < len(taps):
         raise InputError(f"{flag}={','.join(taps)}: name each layer once")
     for tap in taps:
-        if tap == R_INPUT or tap.startswith(END_PREFIXES):
+        if tap in (R_INPUT, LOGITS_INPUT) or tap.startswith(END_PREFIXES):
             raise InputError(
                 f"{flag}: a layer called '{tap}' can't be tapped, since inputs of bridges are "
                 "called so; rename it"
@@ -140,6 +146,8 @@ def cuts(model) -> list[str]:
 def counterparts(base, other, taps: list[str]) -> list[str]:
     """The names that `taps` of `base` have in another model of its architecture.
 
+    `LOGITS_INPUT` stands for the output of either.
+
     Keras numbers what has no name of its own as it is made, so names may differ.
 
     Raises:
@@ -150,7 +158,7 @@ def counterparts(base, other, taps: list[str]) -> list[str]:
     if [kind for kind, _ in ours] != [kind for kind, _ in theirs]:
         raise InputError(f"the modes {base.name} and {other.name} must be of one architecture")
     names = {a: b for (_, a), (_, b) in zip(ours, theirs, strict=True)}
-    return [names[tap] for tap in taps]
+    return [names.get(tap, tap) for tap in taps]
 
 
 def _with_one_output(model) -> list[str]:
@@ -182,14 +190,14 @@ def _join(names: list[str]) -> str:
 
 
 def extractor(base, taps: list[str], logits: bool, name: str = "extractor") -> keras.Model:
-    """A model from the inputs to the outputs of the taps and, if wanted, to the logits.
+    """A model from the inputs to the `feature_of` each tap and, if wanted, to the logits.
 
     The layers are the base's own, not copies: what is in both is computed once.
 
     Returns:
         A Functional model with a list of outputs, in the order of `taps`, the logits last.
     """
-    outputs = [operation(base, tap).output for tap in taps]
+    outputs = [feature_of(base, tap) for tap in taps]
     return keras.Model(base.input, [*outputs, base.output] if logits else outputs, name=name)
 
 

@@ -120,6 +120,7 @@ class Run:
             config.bridge_budget,
             widths=(config.bridge_width,) if config.bridge_width else WIDTHS,
             bridge_type=config.bridge_type,
+            residual=config.residual,
             conditioned=config.conditioned,
         )
         if base is None:

@@ -68,7 +68,7 @@ def rebuild(
 class _Rebuilder:
     def __init__(self, model, width: float, keep_output: bool, after: Callable):
         self.model, self.width, self.after = model, width, after
-        self.kept = _last_sized(model) if keep_output else set()
+        self.kept = last_sized(model) if keep_output else set()
         self.norm = next((layer for layer in model.operations if is_norm(layer)), None)
         self.built: dict = {}
         self.again = 0
@@ -191,7 +191,7 @@ def _wrapped(config: dict) -> list[dict]:
     return [item for item in layers if isinstance(item, dict)]
 
 
-def _last_sized(model) -> set:
+def last_sized(model) -> set:
     """The layers that choose the channels of the model's output."""
     graph = predecessors(model)
     operations = {item.name: item for item in model.operations}

@@ -146,7 +146,8 @@ class Studies:
 
     def _bridge(self, taps, width: float, **options):
         keras.utils.set_random_seed(_SEED)
-        return build_bridge(self.base, taps, width, **options)
+        residual = self.run.config.residual
+        return build_bridge(self.base, taps, width, residual=residual, **options)
 
     def _trained(self, bridge, member, epochs: int) -> dict:
         self._fit(bridge, member, epochs)

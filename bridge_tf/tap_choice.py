@@ -45,7 +45,7 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
         budget: FLOPs of the bridge, of a conditioned one at one position, over those of the
             base, > 0.
         widths: to choose from.
-        **options: of `build_bridge`: bridge_type, conditioned.
+        **options: of `build_bridge`: bridge_type, residual, conditioned.
 
     Raises:
         InputError: no bridge keeps to the budget; the message names the cheapest.

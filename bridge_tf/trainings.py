@@ -78,6 +78,7 @@ class Trainings(Results):
             taps,
             width,
             bridge_type=config.bridge_type,
+            residual=config.residual,
             conditioned=config.conditioned,
             shared_until=config.shared_until or None,
             **options,

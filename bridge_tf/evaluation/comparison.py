@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bridge_tf.bridge import bridge_taps
+from bridge_tf.bridge import bridge_taps, is_residual
 from bridge_tf.ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.baselines import baseline_rows
@@ -153,6 +153,7 @@ def _bridge_row(run, predictions, pair, r, flops, params) -> dict:
         "type": run.config.bridge_type,
         "taps": taps,
         "width": width,
+        "residual": is_residual(bridge),
         "relative_flops": count_flops(bridge) / flops,
         "relative_params": count_params(bridge) / params,
         "kl": metrics.kl_divergence(member, answer),

@@ -15,7 +15,7 @@ import tensorflow as tf
 from bridge_tf.bridge import answers_at, is_conditioned
 from bridge_tf.ensemble import TINY, statistics
 from bridge_tf.export.sizes import of_size
-from bridge_tf.graph import counterparts, extractor, operation
+from bridge_tf.graph import counterparts, extractor, feature_of
 
 OUTPUTS = ("probabilities", "entropy", "disagreement")
 BRIDGES = "bridges"
@@ -77,7 +77,7 @@ def parts(ensemble, spec: tf.TensorSpec, fused=None) -> list[Signature]:
         names = counterparts(modes[0], mode, own)
         cut_modes.append(extractor(mode, names, logits=True))
         for tap, name in zip(own, names, strict=True):
-            tensor = operation(mode, name).output
+            tensor = feature_of(mode, name)
             shape = (None, *tensor.shape[1:])
             specs[k, tap] = tf.TensorSpec(shape, tensor.dtype, name=f"feature_{len(specs)}")
 

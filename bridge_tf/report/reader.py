@@ -120,9 +120,11 @@ _REPORT = with_keys(
     curves=each(with_keys(curve=PAIR, points=each(with_keys(**all_of(number, "r accuracy nll"))))),
     bridges=each(
         with_keys(
+            optional=("residual",),
             curve=PAIR,
             type=count,
             taps=each(text),
+            residual=flag,
             **all_of(number, "r width relative_flops relative_params kl kl_base agreement"),
         )
     ),

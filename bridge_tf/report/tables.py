@@ -100,7 +100,7 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
             curve_name(row),
             _figure(row["r"], "r", "{:g}"),
             str(row["type"]),
-            ", ".join(row["taps"]),
+            ", ".join([*row["taps"], *(["logits"] if row.get("residual") else [])]),
             _figure(row["width"], "width", "{:g}"),
             _figure(row["relative_flops"], "relative_flops", "{:.3f}"),
             _figure(row["relative_params"], "relative_params", "{:.3f}"),

@@ -28,15 +28,16 @@ def of_resnets(build, norm):
     return BridgeEnsemble(bases[0], bridges)
 
 
-def of_type_2(build):
+def of_type_2(build, residual=False):
     bases = [build("batch") for _ in range(2)]
     taps = ["stage1_block1", "stage2_block1"]
-    return BridgeEnsemble(bases[0], [build_bridge(bases[0], taps, 0.5, bridge_type=2)], bases[1:])
+    bridge = build_bridge(bases[0], taps, 0.5, bridge_type=2, residual=residual)
+    return BridgeEnsemble(bases[0], [bridge], bases[1:])
 
 
-def conditioned(build):
+def conditioned(build, residual=False):
     base = build("frn")
-    options = {"conditioned": True, "shared_until": "stage3_block1_add"}
+    options = {"conditioned": True, "shared_until": "stage3_block1_add", "residual": residual}
     bridge = build_bridge(base, "stage2_block1", 0.5, **options)
     for variable in bridge.trainable_variables:  # what modulates begins at 0
         variable.assign_add(np.random.default_rng(1).normal(0, 0.1, variable.shape))
@@ -75,6 +76,8 @@ ENSEMBLES = {
     "batch": lambda build: of_resnets(build, "batch"),
     "type_2": of_type_2,
     "conditioned": conditioned,
+    "residual_type_2": lambda build: of_type_2(build, residual=True),
+    "residual_conditioned": lambda build: conditioned(build, residual=True),
     "other_layers": of_other_layers,
     "own_layers": of_own_layers,
 }
