@@ -284,7 +284,10 @@ def data_dir(recipe) -> str | None:
     return flags[0].partition("=")[2] if flags else None
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+# Those of the paper: test_paper_recipes.py
+@pytest.mark.parametrize(
+    "recipe", [path for path in RECIPES if path.parent.name != "paper"], ids=lambda path: path.stem
+)
 def test_recipe_runs(recipe, smoke_run):
     folder = data_dir(recipe)
     if folder is not None and not (REPOSITORY / folder).is_dir():
