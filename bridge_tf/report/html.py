@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bridge_tf.config import INDECISIVE
 from bridge_tf.data.faults import printable
-from bridge_tf.report import deployment, tables
+from bridge_tf.report import deployment, tables, uncertainty
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
 
@@ -43,7 +43,11 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         gaps=any(point["nll"] is None for line in details["lines"] for point in line["points"]),
         early_exit=deployment.early_exit(report),
         artifacts=deployment.artifacts(report),
-        legend=[*tables.LEGEND, deployment.LEGEND],
+        uncertainty=uncertainty.uncertainty(report),
+        other_data=uncertainty.other_data(report),
+        corruptions=uncertainty.corruptions(report),
+        corrupted=uncertainty.corrupted(report) if "corruptions" in report else "",
+        legend=[*tables.LEGEND, *uncertainty.legend(report), deployment.LEGEND],
         confused=_most_confused(details["confusions"], class_names),
     )
 

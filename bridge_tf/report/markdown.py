@@ -1,6 +1,6 @@
 """report.md, and the table that commands print."""
 
-from bridge_tf.report import deployment
+from bridge_tf.report import deployment, uncertainty
 from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary
 
 
@@ -26,6 +26,7 @@ def render_markdown(report: dict) -> str:
         report: the content of report.json.
     """
     dataset = report["dataset"]
+    legend = [*LEGEND, *uncertainty.legend(report), deployment.LEGEND]
     return "\n".join(
         [
             f"# Bridge ensembles on {dataset['name']}",
@@ -41,6 +42,7 @@ def render_markdown(report: dict) -> str:
             render_table(report, mark_best=True),
             "",
             *_deployed(report),
+            *_uncertainty(report),
             "## Bridges",
             "",
             _table(*bridges(report["bridges"])),
@@ -51,7 +53,7 @@ def render_markdown(report: dict) -> str:
             "",
             "## How to read this",
             "",
-            "\n".join(f"- **{term}**: {text}" for term, text in [*LEGEND, deployment.LEGEND]),
+            "\n".join(f"- **{term}**: {text}" for term, text in legend),
             "",
         ]
     )
@@ -61,6 +63,20 @@ def _deployed(report: dict) -> list[str]:
     early, files = deployment.early_exit(report), deployment.artifacts(report)
     lines = [early, ""] if early else []
     return [*lines, "## Exported files", "", _table(*files), ""] if files else lines
+
+
+def _uncertainty(report: dict) -> list[str]:
+    lines = []
+    if table := uncertainty.uncertainty(report):
+        lines += ["## Uncertainty", "", _table(*table), ""]
+    if text := uncertainty.other_data(report):
+        lines += [text, ""]
+    tables = uncertainty.corruptions(report)
+    if tables:
+        lines += ["## Corrupted images", "", uncertainty.corrupted(report), ""]
+    for caption, table in tables:
+        lines += [f"{caption}:", "", _table(*table), ""]
+    return lines
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:

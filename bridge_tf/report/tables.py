@@ -17,10 +17,11 @@ _COLUMNS = (
     ("cal. NLL", "calibrated_nll", "{:.4f}", -1),
     ("Brier", "brier", "{:.4f}", -1),
     ("ECE %", "ece", "{:.2f}", -1),
+    ("ad. ECE %", "adaptive_ece", "{:.2f}", -1),
     ("cal. ECE %", "calibrated_ece", "{:.2f}", -1),
     ("DEE", "dee", "{:.2f}", 1),
 )
-_PER_CENT = ("accuracy", "ece", "calibrated_ece", "agreement")
+_PER_CENT = ("accuracy", "ece", "adaptive_ece", "calibrated_ece", "agreement")
 
 # What is explained, and how.
 LEGEND = (
@@ -61,13 +62,14 @@ LEGEND = (
 def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     """Headings and rows of the comparison; a cell is its text and whether it is the best."""
     rows = report["ensembles"]
-    columns = [column for column in _COLUMNS if column[1] in rows[0]]  # not all in old reports
+    # Not all are in old reports.
+    columns = [column for column in _COLUMNS if any(column[1] in row for row in rows)]
     best = {key: _best(rows, key, sign) for _, key, _, sign in columns}
     cells = []
     for row in rows:
         line = []
         for _, key, form, _ in columns:
-            text = _figure(row[key], key, form)
+            text = _figure(row.get(key), key, form)
             if key == "dee" and row["dee_extrapolated"]:
                 text += _EXTRAPOLATED
             line.append((text, row in best[key]))
@@ -129,7 +131,7 @@ def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
 
 def _best(rows: list[dict], key: str, sign: int) -> list[dict]:
     """The rows with the best figure; an extrapolated one is none beside those measured."""
-    rows = [row for row in rows if sign and row[key] is not None]
+    rows = [row for row in rows if sign and row.get(key) is not None]
     if key == "dee":
         rows = [row for row in rows if not row["dee_extrapolated"]] or rows
     best = max((sign * row[key] for row in rows), default=None)

@@ -43,6 +43,26 @@ REPORT = {
 }
 for row in REPORT["ensembles"]:
     row["dee_extrapolated"] = row["name"] == "curve_1"
+_CORRUPTED = {"accuracy": 0.5, "nll": 2.5, "calibrated_nll": 2.0, "ece": 0.25}
+_LATER = {"adaptive_ece": 0.25, "calibrated_adaptive_ece": 0.25, "aurc": 0.125}
+# With all that reports of earlier versions lack.
+MORE = {
+    **REPORT,
+    "ensembles": [{**row, **_LATER, "disagreement": None} for row in REPORT["ensembles"]],
+    "ood": {
+        **{"dataset": "letters", "fingerprint": "a", "num_images": 9},
+        "rows": [{"name": "single", "auroc": 0.75, "fpr95": 0.5}],
+    },
+    "corruptions": {
+        **{"images": 9, "kinds": ["noise"]},
+        "rows": [
+            {
+                **{"name": "single", "clean": _CORRUPTED},
+                "corrupted": [{"corruption": "noise", "severity": 1, **_CORRUPTED}],
+            }
+        ],
+    },
+}
 
 
 def changed(*path, to=None) -> str:
@@ -83,8 +103,9 @@ def check(report: dict | None) -> None:
 def test_a_report_is_read_as_it_is():
     assert read(json.dumps(REPORT)) == REPORT
     check(REPORT)
-    more = {**REPORT, "seconds": 12.5}
-    assert read(json.dumps(more)) == more
+    for more in ({**REPORT, "seconds": 12.5}, MORE):
+        assert read(json.dumps(more)) == more
+        check(more)
     assert read(changed("warnings", to=...)) is not None
 
 
@@ -118,6 +139,12 @@ def test_a_report_that_is_not_there(tmp_path):
     for path in (tmp_path / "report.json", tmp_path):
         with pytest.raises(InputError, match="can't be read as a report"):
             read_report(path)
+
+
+@search(60)
+@given(spoilt_json(MORE))
+def test_any_values_of_later_keys(content):
+    check(read(content))
 
 
 @search(120)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bridge_tf.data import Dataset, Split
-from bridge_tf.evaluation import ensemble_log_probs, score
+from bridge_tf.evaluation import disagreement, ensemble_log_probs, score
 from bridge_tf.evaluation.details import Details
 
 CONFIG = {
@@ -40,6 +40,7 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
         figures = score(log_probs, labels, log_probs, labels)
         details.add(name, method, log_probs, figures)
         row = {"name": name, "method": method, "size": number, "relative_flops": flops}
+        row["disagreement"] = disagreement(members[:number])
         row |= {"relative_params": flops, **figures, "dee": float(number)}
         rows.append({**row, "dee_extrapolated": number == 3})
     points = [{"r": r, "accuracy": 0.9 - r / 10, "nll": 0.4 + r} for r in (0.0, 0.5, 1.0)]
@@ -66,5 +67,24 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
         {"file": "ensemble.keras", "bytes": 4_000_000, **last, "latency_ratio": None},
         {"file": "a<b>.int8.tflite", "bytes": 1_234_567, **last, "latency_ratio": 1.25},
     ]
+    report["ood"] = {
+        **{"dataset": "other <i>data</i>", "fingerprint": "0", "num_images": 1234},
+        "rows": [{"name": row["name"], "auroc": 0.875, "fpr95": 0.5} for row in rows],
+    }
+    figures = {"accuracy": 0.75, "nll": 0.5, "calibrated_nll": 0.25, "ece": 0.125}
+    report["corruptions"] = {
+        **{"images": images, "kinds": ["noise", "jpeg"]},
+        "rows": [
+            {
+                **{"name": row["name"], "clean": figures},
+                "corrupted": [
+                    {**figures, "corruption": kind, "severity": k, "accuracy": 0.5 - 0.01 * k}
+                    for kind in ("noise", "jpeg")
+                    for k in range(1, 6)
+                ],
+            }
+            for row in rows
+        ],
+    }
     lines = [{"curve": pair, "points": higher} for pair in pairs]
     return report, details.to_json(lines, logs), dataset

@@ -85,7 +85,7 @@ def test_the_page_shows_the_comparison_and_marks_the_best(made, page):
 
 
 def test_words_of_data_and_settings_are_text_not_markup(page):
-    for text in ("<b>bold</b>", "<script>", "a<b>.npz"):
+    for text in ("<b>bold</b>", "<script>", "a<b>.npz", "<i>data</i>"):
         assert text not in page
     assert "made up &amp; &lt;b&gt;bold&lt;/b&gt;" in page
     assert "--dataset=npz:a&lt;b&gt;.npz" in page
