@@ -35,7 +35,10 @@ class DataSettings:
         0.1, "Share of the training images kept for validation.", above=0, below=1
     )
     image_size: int = setting(
-        0, "Height and width to resize folder images to; 0 takes the first image's size.", low=0
+        0,
+        "Height and width to resize folder images to, by default the first's, and those of "
+        "TensorFlow Datasets that are of different sizes.",
+        low=0,
     )
     max_images: int = setting(0, "Use at most so many images of each split; 0 uses all.", low=0)
     skip_bad_images: int = setting(
