@@ -16,7 +16,8 @@ from tests.without_tensorflow import FORBIDDEN, imported
 HEART = (
     "batch_norm bodies bridge bridge_training classifier curve curve_checks curve_path "
     "curve_shapes ensemble fusion graph layers modulation scaling training networks/frn "
-    "networks/resnet"
+    "networks/resnet baselines/batch_ensemble baselines/distillation baselines/mc_dropout "
+    "baselines/members baselines/mimo baselines/rates baselines/swa"
 ).split()
 
 # Reads what the test below wrote on TensorFlow, then trains each kind of model on JAX.
@@ -67,6 +68,44 @@ print(json.dumps(found))
 """
 )
 
+BASELINES = (
+    FORBIDDEN
+    + """
+import json
+import keras, numpy as np
+from bridge_tf import Recipe, baselines, build_network, fit_mode
+
+generator = np.random.default_rng(0)
+images = generator.uniform(0, 255, (24, 8, 8, 1)).astype("float32")
+labels = generator.integers(0, 5, 24)
+plain = {"epochs": 8, "learning_rate": 0.05, "warmup_epochs": 1}
+recipe, small = Recipe(**plain), {"width": 0.25, "norm": "batch"}
+keras.utils.set_random_seed(0)
+base = build_network("resnet8", (8, 8, 1), 5, **small)
+losses, members = {}, {}
+for make in (baselines.batch_ensemble, baselines.mc_dropout):
+    network = make(base, 2)
+    history = fit_mode(network, (images, labels), recipe, batch_size=8)
+    losses[make.__name__] = history.history["loss"]
+    members[make.__name__] = baselines.with_members(network, 2)
+wide = build_network("resnet8", (8, 8, 2), 10, **small)
+losses["mimo"] = baselines.fit_mimo(wide, 2, (images, labels), recipe, batch_size=8).history["loss"]
+members["mimo"] = baselines.mimo_members(wide, 2)
+swa = baselines.SwaRecipe(**plain)
+losses["swa"] = baselines.fit_swa(base, (images, labels), swa, images, batch_size=8).history["loss"]
+cycle = baselines.CyclicRecipe(**plain)
+losses["fge"] = fit_mode(base, (images, labels), cycle, batch_size=8).history["loss"]
+student = build_network("resnet8", (8, 8, 1), 5, **small)
+history = baselines.fit_student(student, [base, base], images, recipe, batch_size=8)
+losses["distillation"] = history.history["loss"]
+answers = {}
+for name, model in members.items():
+    found = [model.predict(images, batch_size=size, verbose=0)["probabilities"] for size in (24, 7)]
+    answers[name] = float(np.abs(found[0] - found[1]).max())
+print(json.dumps([losses, answers]))
+"""
+)
+
 
 @pytest.mark.parametrize("module", HEART)
 def test_the_heart_imports_no_tensorflow(module):
@@ -104,3 +143,19 @@ def test_jax_reads_what_tensorflow_wrote_and_trains(build, images, labels, tmp_p
         for kind in ("mode", "curve", "bridge"):
             losses = found[f"{norm} {kind}"]
             assert losses[-1] < 0.9 * losses[0], (norm, kind, losses)
+
+
+@pytest.mark.slow
+def test_baselines_train_on_jax():
+    result = subprocess.run(
+        [sys.executable, "-c", BASELINES],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+    assert result.returncode == 0, result.stderr
+    losses, answers = json.loads(result.stdout)
+    assert set(losses) == {"batch_ensemble", "mc_dropout", "mimo", "swa", "fge", "distillation"}
+    for name, values in losses.items():
+        assert values[-1] < 0.9 * values[0], (name, values)
+    assert len(answers) == 3 and max(answers.values()) < 1e-5

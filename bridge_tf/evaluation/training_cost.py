@@ -1,7 +1,7 @@
 """What trainings cost: gradient steps times the FLOPs of a step, relative to one mode."""
 
 from bridge_tf.baselines.rates import cycle_epochs
-from bridge_tf.bridge import bridge_taps
+from bridge_tf.bridge import bridge_features
 from bridge_tf.evaluation.cost import count_flops
 from bridge_tf.graph import extractor
 
@@ -70,8 +70,8 @@ class TrainingCosts:
     def _bridge(self, number: int) -> float:
         if number not in self._bridges:
             base, bridge = self.ensemble.base, self.ensemble.bridges[number]
-            kind, taps = bridge_taps(bridge)
-            tapped = count_flops(extractor(base, taps, logits=self.config.repulsion > 0))
+            kind, features = bridge_features(bridge)
+            tapped = count_flops(extractor(base, features, logits=self.config.repulsion > 0))
             step = kind * tapped + self.flops + _TRAINED * count_flops(bridge)
             epochs = self.config.bridge_epochs / self.config.mode_epochs
             self._bridges[number] = epochs * step / (_TRAINED * self.flops)
