@@ -13,7 +13,7 @@ _THREADS = 8
 _BATCH = 1000
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class RecordImages:
     """Images in records of `tf.train.Example`, looked up by number.
 
