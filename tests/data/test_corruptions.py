@@ -7,7 +7,9 @@ import scipy.stats
 from PIL import Image, ImageEnhance
 
 from bridge_tf.config_fields import CORRUPTIONS
+from bridge_tf.data import corruptions
 from bridge_tf.data.corruptions import PARAMETERS, SEVERITIES, corrupt
+from tests.conftest import REPOSITORY
 
 SHAPES = [(8, 8, 1), (32, 32, 3), (20, 12, 3), (10, 10, 4)]
 
@@ -34,6 +36,14 @@ def distance(kind: str, made: np.ndarray, images: np.ndarray) -> float:
     if kind == "pixelation":  # squares that fit into the picture's own hide in it
         return len(images[0]) - len(np.unique(made[0], axis=0))
     return np.square(made.astype(float) - images).mean()
+
+
+@pytest.mark.parametrize("kind", PARAMETERS)
+def test_the_tables_have_the_parameters(kind):
+    page = (REPOSITORY / "docs" / "evaluation.md").read_text()
+    for text, name in ((corruptions.__doc__, kind), (page, f"`{kind}`")):
+        (line,) = (line for line in text.splitlines() if line.startswith(f"| {name} |"))
+        assert tuple(map(float, line.split("|")[3:8])) == PARAMETERS[kind]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
