@@ -87,6 +87,7 @@ flags.DEFINE_string("out", None, "File that rows are appended to.", required=Tru
 flags.DEFINE_string("predictions", None, "Folder for log-probabilities.", required=True)
 
 _MODES = 4  # of the deep ensembles that are the yardstick
+PLACES = ("test", "validation")
 
 
 def main(_) -> None:
@@ -110,7 +111,9 @@ class _Study:
         modes = [run.load_mode(k) for k in range(_MODES)]
         self.base, self.modes = modes[0], [self._log_probs(mode) for mode in modes]
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(folder / "modes.npz", modes=self.modes, labels=self.labels)
+        for k, answer in enumerate(self.modes):
+            self._keep(f"mode{k}", answer)
+        self._keep("labels", self.labels)
         sizes = range(1, _MODES + 1)
         self.yardstick = [self._figures(self.modes[:k])["calibrated_nll"] for k in sizes]
 
@@ -165,7 +168,7 @@ class _Study:
             answer, wanted: its log-probabilities and those of the curve's member, on test and
                 validation split.
         """
-        np.savez(self.folder / f"{pair}.{scheme}.{name}.{FLAGS.seed}.npz", answer=answer)
+        self._keep(f"{pair}.{scheme}.{name}.{FLAGS.seed}", answer)
         own, together = self._figures([answer]), self._figures([self.modes[0], answer])
         dee = deep_ensemble_equivalent(together["calibrated_nll"], self.yardstick)
         return {
@@ -182,6 +185,9 @@ class _Study:
             "calibrated_nll": own["calibrated_nll"],
             "with_base": {**together, "dee": dee[0], "dee_extrapolated": dee[1]},
         }
+
+    def _keep(self, name: str, values: list) -> None:
+        np.savez(self.folder / f"{name}.npz", **dict(zip(PLACES, values, strict=True)))
 
     def _curve(self, pair: str):
         return self.run.load_curve(tuple(map(int, pair.split("-"))))

@@ -53,9 +53,8 @@ def _of_one_curve(rows: list[dict]) -> None:
 
 
 def _of_curves(rows: dict) -> None:
-    folder, curves = pathlib.Path(FLAGS.predictions), FLAGS.curves
-    with np.load(folder / "modes.npz") as stored:
-        modes, labels = stored["modes"], stored["labels"]
+    curves = FLAGS.curves
+    labels, modes = _kept("labels"), [_kept(f"mode{k}") for k in range(4)]
     yardstick = []
     for size in range(1, len(modes) + 1):
         yardstick.append(_scored(modes[:size], labels)["calibrated_nll"])
@@ -67,8 +66,7 @@ def _of_curves(rows: dict) -> None:
         dees, each = _dees(found), list(found.values())
         less = dees - published
         error = less.std(ddof=1) / np.sqrt(len(less))
-        files = [folder / f"{curve}.{mixing}.{name}.{seed}.npz" for curve in curves]
-        answers = [np.load(file)["answer"] for file in files]
+        answers = [_kept(f"{curve}.{mixing}.{name}.{seed}") for curve in curves]
         every = _scored([modes[0], *answers], labels)
         dee, extrapolated = deep_ensemble_equivalent(every["calibrated_nll"], yardstick)
         flops = sum(row["relative_flops"] for row in each)
@@ -80,6 +78,11 @@ def _of_curves(rows: dict) -> None:
             f"| {100 * every['accuracy']:.2f} | {every['calibrated_nll']:.4f} "
             f"| {_dee({'dee': dee, 'dee_extrapolated': extrapolated})} |",
         )
+
+
+def _kept(name: str) -> list[np.ndarray]:
+    with np.load(pathlib.Path(FLAGS.predictions) / f"{name}.npz") as stored:
+        return [stored["test"], stored["validation"]]
 
 
 def _dees(found: dict) -> np.ndarray:
