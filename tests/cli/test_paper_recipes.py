@@ -56,7 +56,7 @@ NUMBERS = {
     "dataset": ("tfds:cifar10", "tfds:cifar100", "folder:tiny_imagenet", "tfds:imagenet2012"),
     "image_size": (0, 0, 64, 224),
 }
-# So narrow that a smoke run takes about a minute on two idle cores.
+# Narrow networks, so that a smoke run is short.
 SMALL = {
     "cifar10": ("--width=0.25",),
     "cifar100": ("--width=0.25",),
