@@ -10,10 +10,11 @@ from bridge_tf.graph import check_taps, counterparts, extractor
 
 
 class BridgeTraining(keras.Model):
-    """Fits a bridge to a curve member by `compile` and `fit` on images alone.
+    """Fits a bridge to a curve member by `compile` and `fit`, as a rule on images alone.
 
     Minimises the mean over the batch of KL(softmax f(x; θ(r)) || softmax bridge(taps(x))) (Yun
-    et al., ICML 2023, section 3), less `repulsion` times the mean KL(base || bridge). For a
+    et al., ICML 2023, section 3), less `repulsion` times the mean KL(base || bridge). With a
+    `label_share` s of the labels it is (1 - s) of that KL and s of the cross-entropy. For a
     conditioned bridge each training step draws one r ~ U(0, 1) for the whole batch. Base and
     member are copied, so nothing that was passed in but the bridge is changed.
 
@@ -24,6 +25,8 @@ class BridgeTraining(keras.Model):
             curve, from `Curve.path`.
         end: for Type II, the mode at the curve's end.
         repulsion: λ ≥ 0 (0, 0.1 and 0.2 in the paper).
+        label_share: s in [0, 1) (0 in the paper). Targets are then labels, N whole numbers or
+            N×classes probabilities.
         seed: of the draws of r.
 
     Input: what the base takes. Output: a dict of log-probabilities, N×classes, "bridge",
@@ -31,11 +34,21 @@ class BridgeTraining(keras.Model):
     """
 
     def __init__(
-        self, bridge, base, member, end=None, repulsion: float = 0.0, seed: int = 0, **kwargs
+        self,
+        bridge,
+        base,
+        member,
+        end=None,
+        repulsion: float = 0.0,
+        label_share: float = 0.0,
+        seed: int = 0,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         if repulsion < 0:
             raise ValueError(f"repulsion must be ≥ 0. Received: repulsion={repulsion}")
+        if not 0 <= label_share < 1:
+            raise ValueError(f"label_share must lie in [0, 1). Received: label_share={label_share}")
         bridge_type, features = bridge_features(bridge)
         if (bridge_type == 2) != (end is not None):
             raise ValueError(
@@ -60,7 +73,7 @@ class BridgeTraining(keras.Model):
         self.member = member if self.conditioned else logits_copy(member)
         self.member.trainable = False
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.repulsion = float(repulsion)
+        self.repulsion, self.label_share = float(repulsion), float(label_share)
         self.agreement = keras.metrics.Mean(name="agreement")
         self.built = True  # as all its parts are
 
@@ -93,6 +106,11 @@ class BridgeTraining(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         bridge, member = y_pred["bridge"], ops.stop_gradient(y_pred["member"])
         loss = mean_kl(member, bridge)
+        if self.label_share:
+            if len(y.shape) == 1:
+                y = ops.one_hot(y, bridge.shape[-1])
+            entropy = -ops.mean(ops.sum(y * bridge, axis=-1))
+            loss = (1 - self.label_share) * loss + self.label_share * entropy
         if self.repulsion:
             loss -= self.repulsion * mean_kl(ops.stop_gradient(y_pred["base"]), bridge)
         same = ops.equal(ops.argmax(bridge, axis=-1), ops.argmax(member, axis=-1))

@@ -163,6 +163,12 @@ class BridgeSettings:
     repulsion: float = setting(
         0.0, "Weight of the term that keeps a bridge away from the base's output.", low=0
     )
+    label_share: float = setting(
+        0.0,
+        "Share of the labels' cross-entropy in a bridge's loss, labels mixed as the images are.",
+        low=0,
+        below=1,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -183,7 +183,7 @@ class Run:
             weight_decay=config.bridge_weight_decay,
         )
 
-    def training_batches(self, epochs: int, seed: int, first_step=0, mixup_alpha=0.0):
+    def training_batches(self, epochs: int, seed: int, first_step=0, **mixing):
         """Batches of the run's training images, augmented as its flags say."""
         return data.training_batches(
             self.data.train,
@@ -193,8 +193,14 @@ class Run:
             first_step=first_step,
             augment=self.config.augment,
             crop_padding=self.config.crop_padding,
-            mixup_alpha=mixup_alpha,
+            **mixing,
         )
+
+    def bridge_batches(self, epochs: int, seed: int, first_step=0):
+        """The same for bridges: mixed as the flags say."""
+        soft = self.data.num_classes if self.config.label_share else 0
+        alpha = self.config.mixup_alpha
+        return self.training_batches(epochs, seed, first_step, mixup_alpha=alpha, soft_labels=soft)
 
     def load_mode(self, index: int) -> keras.Model:
         """A trained mode.

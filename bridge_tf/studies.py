@@ -158,17 +158,17 @@ class Studies:
         }
 
     def _fit(self, bridge, member, epochs: int) -> None:
-        fit = functools.partial(fit_bridge, bridge, self.base, member)
-        self._train(fit, self.run.bridge_recipe(epochs, _SEED), self.run.config.mixup_alpha)
+        share = self.run.config.label_share
+        fit = functools.partial(fit_bridge, bridge, self.base, member, label_share=share)
+        self._train(fit, self.run.bridge_recipe(epochs, _SEED), self.run.bridge_batches)
 
     def _fit_curve(self, curve) -> None:
         recipe = self.run.curve_recipe(self.run.config.curve_epochs, _SEED)
-        self._train(functools.partial(fit_curve, curve), recipe)
+        self._train(functools.partial(fit_curve, curve), recipe, self.run.training_batches)
 
-    def _train(self, fit, recipe, mixup_alpha: float = 0.0) -> None:
-        batches = self.run.training_batches(recipe.epochs, _SEED, mixup_alpha=mixup_alpha)
+    def _train(self, fit, recipe, batches) -> None:
         steps = data.steps_per_epoch(self.run.data.train, self.run.config.batch_size)
-        fit(data=batches, recipe=recipe, steps_per_epoch=steps)
+        fit(data=batches(recipe.epochs, _SEED), recipe=recipe, steps_per_epoch=steps)
 
     def _answers(self, bridge, positions=()) -> list[np.ndarray]:
         ensemble = BridgeEnsemble(self.base, [bridge], positions=positions)

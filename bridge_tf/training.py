@@ -113,17 +113,27 @@ def fit_curve(curve: Curve, data, recipe: Recipe, **options) -> keras.callbacks.
 
 
 def fit_bridge(
-    bridge, base, member, data, recipe: Recipe, *, end=None, repulsion: float = 0.0, **options
+    bridge,
+    base,
+    member,
+    data,
+    recipe: Recipe,
+    *,
+    end=None,
+    repulsion: float = 0.0,
+    label_share: float = 0.0,
+    **options,
 ) -> keras.callbacks.History:
     """Trains a bridge to answer as `member` does, in place; see `BridgeTraining`.
 
     Args:
         member: the curve member, from `Curve.model_at`; for a conditioned bridge the curve's
             members at all r, from `Curve.path`.
-        data: batches of images (labels, if there are any, are not read); the paper mixes them.
+        data: batches of images; the paper mixes them. Labels, if there are any, are read only
+            with a `label_share`.
         recipe, **options: as in `fit_mode`.
     """
-    model = BridgeTraining(bridge, base, member, end, repulsion, seed=recipe.seed)
+    model = BridgeTraining(bridge, base, member, end, repulsion, label_share, seed=recipe.seed)
     return fit(model, data, recipe, **options)
 
 

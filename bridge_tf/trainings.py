@@ -145,6 +145,7 @@ class Trainings(Results):
                 self.path(curve) if config.conditioned else member,
                 end=end if config.bridge_type == 2 else None,
                 repulsion=config.repulsion,
+                label_share=config.label_share,
             )
             self._train(
                 bridge,
@@ -153,7 +154,7 @@ class Trainings(Results):
                 self.bridge_recipe(config.bridge_epochs, seed),
                 fit,
                 self._bridge_sources(pair),
-                mixup_alpha=config.mixup_alpha,
+                batches=self.bridge_batches,
             )
         self._write_ensemble()
 
@@ -174,9 +175,13 @@ class Trainings(Results):
         keras.utils.set_random_seed(seed)
         return seed
 
-    def _train(self, model, target, title, recipe, fit, sources=(), mixup_alpha=0.0) -> None:
-        """Trains `model` by `fit`, from its checkpoint if there is one, and saves it."""
-        config = self.config
+    def _train(self, model, target, title, recipe, fit, sources=(), batches=None) -> None:
+        """Trains `model` by `fit`, from its checkpoint if there is one, and saves it.
+
+        Args:
+            batches: gives them, as `training_batches`, which is the default.
+        """
+        config, batches = self.config, batches or self.training_batches
         checkpoints = Checkpoints(
             self.files.backup(target),
             minutes=config.checkpoint_minutes,
@@ -189,9 +194,7 @@ class Trainings(Results):
             TrainingLog(self.files.logs(target), config.batch_size) as log,
         ):
             fit(
-                data=lambda done: self.training_batches(
-                    recipe.epochs, recipe.seed, first_step=done, mixup_alpha=mixup_alpha
-                ),
+                data=lambda done: batches(recipe.epochs, recipe.seed, first_step=done),
                 recipe=recipe,
                 steps_per_epoch=steps,
                 callbacks=[log, progress],

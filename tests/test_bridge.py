@@ -129,3 +129,21 @@ def test_bad_taps_are_named_with_the_nearest(build):
         build_bridge(base, "stage2_block1", bridge_type=3)
     with pytest.raises(ValueError, match="Type II needs `end`"):
         BridgeTraining(build_bridge(base, "stage2_block1", bridge_type=2), base, base)
+
+
+def test_a_share_of_the_labels_is_part_of_the_loss(build, images, labels):
+    base, member = build(), build()
+    bridge = build_bridge(base, "stage2_block1")
+    soft = np.random.default_rng(0).dirichlet(np.ones(5), len(images)).astype("float32")
+
+    def loss(share, targets):
+        model = BridgeTraining(bridge, base, member, label_share=share)
+        return float(model.compute_loss(y=targets, y_pred=model(images)))
+
+    log_probs = BridgeTraining(bridge, base, member)(images)["bridge"].numpy()
+    alone = loss(0.0, None)
+    for targets, probabilities in ((labels, np.eye(5)[labels]), (soft, soft)):
+        entropy = -(probabilities * log_probs).sum(axis=1).mean()
+        assert loss(0.25, targets) == pytest.approx(0.75 * alone + 0.25 * entropy, rel=1e-5)
+    with pytest.raises(ValueError, match=r"label_share must lie in \[0, 1\)"):
+        loss(1.0, labels)

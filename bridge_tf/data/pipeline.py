@@ -36,6 +36,7 @@ def training_batches(
     augment: str = "none",
     crop_padding: int = 0,
     mixup_alpha: float = 0.0,
+    soft_labels: int = 0,
 ):
     """A `tf.data.Dataset` of (images, labels) from step `first_step` to the end of the epochs.
 
@@ -54,6 +55,8 @@ def training_batches(
             resized; see `bridge_tf.data.augment`).
         crop_padding: pixels on each side that crops pad by; 0: an eighth of the height.
         mixup_alpha: > 0 mixes the images of a batch; labels stay those of the first.
+        soft_labels: number of classes: labels are then float32, B×classes, probabilities that are
+            mixed as the images are. Default: whole numbers.
 
     Raises:
         InputError: the batch is larger than the split, or an argument is none of these.
@@ -99,9 +102,14 @@ def training_batches(
         if augment in ("crop_flip", "resized_crop_flip"):
             x = augmentation.random_flip(x, seeds[1])
         x = tf.cast(x, tf.float32)
+        y = tf.gather(labels, indices)
+        if soft_labels:
+            y = tf.one_hot(y, soft_labels)
         if mixup_alpha > 0:
             x = augmentation.mixup(x, mixup_alpha, seeds[2])
-        return x, tf.gather(labels, indices)
+            if soft_labels:  # by the same draws
+                y = augmentation.mixup(y[:, tf.newaxis, tf.newaxis], mixup_alpha, seeds[2])[:, 0, 0]
+        return x, y
 
     epoch, within = divmod(first_step, steps)
     batches = tf.data.Dataset.range(epoch, epochs).flat_map(epoch_order).skip(within)

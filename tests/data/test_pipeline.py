@@ -141,3 +141,17 @@ def test_bad_arguments_are_named(changes, message):
         _batches(**changes)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_soft_labels_are_mixed_as_the_images_are():
+    """Images that show their own label in each pixel tell the shares."""
+    labels = np.arange(40, dtype="int32") % 4
+    images = np.eye(4, dtype="float32")[labels][:, None, None]  # 1×1 pixels of four channels
+    split = Split(np.tile(images, (1, 2, 2, 1)), labels)
+    options = {"epochs": 2, "seed": 3, "soft_labels": 4}
+    for alpha in (0.0, 0.4):
+        for x, y in training_batches(split, 8, mixup_alpha=alpha, **options):
+            assert y.shape == (8, 4) and y.dtype == "float32"
+            np.testing.assert_allclose(y, x[:, 0, 0], atol=1e-6)
+            mixed = np.any((y.numpy() > 0.01) & (y.numpy() < 0.99))
+            assert mixed == (alpha > 0)
