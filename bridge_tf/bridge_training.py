@@ -107,6 +107,8 @@ class BridgeTraining(keras.Model):
         bridge, member = y_pred["bridge"], ops.stop_gradient(y_pred["member"])
         loss = mean_kl(member, bridge)
         if self.label_share:
+            if y is None:
+                raise ValueError("label_share needs labels beside the images. Received: y=None")
             if len(y.shape) == 1:
                 y = ops.one_hot(y, bridge.shape[-1])
             entropy = -ops.mean(ops.sum(y * bridge, axis=-1))

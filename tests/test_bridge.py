@@ -147,3 +147,5 @@ def test_a_share_of_the_labels_is_part_of_the_loss(build, images, labels):
         assert loss(0.25, targets) == pytest.approx(0.75 * alone + 0.25 * entropy, rel=1e-5)
     with pytest.raises(ValueError, match=r"label_share must lie in \[0, 1\)"):
         loss(1.0, labels)
+    with pytest.raises(ValueError, match="label_share needs labels beside the images"):
+        loss(0.5, None)
