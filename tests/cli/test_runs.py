@@ -15,10 +15,10 @@ RECIPES = sorted((REPOSITORY / "configs").rglob("*.flags"))
 ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
     "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated "
-    "adaptive_ece calibrated_adaptive_ece aurc disagreement".split()
+    "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost".split()
 )
 BRIDGE_KEYS = set(
-    "curve r type taps width relative_flops relative_params kl kl_base agreement".split()
+    "curve r type taps width residual relative_flops relative_params kl kl_base agreement".split()
 )
 
 
