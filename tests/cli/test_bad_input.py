@@ -50,7 +50,7 @@ def test_flags_that_are_wrong_in_themselves(tmp_path, flags, words):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--stages=modes,exports"], ["--stages=modes,exports", "bridges, evaluate, export"]),
+        (["--stages=modes,exports"], ["--stages=modes,exports", "baselines, evaluate, export"]),
         (["--taps=stage2_blok1"], ["--taps", "'stage2_blok1'", "'stage2_block1'"]),
         (["--pixel_mean=0.1,0.2"], ["--pixel_mean=0.1,0.2", "1 channels"]),
         (["--dataset=folder:absent"], ["--dataset=folder:absent", "no such folder"]),

@@ -24,6 +24,7 @@ def letters(tmp_path):
     return f"npz:{path}"
 
 
+@pytest.mark.slow  # its parts: tests/evaluation/test_elsewhere.py
 def test_a_run_is_measured_elsewhere(smoke_run, letters, tmp_path, monkeypatch):
     run = smoke_run(REPOSITORY / "configs" / "digits.flags")
     work = shutil.copytree(run.work, tmp_path / "work")
