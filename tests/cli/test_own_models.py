@@ -64,6 +64,7 @@ def test_trained_modes_are_taken_as_they_are(files):
     assert again.stdout == first.stdout and "epochs in" not in again.stderr
 
 
+@pytest.mark.slow
 def test_several_conditioned_bridges_of_type_2_of_modes_numbered_differently(files):
     x = image = keras.Input((8, 8, 1))
     for units in (4, 6, 8):

@@ -284,9 +284,14 @@ def data_dir(recipe) -> str | None:
     return flags[0].partition("=")[2] if flags else None
 
 
-# Those of the paper: test_paper_recipes.py
+# Those of the paper: test_paper_recipes.py. edge differs little from cifar10_jpeg_small.
 @pytest.mark.parametrize(
-    "recipe", [path for path in RECIPES if path.parent.name != "paper"], ids=lambda path: path.stem
+    "recipe",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem == "edge"))
+        for path in RECIPES
+        if path.parent.name != "paper"
+    ],
 )
 def test_recipe_runs(recipe, smoke_run):
     folder = data_dir(recipe)
