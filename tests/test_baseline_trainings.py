@@ -137,4 +137,4 @@ def test_an_unknown_baseline_is_refused():
 def test_baselines_interrupted_in_every_training_end_the_same(tmp_path, monkeypatch):
     config = dataclasses.replace(CONFIG, num_modes=2)
     trainings = 2 + 1 + 1 + len(FILES - {"fge-2"})
-    check_interrupted(config, trainings, tmp_path, monkeypatch, ("baselines",))
+    check_interrupted(config, trainings, tmp_path, monkeypatch, ("baselines",), of_one_epoch=1)
