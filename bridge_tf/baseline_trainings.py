@@ -41,19 +41,18 @@ class BaselineTrainings(Trainings):
 
     def baseline_files(self, name: str) -> list[pathlib.Path]:
         """The files of a baseline's networks; those of fge in the order of its cycles."""
-        files, last = self.files, self.config.num_modes - 1
-        if name == "fge":
-            return [files.baseline(f"fge-{k}") for k in range(1, last + 1)]
-        return [files.baseline(name)] if name in _TRAINED else []
+        return [*self._made_from(name)]
 
-    def _baseline_sources(self, name: str) -> list[list[pathlib.Path]]:
-        """What each of a baseline's files is made from."""
-        files = self.files
-        if name == "distillation":
-            return [[files.mode(k) for k in range(self.config.num_modes)]]
+    def _made_from(self, name: str) -> dict[pathlib.Path, list[pathlib.Path]]:
+        """A baseline's files, and what each is made from."""
+        files, modes = self.files, range(self.config.num_modes)
+        if name not in _TRAINED:
+            return {}
         if name == "fge":
-            return [[path] for path in (files.mode(0), *self.baseline_files(name)[:-1])]
-        return [[]]
+            chain = [files.mode(0), *(files.baseline(f"fge-{k}") for k in modes[1:])]
+            return {after: [before] for before, after in itertools.pairwise(chain)}
+        sources = map(files.mode, modes) if name == "distillation" else ()
+        return {files.baseline(name): [*sources]}
 
     @property
     def trained_baselines(self) -> list[str]:
@@ -74,8 +73,7 @@ class BaselineTrainings(Trainings):
             InputError: one is missing, damaged, or made from another file.
         """
         for name in dict.fromkeys([*self.config.baselines, *self.trained_baselines]):
-            paths = self.baseline_files(name)
-            for path, sources in zip(paths, self._baseline_sources(name), strict=bool(paths)):
+            for path, sources in self._made_from(name).items():
                 self.files.need([path], "evaluate", "baselines")
                 self.done(path, sources)
                 self.files.need([path], "evaluate", "baselines")
@@ -87,14 +85,12 @@ class BaselineTrainings(Trainings):
             InputError: the network of the run can't be made a baseline of.
         """
         for name in self.config.baselines:
-            paths = self.baseline_files(name)
-            if paths and not all(path.exists() for path in paths):
+            if not all(path.exists() for path in self.baseline_files(name)):
                 self._network(name)
 
     def baselines(self) -> None:
         for name in self.config.baselines:
-            pairs = zip(self.baseline_files(name), self._baseline_sources(name), strict=False)
-            for target, sources in pairs:
+            for target, sources in self._made_from(name).items():
                 self.files.need(sources, "baselines", "modes")
                 for source in sources:
                     self.files.verify(source)

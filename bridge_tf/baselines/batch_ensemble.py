@@ -2,7 +2,7 @@
 
 import keras
 
-from bridge_tf.baselines.members import has_product, of_members, replaced
+from bridge_tf.baselines.members import MemberLayer, has_product, of_members, replaced
 
 # Standard deviation of the factors at the start.
 SPREAD = 0.5
@@ -33,7 +33,7 @@ def batch_ensemble(network, size: int) -> keras.Model:
 
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
-class RankOne(keras.layers.Layer):
+class RankOne(MemberLayer):
     """A convolution or dense layer with factors on the inputs and outputs of each member.
 
     Args:
@@ -45,11 +45,10 @@ class RankOne(keras.layers.Layer):
     """
 
     def __init__(self, layer, size: int, **kwargs):
-        super().__init__(**{"name": f"{layer.name}_rank_one", **kwargs})
-        self.size = size
-        self.activation, self.use_bias = layer.activation, layer.use_bias
         config = layer.get_config() | {"use_bias": False, "activation": "linear"}
-        self.layer = type(layer).from_config(config)
+        plain = type(layer).from_config(config)
+        super().__init__(plain, size, **{"name": f"{layer.name}_rank_one", **kwargs})
+        self.activation, self.use_bias = layer.activation, layer.use_bias
 
     def build(self, input_shape):
         self.layer.build(input_shape)
@@ -67,19 +66,10 @@ class RankOne(keras.layers.Layer):
             outputs = outputs + of_members(self.bias, outputs)
         return self.activation(outputs)
 
-    def compute_output_shape(self, input_shape):
-        return self.layer.compute_output_shape(input_shape)
-
     def get_config(self):
-        layer = keras.saving.serialize_keras_object(self.layer)
-        layer.pop("build_config", None)  # this layer builds it, without its bias
-        layer["config"] |= {
+        config = super().get_config()
+        config["layer"]["config"] |= {
             "use_bias": self.use_bias,
             "activation": keras.activations.serialize(self.activation),
         }
-        return {**super().get_config(), "layer": layer, "size": self.size}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects)
-        return cls(**{**config, "layer": layer})
+        return config

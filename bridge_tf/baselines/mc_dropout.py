@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bridge_tf.baselines.members import has_product, of_members, replaced
+from bridge_tf.baselines.members import MemberLayer, has_product, of_members, replaced
 
 RATE = 0.1
 
@@ -41,7 +41,7 @@ def mc_dropout(network, size: int, rate: float = RATE) -> keras.Model:
 
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
-class ChannelDropout(keras.layers.Layer):
+class ChannelDropout(MemberLayer):
     """Dropout of whole channels in front of a layer, in training and at inference.
 
     Args:
@@ -53,10 +53,10 @@ class ChannelDropout(keras.layers.Layer):
     """
 
     def __init__(self, layer, size: int, rate: float, **kwargs):
-        super().__init__(**{"name": f"{layer.name}_dropout", **kwargs})
+        super().__init__(layer, size, **{"name": f"{layer.name}_dropout", **kwargs})
         if not 0 < rate < 1:
             raise ValueError(f"rate must lie in (0, 1). Received: rate={rate}")
-        self.layer, self.size, self.rate = layer, size, rate
+        self.rate = rate
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
@@ -79,15 +79,5 @@ class ChannelDropout(keras.layers.Layer):
             mask = of_members(self.masks, inputs)
         return self.layer(inputs * mask)
 
-    def compute_output_shape(self, input_shape):
-        return self.layer.compute_output_shape(input_shape)
-
     def get_config(self):
-        layer = keras.saving.serialize_keras_object(self.layer)
-        layer.pop("build_config", None)  # this layer builds it
-        return {**super().get_config(), "layer": layer, "size": self.size, "rate": self.rate}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects)
-        return cls(**{**config, "layer": layer})
+        return {**super().get_config(), "rate": self.rate}

@@ -53,6 +53,32 @@ def replaced(network, replace: Callable) -> keras.Model:
     return copy
 
 
+class MemberLayer(keras.layers.Layer):
+    """A layer around another one, with weights of each member's own.
+
+    Args:
+        layer: what it is around.
+        size: number of members; row k of a batch belongs to member k mod size.
+    """
+
+    def __init__(self, layer, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.layer, self.size = layer, size
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.layer)
+        layer.pop("build_config", None)  # this layer builds it
+        return {**super().get_config(), "layer": layer, "size": self.size}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects)
+        return cls(**{**config, "layer": layer})
+
+
 def of_members(weights, rows):
     """For each row of a batch the weights of its member.
 
@@ -82,5 +108,15 @@ def with_members(network, size: int) -> keras.Model:
     """
     images = keras.Input(network.input.shape[1:], dtype=network.input.dtype, name="image")
     logits = network(ops.repeat(images, size, axis=0), training=False)
-    logits = ops.reshape(logits, (-1, size, network.output.shape[-1]))
+    return ensemble_of(images, logits, size, network.output.shape[-1])
+
+
+def ensemble_of(images, logits, size: int, classes: int) -> keras.Model:
+    """The ensemble of members whose logits for an image follow each other.
+
+    Args:
+        images: the input, a Keras tensor.
+        logits: computed from it: N·size×classes, or N×(size·classes).
+    """
+    logits = ops.reshape(logits, (-1, size, classes))
     return keras.Model(images, statistics(ops.unstack(logits, size, axis=1)), name="members")

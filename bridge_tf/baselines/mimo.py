@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bridge_tf.ensemble import statistics
+from bridge_tf.baselines.members import ensemble_of
 from bridge_tf.fitting import fit
 
 # How often the images that are trained together are one and the same (the paper's ρ), which eases
@@ -74,8 +74,7 @@ def mimo_members(network, size: int) -> keras.Model:
     height, width, channels = network.input.shape[1:]
     images = keras.Input((height, width, channels // size), dtype=network.input.dtype, name="image")
     logits = network(ops.concatenate([images] * size, axis=-1), training=False)
-    logits = ops.reshape(logits, (-1, size, network.output.shape[-1] // size))
-    return keras.Model(images, statistics(ops.unstack(logits, size, axis=1)), name="members")
+    return ensemble_of(images, logits, size, network.output.shape[-1] // size)
 
 
 def fit_mimo(network, size: int, data, recipe, **options) -> keras.callbacks.History:

@@ -21,7 +21,8 @@ def baseline_sources(run) -> Iterator[Source]:
     for name in run.trained_baselines:
         predictor = network_predictor() if name == "fge" else None
         for k, path in enumerate(run.baseline_files(name)):
-            model = functools.partial(run.load, path, keras.Model)
+            # Read once, for its size and its predictions.
+            model = functools.cache(functools.partial(run.load, path, keras.Model))
             size = 1 if name == "fge" else baseline_size(model())
             members = [(name, k + number) for number in range(size)]
             yield Source(f"baseline-{path.stem}", members, model, predictor)
