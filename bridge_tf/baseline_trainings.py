@@ -21,7 +21,7 @@ from bridge_tf.baselines.rates import cycle_epochs
 from bridge_tf.classifier import logits_copy
 from bridge_tf.config_fields import BASELINES
 from bridge_tf.errors import InputError, reason
-from bridge_tf.networks import build_network, network_options
+from bridge_tf.networks import build_network
 from bridge_tf.networks.architecture import fresh_copy
 from bridge_tf.training import Recipe, fit_mode
 from bridge_tf.trainings import Trainings
@@ -152,7 +152,7 @@ class BaselineTrainings(Trainings):
                 "needs more inputs and answers than the network of a file has; name a network by "
                 "--model, or leave it out"
             )
-        options = {name: getattr(config, name) for name in network_options(config.model)}
+        options = self.network_options()
         for name in ("pixel_mean", "pixel_std"):
             if len(options.get(name, ())) > 1:
                 options[name] = [*options[name]] * MIMO_SIZE

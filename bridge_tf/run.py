@@ -74,10 +74,13 @@ class Run:
 
     def build(self) -> keras.Model:
         """The network of the run with fresh weights."""
-        name = self.config.model
-        options = {option: getattr(self.config, option) for option in network_options(name)}
-        network = build_network(name, self.data.image_shape, self.data.num_classes, **options)
+        shape, classes = self.data.image_shape, self.data.num_classes
+        network = build_network(self.config.model, shape, classes, **self.network_options())
         return with_input_shape(network, self.data.image_shape)
+
+    def network_options(self) -> dict:
+        """The settings of the run that its network takes."""
+        return {name: getattr(self.config, name) for name in network_options(self.config.model)}
 
     @property
     def positions(self) -> tuple[float, ...]:
