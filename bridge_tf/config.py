@@ -13,6 +13,7 @@ from bridge_tf.config_fields import (
     CurveSettings,
     DataSettings,
     EvaluationSettings,
+    ExecutionSettings,
     ExportSettings,
     NetworkSettings,
     RecipeSettings,
@@ -42,12 +43,14 @@ INDECISIVE = (
     *("checkpoint_minutes", "on_divergence", "baselines", "early_exit_budget"),
     *("ood_dataset", "corruptions", "corruption_images"),
     *("tflite", "tflite_io", "fuse_bridges", "max_accuracy_drop", "latency"),
+    *(field.name for field in dataclasses.fields(ExecutionSettings)),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 # The last base's fields come first.
 class Config(
+    ExecutionSettings,
     ExportSettings,
     EvaluationSettings,
     RecipeSettings,

@@ -18,6 +18,7 @@ TFLITE_KINDS = ("float32", *QUANTIZED)
 ON_DIVERGENCE = ("stop", "retry")
 CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg", "pixelation")
 AUTO = "auto"
+EXECUTORS = ("local", "ray")
 BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
     *("distillation", "batch_ensemble", "mimo", "mc_dropout"),
@@ -257,3 +258,37 @@ class ExportSettings:
     latency: bool = setting(True, "Time exported files against one network, for the report.")
     export_dir: str = setting("saved_models", "Folder for the exported model.")
     export_name: str = setting("", "Name of the exported model; default: DATASET_MODEL.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionSettings:
+    """Where a run's tasks are done, and by how many devices."""
+
+    executor: str = setting(
+        "local",
+        "Who does the tasks: local, this process, one after the other; ray, a Ray cluster.",
+        choices=EXECUTORS,
+    )
+    ray_address: str = setting(
+        AUTO, "Of the Ray cluster: auto finds one that runs here; HOST:PORT; local starts one."
+    )
+    ray_cpus: float = setting(1.0, "CPU cores that Ray is asked for, a task.", above=0)
+    ray_gpus: float = setting(0.0, "GPUs that Ray is asked for, a training or evaluation.", low=0)
+    ray_memory: float = setting(
+        0.0, "GiB of memory that Ray is asked for, a task; 0 asks for none.", low=0
+    )
+    ray_retries: int = setting(3, "Times that a task is done anew when its node dies.", low=0)
+    storage: str = setting(
+        "",
+        "Folder or URL (gs://, s3://, …) by which nodes exchange files; default: --workdir, which "
+        "all nodes must then see.",
+    )
+    devices: str = setting(
+        "1", "Devices of this machine that share each batch of a training: a number, or all."
+    )
+    hosts: list[str] = setting(
+        (),
+        "Addresses HOST:PORT of the processes that share each batch, between commas; the first "
+        "coordinates. JAX alone.",
+    )
+    process_id: int = setting(0, "Which of --hosts this process is, from 0.", low=0)
