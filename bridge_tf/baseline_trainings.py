@@ -23,6 +23,7 @@ from bridge_tf.config_fields import BASELINES
 from bridge_tf.errors import InputError, reason
 from bridge_tf.networks import build_network
 from bridge_tf.networks.architecture import fresh_copy
+from bridge_tf.tasks import Task, TaskGraph
 from bridge_tf.training import Recipe, fit_mode
 from bridge_tf.trainings import Trainings
 
@@ -39,20 +40,13 @@ class BaselineTrainings(Trainings):
     curves need no training of their own.
     """
 
+    def _tasks_of(self, name: str) -> list[Task]:
+        """The trainings of a baseline, whether the run names it or not; fge's in their order."""
+        return TaskGraph(self.config, [name]).of("baselines")
+
     def baseline_files(self, name: str) -> list[pathlib.Path]:
         """The files of a baseline's networks; those of fge in the order of its cycles."""
-        return [*self._made_from(name)]
-
-    def _made_from(self, name: str) -> dict[pathlib.Path, list[pathlib.Path]]:
-        """A baseline's files, and what each is made from."""
-        files, modes = self.files, range(self.config.num_modes)
-        if name not in _TRAINED:
-            return {}
-        if name == "fge":
-            chain = [files.mode(0), *(files.baseline(f"fge-{k}") for k in modes[1:])]
-            return {after: [before] for before, after in itertools.pairwise(chain)}
-        sources = map(files.mode, modes) if name == "distillation" else ()
-        return {files.baseline(name): [*sources]}
+        return [task.file(self.files) for task in self._tasks_of(name)]
 
     @property
     def trained_baselines(self) -> list[str]:
@@ -72,11 +66,12 @@ class BaselineTrainings(Trainings):
         Raises:
             InputError: one is missing, damaged, or made from another file.
         """
-        for name in dict.fromkeys([*self.config.baselines, *self.trained_baselines]):
-            for path, sources in self._made_from(name).items():
-                self.files.need([path], "evaluate", "baselines")
-                self.done(path, sources)
-                self.files.need([path], "evaluate", "baselines")
+        names = dict.fromkeys([*self.config.baselines, *self.trained_baselines])
+        for task in TaskGraph(self.config, names).of("baselines"):
+            path = task.file(self.files)
+            self.files.need([path], "evaluate", "baselines")
+            self.is_done(task)
+            self.files.need([path], "evaluate", "baselines")
 
     def check_baseline_networks(self) -> None:
         """Finds what can't be built, before anything is trained.
@@ -88,24 +83,13 @@ class BaselineTrainings(Trainings):
             if not all(path.exists() for path in self.baseline_files(name)):
                 self._network(name)
 
-    def baselines(self) -> None:
-        for name in self.config.baselines:
-            for target, sources in self._made_from(name).items():
-                self.files.need(sources, "baselines", "modes")
-                for source in sources:
-                    self.files.verify(source)
-                if not self.done(target, sources):
-                    self._train_baseline(name, target, sources)
-
-    def _train_baseline(self, name: str, target, sources) -> None:
-        seed = self._start(target.stem)
-        if self.done(target, sources):  # by a process that this one has waited for
-            return
+    def _baselines(self, task: Task, seed: int) -> None:
+        name = task.name.partition("-")[0]
         config = self.config
         epochs = cycle_epochs(config.mode_epochs) if name == "fge" else config.mode_epochs
         recipe = self.recipe(epochs, seed)
         if name == "fge":
-            network = result = self.load(sources[0], keras.Model)
+            network = result = self.load(task.sources(self.files)[0], keras.Model)
             recipe = self._as(CyclicRecipe, recipe)
         else:
             network = result = self._network(name)
@@ -121,9 +105,8 @@ class BaselineTrainings(Trainings):
             result = mimo_members(network, MIMO_SIZE)
         elif name in ("batch_ensemble", "mc_dropout"):
             result = with_members(network, config.num_modes)
-        title = f"baseline {target.stem}"
         self._check_space("baselines", network, networks=1, missing=1)
-        self._train(result, target, title, recipe, fit, sources)
+        self._train(result, task, f"baseline {task.name}", recipe, fit)
 
     @staticmethod
     def _as(kind: type[Recipe], recipe: Recipe) -> Recipe:

@@ -47,7 +47,8 @@ class Pipeline(Compressions):
             if "evaluate" in stages:
                 self._check_other_images()
             for stage in [stage for stage in STAGES if stage in stages]:
-                getattr(self, stage)()
+                for task in self.prepare(stage):
+                    self.do(task)
             self._say_what_is_next()
 
     def evaluate(self) -> None:

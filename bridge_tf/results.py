@@ -1,5 +1,6 @@
 """Which results of a run's trainings are there, and are what they should be."""
 
+import functools
 import pathlib
 
 import keras
@@ -8,6 +9,7 @@ from bridge_tf.errors import InputError
 from bridge_tf.files import check_space
 from bridge_tf.model_files import is_whole, write_model
 from bridge_tf.run import Run
+from bridge_tf.tasks import ENSEMBLE, TRAININGS, Task, TaskGraph
 from bridge_tf.workdir import damage
 
 
@@ -51,25 +53,38 @@ class Results(Run):
             files.remove_backup(target)
         return state == "current"
 
-    def _missing(self, stage: str, file_of, sources_of) -> list[tuple[int, int]]:
-        """The pairs of modes whose curve or bridge isn't there yet.
+    @functools.cached_property
+    def graph(self) -> TaskGraph:
+        """The tasks of the run."""
+        return TaskGraph(self.config)
+
+    def is_done(self, task: Task) -> bool:
+        """Whether a training's file is there; errors as in `done`."""
+        return self.done(task.file(self.files), task.sources(self.files))
+
+    def check_sources(self, task: Task) -> None:
+        """Checks that what a task reads is there and whole.
 
         Raises:
-            InputError: what it is made from is missing, or the disk has no room for it.
+            InputError: it isn't; the message names the stages to run first.
+        """
+        for name, path in zip(task.after, task.sources(self.files), strict=True):
+            before = TRAININGS[: TRAININGS.index(Task(name).stage) + 1]
+            self.files.need([path], task.stage, ",".join(before))
+            self.files.verify(path)
+
+    def missing(self, stage: str) -> list[Task]:
+        """The trainings of a stage that aren't done, what they read being there.
+
+        Raises:
+            InputError: it isn't, or something is damaged; see `done`.
         """
         missing = []
-        for pair in self.config.curves():
-            sources = sources_of(pair)
-            self.files.need(self._ends(pair), stage, "modes")
-            self.files.need(sources, stage, "modes,curves")
-            for source in sources:
-                self.files.verify(source)
-            if not self.done(file_of(pair), sources):
-                missing.append(pair)
-        if missing:
-            points = self.config.curve_degree + 1 if stage == "curves" else 1
-            # Of mode 1, so that the names of mode 0 are read, once a process, before it is seeded.
-            self._check_space(stage, self.load_mode(1), points, len(missing))
+        for task in self.graph.of(stage):
+            if task.is_training:
+                self.check_sources(task)
+                if not self.is_done(task):
+                    missing.append(task)
         return missing
 
     def check_trained(self, stage: str) -> None:
@@ -79,36 +94,25 @@ class Results(Run):
         Raises:
             InputError: something is missing, damaged, or made from another file.
         """
-        files, pairs = self.files, self.config.curves()
-        results = [(files.mode(k), []) for k in range(self.config.num_modes)]
-        results += [(files.curve(pair), self._ends(pair)) for pair in pairs]
-        results += [(files.bridge(pair), self._bridge_sources(pair)) for pair in pairs]
-        for target, sources in results:
-            files.need([target], stage, "modes,curves,bridges")
-            self.done(target, sources)
-            files.need([target], stage, "modes,curves,bridges")  # repair sets damaged ones aside
-        self._write_ensemble()
+        for task in self.graph.tasks.values():
+            if task.is_training and task.stage != "baselines":
+                path = task.file(self.files)
+                self.files.need([path], stage, "modes,curves,bridges")
+                self.is_done(task)
+                # Repair sets damaged ones aside.
+                self.files.need([path], stage, "modes,curves,bridges")
+        self.write_ensemble()
 
-    def _write_ensemble(self) -> None:
+    def write_ensemble(self) -> None:
         """Puts base and bridges together, unless that is done."""
-        pairs, num_modes = self.config.curves(), self.config.num_modes
-        modes = [
-            self.files.mode(k) for k in range(num_modes if self.config.bridge_type == 2 else 1)
-        ]
-        parts = [*modes, *(self.files.bridge(pair) for pair in pairs)]
+        parts = self.graph.tasks[ENSEMBLE].sources(self.files)
         if self.files.current(self.files.ensemble, parts):
             return
         size = 2 * sum(path.stat().st_size for path in parts)
         check_space("--workdir", self.files.path, size, "the ensemble")
         forget_names()
         with self.files.writing(self.files.ensemble, parts) as partial:
-            write_model(self.build_ensemble(len(pairs)), partial)
-
-    def _ends(self, pair) -> list[pathlib.Path]:
-        return [self.files.mode(k) for k in pair]
-
-    def _bridge_sources(self, pair) -> list[pathlib.Path]:
-        return [*self._ends(pair), self.files.curve(pair)]
+            write_model(self.build_ensemble(len(self.config.curves())), partial)
 
     def _check_space(self, stage: str, network, networks: int, missing: int) -> None:
         """Checks that the disk has room for a stage.

@@ -6,12 +6,13 @@ Only the configuration decides the graph, so that it is known before anything is
 import dataclasses
 import pathlib
 
-from bridge_tf.config import Config
+from bridge_tf.config import STAGES, Config
 from bridge_tf.run_files import RunFiles, pair_name
 
-# What makes one .keras file; tasks of the others read and write a work directory's other files.
+# What makes a .keras file; the other stages read and write a work directory's other files.
 TRAININGS = ("modes", "curves", "bridges", "baselines")
 ENSEMBLE = "ensemble"
+_STAGES = {"mode": "modes", "curve": "curves", "bridge": "bridges", ENSEMBLE: "bridges"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +21,18 @@ class Task:
 
     Attributes:
         name: "mode-0", "curve-0-1", "bridge-0-1", "ensemble", "fge-1", "evaluate", "export".
-        stage: the one of `STAGES` that it belongs to.
         after: the names of the tasks whose files it reads.
     """
 
     name: str
-    stage: str
     after: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """The one of `STAGES` that it belongs to."""
+        if self.name in STAGES:
+            return self.name
+        return _STAGES.get(self.name.partition("-")[0], "baselines")
 
     @property
     def is_training(self) -> bool:
@@ -50,6 +56,10 @@ class Task:
             return files.bridge(self.modes)
         return files.baseline(self.name) if self.stage == "baselines" else None
 
+    def sources(self, files: RunFiles) -> list[pathlib.Path]:
+        """The files of other tasks that it reads."""
+        return [Task(name).file(files) for name in self.after]
+
 
 def mode_task(index: int) -> str:
     """The name of the task that trains a mode."""
@@ -69,33 +79,26 @@ class TaskGraph:
 
     def __init__(self, config: Config, baselines=None):
         self.tasks: dict[str, Task] = {}
-        modes = [mode_task(k) for k in range(config.num_modes)]
-        for name in modes:
-            self._add(name, "modes")
+        modes = [self._add(mode_task(k)) for k in range(config.num_modes)]
         pairs = [(pair_name(pair), [modes[k] for k in pair]) for pair in config.curves()]
-        for name, ends in pairs:
-            self._add(f"curve-{name}", "curves", ends)
+        curves = [self._add(f"curve-{name}", ends) for name, ends in pairs]
         bridges = [
-            self._add(f"bridge-{name}", "bridges", [*ends, f"curve-{name}"]) for name, ends in pairs
+            self._add(f"bridge-{name}", [*ends, curve])
+            for (name, ends), curve in zip(pairs, curves, strict=True)
         ]
-        parts = modes if config.bridge_type == 2 else modes[:1]
-        self._add(ENSEMBLE, "bridges", [*parts, *bridges])
+        self._add(ENSEMBLE, [*(modes if config.bridge_type == 2 else modes[:1]), *bridges])
         for name in config.baselines if baselines is None else baselines:
             self._add_baseline(name, modes)
         # What it measures is all that there is.
-        self._add("evaluate", "evaluate", [*self.tasks])
-        self._add("export", "export", [ENSEMBLE])
+        self._add("evaluate", [*self.tasks])
+        self._add("export", [ENSEMBLE])
 
     def of(self, stage: str) -> list[Task]:
         """The tasks of a stage."""
         return [task for task in self.tasks.values() if task.stage == stage]
 
-    def sources(self, task: Task, files: RunFiles) -> list[pathlib.Path]:
-        """The files of other tasks that a task reads."""
-        return [self.tasks[name].file(files) for name in task.after]
-
-    def _add(self, name: str, stage: str, after=()) -> str:
-        self.tasks[name] = Task(name, stage, tuple(after))
+    def _add(self, name: str, after=()) -> str:
+        self.tasks[name] = Task(name, tuple(after))
         return name
 
     def _add_baseline(self, name: str, modes: list[str]) -> None:
@@ -103,6 +106,6 @@ class TaskGraph:
         if name == "fge":
             before = modes[0]
             for k in range(1, len(modes)):
-                before = self._add(f"fge-{k}", "baselines", [before])
+                before = self._add(f"fge-{k}", [before])
         elif name not in ("deep_ensemble", "curve"):
-            self._add(name, "baselines", modes if name == "distillation" else ())
+            self._add(name, modes if name == "distillation" else ())

@@ -15,13 +15,14 @@ from bridge_tf.alignment import align
 from bridge_tf.bridge import build_bridge
 from bridge_tf.checkpoints import Checkpoints
 from bridge_tf.config import STAGES
-from bridge_tf.curve import Curve
 from bridge_tf.curve_checks import check_same_architecture
 from bridge_tf.errors import InputError
 from bridge_tf.graph import is_graph
 from bridge_tf.model_files import write_model
 from bridge_tf.networks.keras_file import read_model
 from bridge_tf.results import Results, forget_names
+from bridge_tf.run_files import pair_name
+from bridge_tf.tasks import ENSEMBLE, Task
 from bridge_tf.training import fit_bridge, fit_curve, fit_mode
 from bridge_tf.training_logs import TrainingLog
 from bridge_tf.training_progress import TrainingProgress
@@ -84,83 +85,95 @@ class Trainings(Results):
             **options,
         )
 
-    def modes(self) -> None:
-        targets = [self.files.mode(k) for k in range(self.config.num_modes)]
-        missing = [k for k, target in enumerate(targets) if not self.done(target)]
-        if not missing:
-            return
-        network = self.build()
-        self._check_bridge(network)
-        self._check_space("modes", network, networks=1, missing=len(missing))
-        for k in missing:
-            seed = self._start(f"mode-{k}")
-            if self.done(targets[k]):  # by a process that this one has waited for
-                continue
-            model = self.build()
-            self._train(
-                model,
-                targets[k],
-                f"mode {k + 1} of {len(targets)}",
-                self.recipe(self.config.mode_epochs, seed),
-                functools.partial(fit_mode, model),
-            )
+    def prepare(self, stage: str) -> list[Task]:
+        """The tasks of a stage that are to be done, once it is known that they can be.
 
-    def curves(self) -> None:
-        for pair in self._missing("curves", self.files.curve, self._ends):
-            seed = self._start(f"curve-{pair[0]}-{pair[1]}")
-            start, end = (self.load_mode(k) for k in pair)
-            curve = self._new_curve(pair, start, end, seed)
-            self._train(
-                curve,
-                self.files.curve(pair),
-                f"curve {self._title(pair)}",
-                self.curve_recipe(self.config.curve_epochs, seed),
-                functools.partial(fit_curve, curve),
-                self._ends(pair),
-            )
+        Raises:
+            InputError: what they read is missing or damaged, or the disk has no room.
+        """
+        if stage not in ("modes", "curves", "bridges"):
+            return self.graph.of(stage)
+        missing = self.missing(stage)
+        if missing and stage == "modes":
+            network = self.build()
+            self._check_bridge(network)
+            self._check_space(stage, network, networks=1, missing=len(missing))
+        elif missing:
+            points = self.config.curve_degree + 1 if stage == "curves" else 1
+            # Of mode 1, so that the names of mode 0 are read, once a process, before it is seeded.
+            self._check_space(stage, self.load_mode(1), points, len(missing))
+        return missing + [task for task in self.graph.of(stage) if not task.is_training]
 
-    def _new_curve(self, pair, start, end, seed: int) -> Curve:
+    def do(self, task: Task) -> None:
+        """Does a task, unless that is done: it reads files of other tasks, and writes its own.
+
+        Raises:
+            InputError: what it reads is missing or damaged.
+            TrainingError: it diverged.
+        """
+        if task.name == ENSEMBLE:
+            self.write_ensemble()
+        elif not task.is_training:
+            getattr(self, task.name)()
+        else:
+            self.check_sources(task)
+            if self.is_done(task):
+                return
+            self._read_once(task)
+            seed = self._start(task.name)
+            if not self.is_done(task):  # by a process that this one has waited for
+                getattr(self, f"_{task.stage}")(task, seed)
+
+    def _read_once(self, task: Task) -> None:
+        """Finds what a process finds once, before the task is seeded."""
+        if task.after:
+            _ = self.operation_names
+        if task.stage == "bridges":
+            self.bridge_settings()
+
+    def _modes(self, task: Task, seed: int) -> None:
+        model = self.build()
+        title = f"mode {task.modes[0] + 1} of {self.config.num_modes}"
+        recipe = self.recipe(self.config.mode_epochs, seed)
+        self._train(model, task, title, recipe, functools.partial(fit_mode, model))
+
+    def _curves(self, task: Task, seed: int) -> None:
+        start, end = (self.load_mode(k) for k in task.modes)
         try:
             if self.config.align != "none":
                 end = align(start, end, self.config.align, self.alignment_images(), seed=seed)
-            return self.new_curve(start, end, seed)
+            curve = self.new_curve(start, end, seed)
         except ValueError as error:
-            files = " and ".join(map(str, self._ends(pair)))
+            files = " and ".join(map(str, task.sources(self.files)))
             raise InputError(f"{files}: {error}") from error
+        recipe = self.curve_recipe(self.config.curve_epochs, seed)
+        fit = functools.partial(fit_curve, curve)
+        self._train(curve, task, f"curve {self._title(task)}", recipe, fit)
 
-    def bridges(self) -> None:
+    def _bridges(self, task: Task, seed: int) -> None:
         config = self.config
-        for pair in self._missing("bridges", self.files.bridge, self._bridge_sources):
-            taps, width = self.bridge_settings()
-            seed = self._start(f"bridge-{pair[0]}-{pair[1]}")
-            start, end = (self.load_mode(k) for k in pair)
-            curve = self.load_curve(pair)
-            warm = config.warm_start and width == 1
-            member = self.member(curve, config.r) if warm or not config.conditioned else None
-            bridge = self._build_bridge(start, taps, width, warm_start=member if warm else None)
-            fit = functools.partial(
-                fit_bridge,
-                bridge,
-                start,
-                self.path(curve) if config.conditioned else member,
-                end=end if config.bridge_type == 2 else None,
-                repulsion=config.repulsion,
-                label_share=config.label_share,
-            )
-            self._train(
-                bridge,
-                self.files.bridge(pair),
-                f"bridge {self._title(pair)}",
-                self.bridge_recipe(config.bridge_epochs, seed),
-                fit,
-                self._bridge_sources(pair),
-                batches=self.bridge_batches,
-            )
-        self._write_ensemble()
+        start, end = (self.load_mode(k) for k in task.modes)
+        curve = self.load_curve(task.modes)
+        taps, width = self.bridge_settings()
+        warm = config.warm_start and width == 1
+        member = self.member(curve, config.r) if warm or not config.conditioned else None
+        bridge = self._build_bridge(start, taps, width, warm_start=member if warm else None)
+        fit = functools.partial(
+            fit_bridge,
+            bridge,
+            start,
+            self.path(curve) if config.conditioned else member,
+            end=end if config.bridge_type == 2 else None,
+            repulsion=config.repulsion,
+            label_share=config.label_share,
+        )
+        recipe = self.bridge_recipe(config.bridge_epochs, seed)
+        title = f"bridge {self._title(task)}"
+        self._train(bridge, task, title, recipe, fit, batches=self.bridge_batches)
 
-    def _title(self, pair) -> str:
+    def _title(self, task: Task) -> str:
         pairs = self.config.curves()
-        return f"{pair[0]}-{pair[1]} ({pairs.index(pair) + 1} of {len(pairs)})"
+        return f"{pair_name(task.modes)} ({pairs.index(task.modes) + 1} of {len(pairs)})"
 
     def _start(self, task: str) -> int:
         """Claims the work directory and seeds Keras for one training; returns its seed.
@@ -175,13 +188,14 @@ class Trainings(Results):
         keras.utils.set_random_seed(seed)
         return seed
 
-    def _train(self, model, target, title, recipe, fit, sources=(), batches=None) -> None:
+    def _train(self, model, task: Task, title: str, recipe, fit, batches=None) -> None:
         """Trains `model` by `fit`, from its checkpoint if there is one, and saves it.
 
         Args:
             batches: gives them, as `training_batches`, which is the default.
         """
         config, batches = self.config, batches or self.training_batches
+        target, sources = task.file(self.files), task.sources(self.files)
         checkpoints = Checkpoints(
             self.files.backup(target),
             minutes=config.checkpoint_minutes,

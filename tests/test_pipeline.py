@@ -13,6 +13,7 @@ from bridge_tf.errors import InputError, TrainingError
 from bridge_tf.files import sha256
 from bridge_tf.model_files import write_model
 from bridge_tf.pipeline import Pipeline
+from bridge_tf.run_files import RunFiles
 from bridge_tf.training import Recipe
 from bridge_tf.training_progress import TrainingProgress
 from bridge_tf.workdir import WorkDir
@@ -202,7 +203,8 @@ def test_a_flipped_bit_is_named_and_just_that_file_made_again(copied, name, monk
         Pipeline, "_train", lambda run, *a, **k: (trained.append(a[1]), train(run, *a, **k))
     )
     Pipeline(config, folder, repair=True).run(TRAININGS)
-    assert [str(path.relative_to(folder)) for path in trained] == [name][: name != "ensemble.keras"]
+    files = [task.file(RunFiles("")) for task in trained]
+    assert list(map(str, files)) == [name][: name != "ensemble.keras"]
     assert digests(folder) == whole
     assert (folder / f"{name}.damaged").exists()
     Pipeline(config, folder).run(TRAININGS)
@@ -285,7 +287,8 @@ def test_an_ensemble_of_other_bridges_is_made_again_before_it_is_used(copied):
     pair, before = (0, 1), digests(folder)
     bridge = run.load(run.files.bridge(pair), keras.Model)
     bridge.set_weights([weight + 1 for weight in bridge.get_weights()])
-    with run.files.writing(run.files.bridge(pair), run._bridge_sources(pair)) as partial:
+    sources = run.graph.tasks["bridge-0-1"].sources(run.files)
+    with run.files.writing(run.files.bridge(pair), sources) as partial:
         write_model(bridge, partial)
     Pipeline(config, folder).check_trained("export")
     assert digests(folder)["ensemble.keras"] != before["ensemble.keras"]
