@@ -75,6 +75,11 @@ class Manifest:
         }
         self._write(content)
 
+    def take(self, entries: dict[str, dict]) -> None:
+        """Lists files that were copied from another work directory, as its manifest has them."""
+        content = self.read()
+        self._write({**content, "files": {**content["files"], **entries}})
+
     def remove(self, path: pathlib.Path) -> None:
         """Takes a file off the list."""
         content = self.read()

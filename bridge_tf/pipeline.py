@@ -3,8 +3,11 @@
 Each reads the files of those before it and writes its own; what is there already is not made again.
 """
 
+import contextlib
+import json
 import pathlib
 import shlex
+from collections.abc import Iterator
 
 from bridge_tf.compressions import Compressions
 from bridge_tf.config import STAGES
@@ -20,11 +23,23 @@ class Pipeline(Compressions):
     """A run and all its stages; `run` calls them in order."""
 
     def run(self, stages=STAGES) -> None:
-        """Runs the named stages in their order.
+        """Runs the named stages in their order, in this process.
 
         Raises:
             InputError: an unknown stage, a work directory of another run or in use, bad data, or
                 files of earlier stages that are missing or damaged.
+        """
+        with self.prepared(stages):
+            for stage in [stage for stage in STAGES if stage in stages]:
+                for task in self.prepare(stage):
+                    self.do(task)
+
+    @contextlib.contextmanager
+    def prepared(self, stages=STAGES) -> Iterator[None]:
+        """Keeps the work directory for the block, which does the tasks of the named stages.
+
+        Raises:
+            InputError: see `run`.
         """
         unknown = [stage for stage in stages if stage not in STAGES]
         if unknown or not stages:
@@ -46,17 +61,14 @@ class Pipeline(Compressions):
                 self.check_baseline_networks()
             if "evaluate" in stages:
                 self._check_other_images()
-            for stage in [stage for stage in STAGES if stage in stages]:
-                for task in self.prepare(stage):
-                    self.do(task)
+            yield
             self._say_what_is_next()
 
     def evaluate(self) -> None:
         """Writes the report and its pages; their table goes to standard output."""
         from bridge_tf.report import read_report, render_table, write_pages
 
-        made = [self.files.current(path, self.measured_files) for path in self.reports]
-        if not all(made) or not self._is_wanted(read_report(self.files.report)):
+        if not self.is_evaluated():
             self.remeasure()
         self.files.remove_backup(self.files.report)
         report = read_report(self.files.report)
@@ -65,14 +77,32 @@ class Pipeline(Compressions):
         for warning in report.get("warnings", ()):
             say(f"evaluate: WARNING: {warning}")
 
-    def _is_wanted(self, report: dict) -> bool:
-        """Whether early answers were measured at the cost that is wanted, and all was measured on
-        other images that is.
+    def is_evaluated(self) -> bool:
+        """Whether there is a report of the files as they are now, with all that is wanted.
+
+        That is early answers at the cost that is wanted, and figures on the other images.
+
+        Raises:
+            InputError: it is damaged.
         """
         from bridge_tf.evaluation.elsewhere import is_measured
+        from bridge_tf.report import read_report
 
+        made = [self.files.current(path, self.measured_files) for path in self.reports]
+        if not all(made):
+            return False
+        report = read_report(self.files.report)
         budget = report.get("early_exit", {}).get("budget")
         return budget == self.config.early_exit_budget and is_measured(self.config, report)
+
+    def take_evaluation(self) -> None:
+        """Goes on as `evaluate` with what another process has measured."""
+        from bridge_tf.report import read_report
+
+        lines = json.loads(self.files.figures_data.read_text(encoding="utf-8"))["lines"]
+        log_report(self.files.all_logs, read_report(self.files.report), lines)
+        self._add_artifacts()
+        self.evaluate()
 
     def _check_other_images(self) -> None:
         """Checks that other images can be read, if there are to be any, before work is begun."""

@@ -1,7 +1,8 @@
 """Progress of long stages, on standard error; none at --verbosity=-2 or lower."""
 
+import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import rich.progress
 from absl import logging
@@ -13,10 +14,26 @@ def silent() -> bool:
     return logging.get_verbosity() < logging.WARNING
 
 
+_listener: Callable[[str], None] | None = None
+
+
 def say(text: str) -> None:
     """One line of progress, or a warning."""
-    if not silent():
+    if _listener is not None:
+        _listener(text)
+    elif not silent():
         print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def told_to(listener: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, lines of progress go to `listener`, and nowhere else."""
+    global _listener
+    earlier, _listener = _listener, listener
+    try:
+        yield
+    finally:
+        _listener = earlier
 
 
 def shows_bars(console: Console) -> bool:

@@ -41,4 +41,10 @@ def _train(arguments: list[str]) -> None:
     if flags.FLAGS.smoke:
         config = config.smoke()
     workdir = app.required("workdir")
-    app.pipeline(config, workdir).run(flags.FLAGS.stages)
+    pipeline = app.pipeline(config, workdir)
+    if config.executor == "ray":
+        from bridge_tf.cluster.executor import run_on_ray
+
+        run_on_ray(pipeline, flags.FLAGS.stages)
+    else:
+        pipeline.run(flags.FLAGS.stages)

@@ -1,0 +1,80 @@
+"""A run's tasks, handed out to a Ray cluster as soon as what they read is there."""
+
+import contextlib
+import importlib
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+
+from bridge_tf.cluster.board import Board
+from bridge_tf.cluster.driver import Driver
+from bridge_tf.config import AUTO, STAGES, Config
+from bridge_tf.errors import InputError, reason
+from bridge_tf.pipeline import Pipeline
+from bridge_tf.progress import say
+
+_INSTALL = "pip install 'bridge_tf[ray]'"
+
+
+def run_on_ray(pipeline: Pipeline, stages: Sequence[str] = STAGES) -> None:
+    """Runs the named stages on the cluster of --ray_address; else as `Pipeline.run`.
+
+    What this process writes are the run's files, so that a run may be begun here and go on with
+    the local executor, or the other way round. Exports are made in this process: they go to its
+    machine.
+
+    Raises:
+        InputError: as `Pipeline.run`, or the extra isn't installed, or no cluster is there.
+        TrainingError: a task has failed; those that don't depend on it were done.
+    """
+    ray = _ray()
+    with pipeline.prepared(stages), _connected(ray, pipeline.config):
+        _say_what_is_missing(ray, pipeline.config)
+        driver = Driver(ray, pipeline)
+        with Board(len(driver.waiting), 0) as board:
+            driver.run(board)
+
+
+def _ray():
+    try:
+        importlib.import_module("fsspec")  # for the storage
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise InputError(f"--executor=ray: needs {error.name}; {_INSTALL} has it") from error
+
+
+@contextlib.contextmanager
+def _connected(ray, config: Config) -> Iterator[None]:
+    # Nothing leaves the cluster.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = config.ray_address
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        here = " is running here" if address == AUTO else f": {reason(error)}"
+        raise InputError(
+            f"--ray_address={address}: no Ray cluster{here}; start one with ray start --head, or "
+            "let --ray_address=local start one for this run"
+        ) from error
+    finally:
+        for number, handler in handlers.items():  # Ray sets its own
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _say_what_is_missing(ray, config: Config) -> None:
+    """Says that tasks will wait, where no node has what they ask for; one may yet come."""
+    wanted = {"CPU": config.ray_cpus, "GPU": config.ray_gpus, "memory": config.ray_memory * 2**30}
+    for name, amount in wanted.items():
+        most = max(node["Resources"].get(name, 0) for node in ray.nodes() if node["Alive"])
+        if amount > most:
+            flag = {"CPU": "--ray_cpus", "GPU": "--ray_gpus", "memory": "--ray_memory"}[name]
+            value = getattr(config, flag.removeprefix("--"))
+            say(f"{flag}={value:g}: no node has as much; tasks wait until one comes")

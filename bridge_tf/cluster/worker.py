@@ -1,0 +1,85 @@
+"""One task of a run, done on whatever machine it lands."""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+from bridge_tf.cluster.storage import Storage
+from bridge_tf.config import Config
+from bridge_tf.errors import InputError, ParityError, TrainingError, reason
+from bridge_tf.files import sha256
+from bridge_tf.progress import told_to
+
+_EXPECTED = (InputError, TrainingError, ParityError)
+
+
+def outbox(name: str) -> str:
+    """Where a task's results wait in the storage: beside its checkpoints, with which they go."""
+    return f"checkpoints/results/{name}"
+
+
+def work(order: dict, tell: Callable[[str], None]) -> dict:
+    """Does one task in a folder of its own, from files of the storage, and puts its results there.
+
+    A training goes on from checkpoints that another machine has left in the storage.
+
+    Args:
+        order: plain data. "config": the run's; "task": its name; "storage": its address;
+            "entries": those of the manifest, for the files to read; "inputs": digests of what the
+            run is made from; "cwd": the folder that paths in flags are relative to.
+        tell: takes lines of progress.
+
+    Returns:
+        {"entries": those of the manifest, for the files in the task's `outbox`}, or {"error": what
+        failed, "input": whether it is the user's to mend}.
+    """
+    from bridge_tf.cli.app import import_modules
+
+    if os.path.isdir(order["cwd"]):  # else relative paths can't be found here, as errors will tell
+        os.chdir(order["cwd"])
+    try:
+        with tempfile.TemporaryDirectory(prefix="bridge_tf-") as folder, told_to(tell):
+            config = Config(**order["config"])
+            import_modules(config.imports)
+            return {"entries": _work(order, config, pathlib.Path(folder))}
+    except _EXPECTED as error:
+        return {"error": str(error), "input": isinstance(error, InputError)}
+    except Exception as error:  # whatever it is, the other tasks go on
+        return {"error": f"{type(error).__name__}: {reason(error)}", "input": False}
+
+
+def _work(order: dict, config: Config, folder: pathlib.Path) -> dict:
+    from bridge_tf.pipeline import Pipeline
+
+    storage = Storage(order["storage"])
+    run = Pipeline(config, folder)
+    task = run.graph.tasks[order["task"]]
+    run.files.claim(config)
+    for flag, digest in run.inputs.items():
+        if digest != order["inputs"][flag]:
+            raise InputError(f"{flag}: isn't on this node what it is where the run was started")
+    known = order["entries"]
+    for name, entry in known.items():
+        storage.read(name, folder / name)
+        if sha256(folder / name) != entry["sha256"]:
+            raise TrainingError(f"{storage.url}: {name} isn't as it was written")
+    run.files.manifest.take(known)
+    before = {*run.files.manifest.read()["files"]}
+    if task.is_training:
+        kept = [run.files.backup(task.file(run.files)), run.files.logs(task.file(run.files))]
+        kept = [path.relative_to(folder).as_posix() for path in kept]
+        for name in kept:
+            storage.read_folder(name, folder / name)
+        with storage.following(folder, kept):
+            run.do(task)
+    else:
+        run.remeasure()
+    made = {
+        name: entry
+        for name, entry in run.files.manifest.read()["files"].items()
+        if name not in before
+    }
+    for name in made:
+        storage.write(folder / name, f"{outbox(task.name)}/{name}")
+    return made
