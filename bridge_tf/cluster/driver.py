@@ -1,6 +1,7 @@
 """Which task is next, and what becomes of its results."""
 
 import os
+import pathlib
 
 from bridge_tf.cluster.board import Board
 from bridge_tf.cluster.storage import Storage
@@ -58,8 +59,8 @@ class Driver:
             if not self._running and not self._ready():
                 break
             self._collect(board)
-        if self.shared is False:
-            self._store_all()
+        if not self.shared:
+            self._store(self.files.path)
         self._raise_failures()
 
     def _ready(self) -> list[Task]:
@@ -117,6 +118,8 @@ class Driver:
         if task.stage == "evaluate":
             paths = [*dict.fromkeys([*paths, *self.pipeline.measured_files])]
             paths += [self.files.artifacts, self.files.compressed]
+            if not self.shared:
+                self._store(self.files.all_logs)
         names = [path.relative_to(self.files.path).as_posix() for path in paths if path.exists()]
         known = self.files.manifest.read()["files"]
         for name in () if self.shared else names:
@@ -169,26 +172,25 @@ class Driver:
             }
             sources = [self.files.path / source for source in entry["made_from"]]
             with self.files.writing(target, sources, **notes) as partial:
-                self.storage.read(f"{outbox(task.name)}/{name}", partial)
+                self.storage.read(f"{outbox(self.files, task)}/{name}", partial)
                 if sha256(partial) != entry["sha256"]:
                     raise TrainingError(f"{name} didn't come as its node wrote it")
-        self.storage.remove(outbox(task.name))
-        if task.is_training:
-            target = task.file(self.files)
-            if not self.shared:
-                logs = self._name(self.files.logs(target))
-                self.storage.read_folder(logs, self.files.logs(target))
-                self.storage.remove(self._name(self.files.backup(target)))
-            self.files.remove_backup(target)
-        else:
+        target = task.file(self.files)
+        if target is None:
             self.pipeline.take_evaluation()
+        elif not self.shared:
+            logs = self.files.logs(target)
+            self.storage.read_folder(self._name(logs), logs)
+        backup = self.files.backup(target or self.files.report)
+        self.storage.remove(self._name(backup))
+        self.files.remove_backup(target or self.files.report)
 
     def _name(self, path) -> str:
         return path.relative_to(self.files.path).as_posix()
 
-    def _store_all(self) -> None:
-        """Makes the storage a copy of the work directory."""
-        for path in self.files.path.rglob("*"):
+    def _store(self, folder: pathlib.Path) -> None:
+        """Copies a folder of the work directory to the storage."""
+        for path in folder.rglob("*"):
             if path.is_file() and not path.name.startswith("."):
                 self.storage.write(path, self._name(path))
 
@@ -252,5 +254,5 @@ def _board_actor(ray):
 
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(Lines).options(num_cpus=0, scheduling_strategy=here).remote()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from bridge_tf.cluster.board import Board
 from bridge_tf.cluster.driver import Driver
 from bridge_tf.config import AUTO, STAGES, Config
-from bridge_tf.errors import InputError, reason
+from bridge_tf.errors import InputError, TrainingError, reason
 from bridge_tf.pipeline import Pipeline
 from bridge_tf.progress import say
 
@@ -30,10 +30,16 @@ def run_on_ray(pipeline: Pipeline, stages: Sequence[str] = STAGES) -> None:
     """
     ray = _ray()
     with pipeline.prepared(stages), _connected(ray, pipeline.config):
-        _say_what_is_missing(ray, pipeline.config)
+        _say_what_is_there(ray, pipeline.config)
         driver = Driver(ray, pipeline)
-        with Board(len(driver.waiting), 0) as board:
-            driver.run(board)
+        try:
+            with Board(len(driver.waiting), 0) as board:
+                driver.run(board)
+        except ray.exceptions.RayError as error:
+            raise TrainingError(
+                f"--ray_address={pipeline.config.ray_address}: the cluster, or this machine's node "
+                f"in it, is lost ({reason(error)}); what is done is kept, run again to go on"
+            ) from error
 
 
 def _ray():
@@ -69,11 +75,21 @@ def _connected(ray, config: Config) -> Iterator[None]:
         ray.shutdown()
 
 
-def _say_what_is_missing(ray, config: Config) -> None:
-    """Says that tasks will wait, where no node has what they ask for; one may yet come."""
+def _say_what_is_there(ray, config: Config) -> None:
+    """Names the nodes, and says that tasks will wait where none has what they ask for.
+
+    One may yet come.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    here = ray.get_runtime_context().get_node_id()[:6]
+    for node in nodes:
+        name, found = node["NodeID"][:6], node["Resources"]
+        parts = f"{found.get('CPU', 0):g} CPUs, {found.get('GPU', 0):g} GPUs"
+        place = node["NodeManagerAddress"] + (", this one" if name == here else "")
+        say(f"ray: node {name}, {place}, {parts}")
     wanted = {"CPU": config.ray_cpus, "GPU": config.ray_gpus, "memory": config.ray_memory * 2**30}
     for name, amount in wanted.items():
-        most = max(node["Resources"].get(name, 0) for node in ray.nodes() if node["Alive"])
+        most = max(node["Resources"].get(name, 0) for node in nodes)
         if amount > most:
             flag = {"CPU": "--ray_cpus", "GPU": "--ray_gpus", "memory": "--ray_memory"}[name]
             value = getattr(config, flag.removeprefix("--"))

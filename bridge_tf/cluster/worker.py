@@ -10,13 +10,16 @@ from bridge_tf.config import Config
 from bridge_tf.errors import InputError, ParityError, TrainingError, reason
 from bridge_tf.files import sha256
 from bridge_tf.progress import told_to
+from bridge_tf.run_files import RunFiles
+from bridge_tf.tasks import Task
 
 _EXPECTED = (InputError, TrainingError, ParityError)
 
 
-def outbox(name: str) -> str:
+def outbox(files: RunFiles, task: Task) -> str:
     """Where a task's results wait in the storage: beside its checkpoints, with which they go."""
-    return f"checkpoints/results/{name}"
+    folder = files.backup(task.file(files) or files.report)
+    return f"{folder.relative_to(files.path).as_posix()}/results"
 
 
 def work(order: dict, tell: Callable[[str], None]) -> dict:
@@ -74,6 +77,7 @@ def _work(order: dict, config: Config, folder: pathlib.Path) -> dict:
         with storage.following(folder, kept):
             run.do(task)
     else:
+        storage.read_folder("logs", run.files.all_logs)  # histories are part of a report
         run.remeasure()
     made = {
         name: entry
@@ -81,5 +85,5 @@ def _work(order: dict, config: Config, folder: pathlib.Path) -> dict:
         if name not in before
     }
     for name in made:
-        storage.write(folder / name, f"{outbox(task.name)}/{name}")
+        storage.write(folder / name, f"{outbox(run.files, task)}/{name}")
     return made
