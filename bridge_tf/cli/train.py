@@ -10,7 +10,7 @@ from bridge_tf.config import STAGES
 USAGE = """
 Trains modes, the curves between them and the bridges, compares them, and exports the ensemble.
 
-    bin/train --flagfile=configs/digits.flags [--workdir=DIR] [--export_dir=DIR]
+    bin/train --flagfile=configs/digits.flags [--workdir=DIR] [--export_dir=DIR] [--dry_run]
 
 Run again with the same flags it goes on where it was, or does nothing.
 """
@@ -30,6 +30,12 @@ def main() -> None:
     flags.DEFINE_bool(
         "repair", False, "Make damaged files of the run again.", module_name=sys.argv[0]
     )
+    flags.DEFINE_bool(
+        "dry_run",
+        False,
+        "Only print the run's tasks: which are done, and what each takes.",
+        module_name=sys.argv[0],
+    )
     app.define_wait_flag()
     app.define_config_flags()
     app.run(_train, USAGE, resumable=True)
@@ -42,7 +48,11 @@ def _train(arguments: list[str]) -> None:
         config = config.smoke()
     workdir = app.required("workdir")
     pipeline = app.pipeline(config, workdir)
-    if config.executor == "ray":
+    if flags.FLAGS.dry_run:
+        from bridge_tf.plan import Plan
+
+        print(Plan(pipeline, flags.FLAGS.stages).text())
+    elif config.executor == "ray":
         from bridge_tf.cluster.executor import run_on_ray
 
         run_on_ray(pipeline, flags.FLAGS.stages)

@@ -13,7 +13,7 @@ def render_table(report: dict, mark_best: bool = False) -> str:
     """
     headings, rows = comparison(report)
     marks = ("**" if mark_best else "", "")
-    return _table(
+    return padded_table(
         headings,
         [[f"{marks[not best]}{text}{marks[not best]}" for text, best in row] for row in rows],
     )
@@ -45,11 +45,11 @@ def render_markdown(report: dict) -> str:
             *_uncertainty(report),
             "## Bridges",
             "",
-            _table(*bridges(report["bridges"])),
+            padded_table(*bridges(report["bridges"])),
             "",
             "## Along the curves",
             "",
-            _table(*curves(report["curves"])),
+            padded_table(*curves(report["curves"])),
             "",
             "## How to read this",
             "",
@@ -62,24 +62,25 @@ def render_markdown(report: dict) -> str:
 def _deployed(report: dict) -> list[str]:
     early, files = deployment.early_exit(report), deployment.artifacts(report)
     lines = [early, ""] if early else []
-    return [*lines, "## Exported files", "", _table(*files), ""] if files else lines
+    return [*lines, "## Exported files", "", padded_table(*files), ""] if files else lines
 
 
 def _uncertainty(report: dict) -> list[str]:
     lines = []
     if table := uncertainty.uncertainty(report):
-        lines += ["## Uncertainty", "", _table(*table), ""]
+        lines += ["## Uncertainty", "", padded_table(*table), ""]
     if text := uncertainty.other_data(report):
         lines += [text, ""]
     tables = uncertainty.corruptions(report)
     if tables:
         lines += ["## Corrupted images", "", uncertainty.corrupted(report), ""]
     for caption, table in tables:
-        lines += [f"{caption}:", "", _table(*table), ""]
+        lines += [f"{caption}:", "", padded_table(*table), ""]
     return lines
 
 
-def _table(headings: list[str], rows: list[list[str]]) -> str:
+def padded_table(headings: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table, padded for the terminal; columns but the first are aligned to the right."""
     widths = [max(len(row[k]) for row in [headings, *rows]) for k in range(len(headings))]
     rule = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
     lines = [headings, rule, *rows]
