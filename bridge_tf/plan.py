@@ -1,0 +1,90 @@
+"""What a run would do: its tasks, which are done, and what each takes."""
+
+from collections.abc import Sequence
+
+from bridge_tf.config import STAGES
+from bridge_tf.cost_model import Cost, CostModel, DataSizes
+from bridge_tf.errors import InputError
+from bridge_tf.pipeline import Pipeline
+from bridge_tf.report.markdown import padded_table
+from bridge_tf.tasks import ENSEMBLE, Task
+
+_HEADINGS = ["task", "state", "after", "steps", "TFLOPs", "MB read", "MB written", "memory, GB"]
+_OF_STATE = {"current": "done", "unlisted": "done", "replaced": "done", "missing": "to do"}
+
+
+class Plan:
+    """The tasks of some stages of a run, none of which is done by this. Nothing is written.
+
+    Args:
+        pipeline: the run.
+        stages: names.
+
+    Raises:
+        InputError: the work directory holds another run, or data, network or taps can't be.
+    """
+
+    def __init__(self, pipeline: Pipeline, stages: Sequence[str] = STAGES):
+        pipeline.check_stages(stages)
+        pipeline.files.check(pipeline.config)
+        self.pipeline, self.graph = pipeline, pipeline.graph
+        self.tasks = [task for task in self.graph.tasks.values() if task.stage in stages]
+        self.costs = CostModel(pipeline.config, DataSizes.of(pipeline.data))
+        self.states: dict[str, str] = {}
+        for task in self.graph.tasks.values():  # in their order
+            self.states[task.name] = self._state(task)
+
+    def _state(self, task: Task) -> str:
+        """ "done", "to do", "damaged", "outdated": made from others than are there now."""
+        files = self.pipeline.files
+        path = task.file(files)
+        if path is not None:
+            found = files.state(path, task.sources(files))
+            if found == "outdated" and task.name == ENSEMBLE:
+                return "to do"  # it is made again whenever it must be
+            return _OF_STATE.get(found, found)
+        if any(self.states[name] != "done" for name in task.after):
+            return "to do"
+        if task.stage == "evaluate":
+            try:
+                return "done" if self.pipeline.is_evaluated() else "to do"
+            except InputError:
+                return "damaged"
+        exported = self.pipeline.exported_files() and self.pipeline.artifacts()
+        return "done" if exported else "to do"
+
+    def text(self) -> str:
+        """A row a task, and what those that are to do take together."""
+        rows = [
+            [task.name, self.states[task.name], _short(task.after), *_cells(self.costs.of(task))]
+            for task in self.tasks
+        ]
+        left = [task for task in self.tasks if self.states[task.name] != "done"]
+        lines = [padded_table(_HEADINGS, rows), ""]
+        if not left:
+            return "\n".join([*lines, "All is done."])
+        total = self.costs.total(left)
+        chain = self.costs.critical_path(left)
+        longest = sum(self.costs.of(task).flops for task in chain)
+        lines.append(
+            f"To do: {len(left)} of {len(self.tasks)} tasks, {total.steps:,} steps, "
+            f"{total.flops / 1e12:,.2f} TFLOPs."
+        )
+        names = " → ".join(task.name for task in chain)
+        lines.append(
+            f"The longest chain, {names}, takes {longest / max(1, total.flops):.0%} of the FLOPs, "
+            "however many machines there are."
+        )
+        bad = [name for name, state in self.states.items() if state in ("damaged", "outdated")]
+        if bad:
+            lines.append(f"--repair makes what is damaged or outdated again: {', '.join(bad)}.")
+        return "\n".join(lines)
+
+
+def _short(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]} ({len(names)})"
+
+
+def _cells(cost: Cost) -> list[str]:
+    megabytes = [f"{size / 1e6:,.1f}" for size in (cost.bytes_read, cost.bytes_written)]
+    return [f"{cost.steps:,}", f"{cost.flops / 1e12:,.3f}", *megabytes, f"{cost.memory / 1e9:.2f}"]
