@@ -6,6 +6,7 @@ from keras import ops
 from bridge_tf.bridge import answers_at, bridge_features, bridge_taps, is_conditioned
 from bridge_tf.classifier import logits_copy
 from bridge_tf.curve_path import CurvePath
+from bridge_tf.devices import part_of_mean
 from bridge_tf.graph import check_taps, counterparts, extractor
 
 
@@ -117,7 +118,7 @@ class BridgeTraining(keras.Model):
             loss -= self.repulsion * mean_kl(ops.stop_gradient(y_pred["base"]), bridge)
         same = ops.equal(ops.argmax(bridge, axis=-1), ops.argmax(member, axis=-1))
         self.agreement.update_state(ops.cast(same, "float32"))
-        return loss + sum(self.losses)
+        return part_of_mean(loss + sum(self.losses))
 
 
 def mean_kl(log_p, log_q):

@@ -75,7 +75,11 @@ class Checkpoints(keras.callbacks.Callback):
         self.step = 0
 
     def newest(self, epochs_only: bool = False) -> State | None:
-        """The newest checkpoint that is whole and of this training; damaged ones are set aside."""
+        """The newest of `states`, if there is one."""
+        return max(self.states(epochs_only), key=lambda state: state.step, default=None)
+
+    def states(self, epochs_only: bool = False) -> list[State]:
+        """The checkpoints that are whole and of this training; damaged ones are set aside."""
         found = []
         for path in self._files("epoch-*.npz" if epochs_only else "*.npz"):
             content = path.read_bytes()
@@ -89,7 +93,14 @@ class Checkpoints(keras.callbacks.Callback):
                 continue
             if state.notes.get("made_from") == self.made_from:
                 found.append(state)
-        return max(found, key=lambda state: state.step, default=None)
+        return found
+
+    def forget_after(self, state: State | None) -> None:
+        """Leaves only the checkpoints of epochs up to this one; none without it."""
+        paths = self._files("epoch-*.npz")
+        kept = paths[: [path.stem for path in paths].index(state.name) + 1] if state else []
+        for path in set(self._files("*.npz")) - set(kept):
+            path.unlink()
 
     def restore(self, model, state: State | None) -> None:
         """Gives a compiled model the state of a checkpoint; without one, that of its start."""

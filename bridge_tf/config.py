@@ -85,6 +85,7 @@ class Config(
             raise InputError(
                 f"--corruptions={text_of(self.corruptions)}: name each corruption once"
             )
+        self._check_devices()
         if self.modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):
@@ -112,6 +113,30 @@ class Config(
         if self.modes and self.num_modes not in (type(self).num_modes, len(self.modes)):
             raise InputError(
                 f"--num_modes={self.num_modes}: --modes names {len(self.modes)}; leave it out"
+            )
+
+    def _check_devices(self) -> None:
+        """Refuses devices and processes that there can't be, whatever the machine."""
+        if self.devices != "all" and not re.fullmatch(r"[1-9]\d{0,4}", self.devices, re.ASCII):
+            raise InputError(f"--devices={self.devices}: must be a number from 1 on, or all")
+        hosts = f"--hosts={text_of(self.hosts)}"
+        for host in self.hosts:
+            if not re.fullmatch(r"[^\s,]+:\d{1,5}", host, re.ASCII):
+                raise InputError(f"{hosts}: {host} must be HOST:PORT")
+        if len(self.hosts) == 1:
+            raise InputError(f"{hosts}: name two processes or more, or leave it out")
+        if len(set(self.hosts)) < len(self.hosts):
+            raise InputError(f"{hosts}: name each address once")
+        if self.hosts and self.executor != "local":
+            raise InputError(f"{hosts}: not with --executor={self.executor}; leave one of them out")
+        if self.process_id >= max(1, len(self.hosts)):
+            right = f"must be below {len(self.hosts)}" if self.hosts else "needs --hosts"
+            raise InputError(f"--process_id={self.process_id}: {right}")
+        number = max(1, len(self.hosts)) * (1 if self.devices == "all" else int(self.devices))
+        if self.batch_size % number:
+            raise InputError(
+                f"--batch_size={self.batch_size}: {number} devices share each batch equally; take "
+                f"a multiple of {number}"
             )
 
     def _defaults(self) -> dict:

@@ -284,11 +284,14 @@ class ExecutionSettings:
         "all nodes must then see.",
     )
     devices: str = setting(
-        "1", "Devices of this machine that share each batch of a training: a number, or all."
+        "1",
+        "Devices of this machine that share each batch of a training: a number, or all. Learning "
+        "rate, steps and --batch_size, a multiple of that number, mean what they mean on one.",
     )
     hosts: list[str] = setting(
         (),
-        "Addresses HOST:PORT of the processes that share each batch, between commas; the first "
-        "coordinates. JAX alone.",
+        "Addresses HOST:PORT of the processes that share each batch, between commas, each started "
+        "with these flags, a --process_id and a --workdir of its own; they meet at the first. JAX "
+        "alone.",
     )
     process_id: int = setting(0, "Which of --hosts this process is, from 0.", low=0)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import keras
 
-from bridge_tf import signals
+from bridge_tf import hosts, signals
 from bridge_tf.checkpoints import Checkpoints, EpochSeeds
+from bridge_tf.devices import Devices
 from bridge_tf.divergence import Diverged, DivergenceWatch
 from bridge_tf.errors import TrainingError
 from bridge_tf.progress import say
@@ -27,6 +28,7 @@ def fit(
     steps_per_epoch: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     backup_dir: str | os.PathLike | Checkpoints | None = None,
+    devices: Devices | None = None,
 ) -> keras.callbacks.History:
     """Compiles and fits `model` by a `Recipe`.
 
@@ -40,8 +42,11 @@ def fit(
             `Checkpoints` says how often, too. Only if `data` is a function can it go on within an
             epoch, and end as if it had never stopped; arrays are shuffled anew. The folder isn't
             removed: do so once the model is saved.
+        devices: what shares each batch; `model` is then made of what `shared` gives. Of several
+            processes all must have a checkpoint, which are those of epochs only.
 
     Raises:
+        InputError: another process of `devices` is about to train something else.
         TrainingError: the loss diverged (see `DivergenceWatch`), and wasn't to be retried or did
             so after four retries, each from the last epoch's checkpoint at half the rate.
     """
@@ -52,13 +57,27 @@ def fit(
     if backup_dir is not None and not isinstance(backup_dir, Checkpoints):
         backup_dir = Checkpoints(backup_dir)
     training = _Training(
-        model, data, recipe, steps_per_epoch, batch_size if arrays else None, callbacks, backup_dir
+        model,
+        data,
+        recipe,
+        steps_per_epoch,
+        batch_size if arrays else None,
+        callbacks,
+        backup_dir,
+        devices,
     )
+    if training.several:
+        hosts.agree([], recipe, steps_per_epoch)
     while True:
         try:
             return training.run(loss=loss, metrics=metrics)
         except Diverged as error:
             training.go_back(error)
+        except Exception as error:
+            gone = hosts.gone(error) if training.several else None
+            if gone is None:
+                raise
+            raise gone from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,22 +91,32 @@ class _Training:
     batch_size: int | None
     callbacks: Sequence[keras.callbacks.Callback]
     checkpoints: Checkpoints | None
+    devices: Devices | None
+
+    @property
+    def several(self) -> bool:
+        """Whether other processes train the same."""
+        return self.devices is not None and self.devices.processes > 1
 
     def run(self, **compiling) -> keras.callbacks.History:
         """Trains from the newest checkpoint on."""
         checkpoints = self.checkpoints
-        state = checkpoints and checkpoints.newest(epochs_only=not callable(self.data))
+        within_epochs = callable(self.data) and not self.several
+        state = checkpoints and checkpoints.newest(epochs_only=not within_epochs)
+        if checkpoints and self.several:
+            state = hosts.common(checkpoints.states(epochs_only=True))
+            checkpoints.forget_after(state)
         retries = state.notes.get("retries", []) if state else []
         peak = self.recipe.learning_rate / 2 ** len(retries)
         recipe = dataclasses.replace(self.recipe, learning_rate=peak)
         self.model.compile(
             optimizer=recipe.optimizer(self.steps_per_epoch),
-            jit_compile=recipe.jit_compile,
+            jit_compile=recipe.jit_compile and (self.devices is None or self.devices.compiles),
             **compiling,
         )
         if checkpoints is None:
             return self._fit(0, DivergenceWatch({}))
-        checkpoints.within_epochs = callable(self.data)
+        checkpoints.within_epochs = within_epochs
         checkpoints.restore(self.model, state)
         if state is None:
             checkpoints.write(self.model, "epoch-0")
@@ -108,6 +137,8 @@ class _Training:
             if first == end:
                 continue
             data = self.data(done) if callable(self.data) else self.data
+            if self.devices is not None:
+                data = self.devices.share(data, self.batch_size)
             inputs, targets = data if isinstance(data, tuple) else (data, None)
             fitted = self.model.fit(
                 inputs,

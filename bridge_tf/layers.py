@@ -78,11 +78,14 @@ def from_plain_config(config: dict, original):
 
 
 def with_weights_of(original, copy):
-    """`copy`, built from the original's `to_config`, once it has the original's weights."""
-    constant = {id(weight) for layer in _adapted(original) for weight in layer.weights}
+    """`copy`, built from the original's `to_config` or the other way round, once it has the
+    original's weights.
+    """
+    adapted = [*_adapted(original), *_adapted(copy)]
+    constant = {id(weight) for layer in adapted for weight in layer.weights}
     for kind in ("trainable_variables", "non_trainable_variables"):
-        sources = [v for v in getattr(original, kind) if id(v) not in constant]
-        copy_values(sources, getattr(copy, kind))
+        both = ([v for v in getattr(m, kind) if id(v) not in constant] for m in (original, copy))
+        copy_values(*both)
     return copy
 
 

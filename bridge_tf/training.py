@@ -8,6 +8,8 @@ import keras
 from bridge_tf.bridge_training import BridgeTraining
 from bridge_tf.classifier import ends_in_softmax
 from bridge_tf.curve import Curve
+from bridge_tf.curve_path import CurvePath
+from bridge_tf.devices import Devices, shared
 from bridge_tf.fitting import fit
 
 
@@ -91,25 +93,32 @@ def fit_modes(build, data, num_modes: int, recipe: Recipe, **options) -> list:
     return modes
 
 
-def fit_mode(model, data, recipe: Recipe, **options) -> keras.callbacks.History:
+def fit_mode(
+    model, data, recipe: Recipe, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
     """Trains one classifier on its cross-entropy, in place.
 
     Args:
         model: a classifier with logits or a softmax as output.
         data: batches of (images, integer labels), or a tuple of two arrays.
         recipe: how to train.
+        devices: what shares each batch; by default one device. The model isn't compiled then.
         **options: as in `fit`. `loss` is needed for a subclassed model that ends in a softmax,
             which can't be seen from outside.
     """
-    return fit(model, data, recipe, **(_classification(model) | options))
+    with shared(model, devices) as model:
+        return fit_classifier(model, data, recipe, devices=devices, **options)
 
 
-def fit_curve(curve: Curve, data, recipe: Recipe, **options) -> keras.callbacks.History:
+def fit_curve(
+    curve: Curve, data, recipe: Recipe, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
     """Trains a curve's inner control points on the cross-entropy at r ~ U(0, 1), in place.
 
     Arguments as in `fit_mode`.
     """
-    return fit(curve, data, recipe, **(_classification(curve.network) | options))
+    with shared(curve, devices) as curve:
+        return fit_classifier(curve, data, recipe, devices=devices, **options)
 
 
 def fit_bridge(
@@ -122,6 +131,7 @@ def fit_bridge(
     end=None,
     repulsion: float = 0.0,
     label_share: float = 0.0,
+    devices: Devices | None = None,
     **options,
 ) -> keras.callbacks.History:
     """Trains a bridge to answer as `member` does, in place; see `BridgeTraining`.
@@ -131,10 +141,19 @@ def fit_bridge(
             members at all r, from `Curve.path`.
         data: batches of images; the paper mixes them. Labels, if there are any, are read only
             with a `label_share`.
-        recipe, **options: as in `fit_mode`.
+        recipe, devices, **options: as in `fit_mode`.
     """
-    model = BridgeTraining(bridge, base, member, end, repulsion, label_share, seed=recipe.seed)
-    return fit(model, data, recipe, **options)
+    with shared(bridge, devices) as bridge:
+        if devices is not None and isinstance(member, CurvePath):
+            member = member.copy()  # as all else that the training reads is copied
+        model = BridgeTraining(bridge, base, member, end, repulsion, label_share, seed=recipe.seed)
+        return fit(model, data, recipe, devices=devices, **options)
+
+
+def fit_classifier(model, data, recipe: Recipe, **options) -> keras.callbacks.History:
+    """As `fit_mode` or `fit_curve`, of a model that is on the devices already, see `shared`."""
+    network = model.network if isinstance(model, Curve) else model
+    return fit(model, data, recipe, **(_classification(network) | options))
 
 
 def _classification(model) -> dict:

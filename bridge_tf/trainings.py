@@ -10,12 +10,13 @@ import shutil
 
 import keras
 
-from bridge_tf import data
+from bridge_tf import data, hosts
 from bridge_tf.alignment import align
 from bridge_tf.bridge import build_bridge
 from bridge_tf.checkpoints import Checkpoints
 from bridge_tf.config import STAGES
 from bridge_tf.curve_checks import check_same_architecture
+from bridge_tf.devices import Devices
 from bridge_tf.errors import InputError
 from bridge_tf.graph import is_graph
 from bridge_tf.model_files import write_model
@@ -36,6 +37,15 @@ class Trainings(Results):
     """
 
     stages = STAGES
+
+    @functools.cached_property
+    def devices(self) -> Devices | None:
+        """What shares the batches of each training; None is one device.
+
+        With --hosts this waits for the other processes, and must come before anything is computed.
+        """
+        config = self.config
+        return Devices.of(config.devices, config.hosts, config.process_id, config.batch_size)
 
     def take_modes(self) -> None:
         """Copies the modes of --modes to the work directory, once all are known to fit.
@@ -91,9 +101,10 @@ class Trainings(Results):
         Raises:
             InputError: what they read is missing or damaged, or the disk has no room.
         """
+        missing = self.missing(stage) if stage in ("modes", "curves", "bridges") else []
+        self._compare_hosts(stage)
         if stage not in ("modes", "curves", "bridges"):
             return self.graph.of(stage)
-        missing = self.missing(stage)
         if missing and stage == "modes":
             network = self.build()
             self._check_bridge(network)
@@ -103,6 +114,13 @@ class Trainings(Results):
             # Of mode 1, so that the names of mode 0 are read, once a process, before it is seeded.
             self._check_space(stage, self.load_mode(1), points, len(missing))
         return missing + [task for task in self.graph.of(stage) if not task.is_training]
+
+    def _compare_hosts(self, stage: str) -> None:
+        """Checks that other processes that train the same have the same trainings behind them."""
+        trainings = [task for task in self.graph.of(stage) if task.is_training]
+        if trainings and self.devices is not None and self.devices.processes > 1:
+            there = [(task.name, task.file(self.files).exists()) for task in trainings]
+            hosts.agree([], self.config.fingerprint, self.inputs, there)
 
     def do(self, task: Task) -> None:
         """Does a task, unless that is done: it reads files of other tasks, and writes its own.
@@ -213,6 +231,7 @@ class Trainings(Results):
                 steps_per_epoch=steps,
                 callbacks=[log, progress],
                 backup_dir=checkpoints,
+                devices=self.devices,
             )
         retries = checkpoints.notes.get("retries", [])
         notes = {"retries": retries} if retries else {}

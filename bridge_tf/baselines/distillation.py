@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bridge_tf.devices import Devices, part_of_mean, shared
 from bridge_tf.ensemble import TINY, BridgeEnsemble
 from bridge_tf.fitting import fit
 
@@ -41,16 +42,21 @@ class Distillation(keras.Model):
         difference = ops.log(ops.maximum(teacher, TINY)) - student
         same = ops.equal(ops.argmax(student, axis=-1), ops.argmax(teacher, axis=-1))
         self.agreement.update_state(ops.cast(same, "float32"))
-        return ops.mean(ops.sum(teacher * difference, axis=-1)) + sum(self.losses)
+        loss = ops.mean(ops.sum(teacher * difference, axis=-1))
+        return part_of_mean(loss + sum(self.losses))
 
 
-def fit_student(student, teachers, data, recipe, **options) -> keras.callbacks.History:
+def fit_student(
+    student, teachers, data, recipe, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
     """Trains a network to answer as the mean of `teachers` does, in place.
 
     Args:
         student: a network that ends in logits.
         teachers: the deep ensemble.
         data: batches of images (labels, if there are any, are not read).
-        recipe, **options: as in `bridge_tf.fit_mode`.
+        recipe, devices, **options: as in `bridge_tf.fit_mode`.
     """
-    return fit(Distillation(student, teachers), data, recipe, **options)
+    with shared(student, devices) as student:
+        model = Distillation(student, teachers)
+        return fit(model, data, recipe, devices=devices, **options)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bridge_tf.baselines.members import MemberLayer, has_product, of_members, replaced
+from bridge_tf.devices import own_rows, whole
 
 RATE = 0.1
 
@@ -73,8 +74,9 @@ class ChannelDropout(MemberLayer):
 
     def call(self, inputs, training=None):
         if training:
-            shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 2), inputs.shape[-1])
-            mask = self._draw(shape, inputs.dtype)
+            rows = ops.shape(inputs)[0]
+            shape = (whole(rows), *[1] * (len(inputs.shape) - 2), inputs.shape[-1])
+            mask = own_rows(self._draw(shape, inputs.dtype), rows)
         else:
             mask = of_members(self.masks, inputs)
         return self.layer(inputs * mask)

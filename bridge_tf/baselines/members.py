@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from bridge_tf.classifier import as_classifier, logits_copy
+from bridge_tf.devices import own_rows, whole
 from bridge_tf.ensemble import statistics
 from bridge_tf.errors import InputError
 from bridge_tf.graph import is_graph
@@ -90,7 +91,8 @@ def of_members(weights, rows):
         B×1…×channels, to be multiplied with `rows`.
     """
     size, channels = weights.shape
-    member = ops.mod(ops.arange(ops.shape(rows)[0]), size)
+    number = ops.shape(rows)[0]
+    member = ops.mod(own_rows(ops.arange(whole(number)), number), size)
     return ops.reshape(
         ops.take(weights, member, axis=0), (-1, *[1] * (len(rows.shape) - 2), channels)
     )

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bridge_tf.baselines.members import ensemble_of
+from bridge_tf.devices import Devices, own_rows, part_of_mean, shared, whole, whole_batch
 from bridge_tf.fitting import fit
 
 # How often the images that are trained together are one and the same (the paper's ρ), which eases
@@ -39,27 +40,30 @@ class MimoTraining(keras.Model):
         return [*self.network.variables, self.seed_generator.state]
 
     def call(self, images, training=None):
-        rows = ops.arange(ops.shape(images)[0])
+        number = ops.shape(images)[0]
+        rows = ops.arange(whole(number))
         orders = [rows] * self.size
         if training:
-            draws = keras.random.uniform((2, ops.shape(images)[0]), seed=self.seed_generator)
+            images = whole_batch(images)
+            draws = keras.random.uniform((2, whole(number)), seed=self.seed_generator)
             together = draws[0] < self.repetition
             for k in range(1, self.size):
-                draws = keras.random.uniform((ops.shape(images)[0],), seed=self.seed_generator)
+                draws = keras.random.uniform((whole(number),), seed=self.seed_generator)
                 orders[k] = ops.where(together, rows, ops.cast(ops.argsort(draws), rows.dtype))
+        orders = [own_rows(order, number) for order in orders]
         seen = ops.concatenate([ops.take(images, order, axis=0) for order in orders], axis=-1)
         logits = ops.cast(self.network(seen, training=training), "float32")
         logits = ops.reshape(logits, (-1, self.size, logits.shape[-1] // self.size))
         return {"logits": logits, "orders": ops.stack(orders, axis=1)}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        labels = ops.take(y, y_pred["orders"], axis=0)
+        labels = ops.take(whole_batch(y), y_pred["orders"], axis=0)
         losses = keras.losses.sparse_categorical_crossentropy(
             labels, y_pred["logits"], from_logits=True
         )
         right = ops.equal(ops.argmax(y_pred["logits"], axis=-1), ops.cast(labels, "int32"))
         self.accuracy.update_state(ops.cast(right, "float32"))
-        return ops.mean(ops.sum(losses, axis=1)) + sum(self.losses)
+        return part_of_mean(ops.mean(ops.sum(losses, axis=1)) + sum(self.losses))
 
 
 def mimo_members(network, size: int) -> keras.Model:
@@ -77,12 +81,16 @@ def mimo_members(network, size: int) -> keras.Model:
     return ensemble_of(images, logits, size, network.output.shape[-1] // size)
 
 
-def fit_mimo(network, size: int, data, recipe, **options) -> keras.callbacks.History:
+def fit_mimo(
+    network, size: int, data, recipe, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
     """Trains a network for several images at once, in place.
 
     Args:
         network, size: as in `MimoTraining`.
         data: batches of (images, integer labels).
-        recipe, **options: as in `bridge_tf.fit_mode`.
+        recipe, devices, **options: as in `bridge_tf.fit_mode`.
     """
-    return fit(MimoTraining(network, size, seed=recipe.seed), data, recipe, **options)
+    with shared(network, devices) as network:
+        model = MimoTraining(network, size, seed=recipe.seed)
+        return fit(model, data, recipe, devices=devices, **options)

@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from bridge_tf.batch_norm import reestimate_batch_norm
-from bridge_tf.training import L2SGD, Recipe, fit_mode
+from bridge_tf.devices import Devices, shared
+from bridge_tf.training import L2SGD, Recipe, fit_classifier
 
 # The last quarter of the training, at half the peak rate (section 4.1 of the paper).
 _SHARE, _RATE = 0.25, 0.5
@@ -76,7 +77,7 @@ class AveragingSGD(L2SGD):
 
     def assign_averages(self, variables) -> None:
         """Gives the trained variables their means, once there are any."""
-        if int(self.iterations) >= self.start + self.every:
+        if int(ops.convert_to_numpy(self.iterations)) >= self.start + self.every:
             for variable, average in zip(variables, self.averages, strict=True):
                 variable.assign(average)
 
@@ -84,14 +85,17 @@ class AveragingSGD(L2SGD):
         return {**super().get_config(), "start": self.start, "every": self.every}
 
 
-def fit_swa(model, data, recipe: SwaRecipe, statistics, **options) -> keras.callbacks.History:
+def fit_swa(
+    model, data, recipe: SwaRecipe, statistics, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
     """Trains one classifier and gives it the mean of its last weights, in place.
 
     Args:
         statistics: batches of training images to re-estimate batch-norm statistics on.
-        model, data, **options: as in `bridge_tf.fit_mode`.
+        model, data, devices, **options: as in `bridge_tf.fit_mode`.
     """
-    history = fit_mode(model, data, recipe, **options)
-    model.optimizer.assign_averages(model.trainable_variables)
+    with shared(model, devices) as trained:
+        history = fit_classifier(trained, data, recipe, devices=devices, **options)
+        trained.optimizer.assign_averages(trained.trainable_variables)
     reestimate_batch_norm(model, statistics)
     return history
