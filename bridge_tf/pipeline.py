@@ -16,6 +16,7 @@ from bridge_tf.errors import InputError
 from bridge_tf.export.places import check_export
 from bridge_tf.files import check_space
 from bridge_tf.progress import say
+from bridge_tf.tasks import TRAININGS
 from bridge_tf.training_logs import log_report
 
 
@@ -49,6 +50,8 @@ class Pipeline(Compressions):
         self.stages = stages
         with self.files.held(self.wait):
             self.files.check(self.config)
+            if self.config.executor == "local" and set(stages) & set(TRAININGS):
+                _ = self.devices  # they must be there, and several hosts meet before all else
             if self.files.repair and self.files.holds_a_run:
                 self.files.claim(self.config)
             if "export" in stages:
