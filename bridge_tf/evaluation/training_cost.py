@@ -9,13 +9,52 @@ from bridge_tf.graph import extractor
 _TRAINED = 3
 
 
+def epochs_of(config, kind: str) -> int:
+    """Epochs of a training.
+
+    Args:
+        config: the run's.
+        kind: "mode", "curve", "bridge", or the name of a baseline.
+    """
+    if kind in ("curve", "bridge"):
+        return getattr(config, f"{kind}_epochs")
+    return cycle_epochs(config.mode_epochs) if kind == "fge" else config.mode_epochs
+
+
+def flops_of_image(kind: str, trained, network, num_modes: int, tapped=0):
+    """FLOPs that a training spends on an image, in the unit of what is given.
+
+    Three forward passes of what is trained, and one of what is executed besides: the teachers of a
+    student, the curve member that a bridge follows, and what of the modes is before its taps. Not
+    counted: what acts on weights alone (curves, optimizers), alignment, batch-norm statistics.
+
+    Args:
+        kind: as in `epochs_of`.
+        trained: a forward pass of what is trained.
+        network: one of the run's network.
+        num_modes: the run's.
+        tapped: for a bridge, what `tapped_flops` gives.
+    """
+    besides = {"bridge": tapped + network, "distillation": num_modes * network}
+    return _TRAINED * trained + besides.get(kind, 0)
+
+
+def tapped_flops(base, bridge, repulsion: float) -> int:
+    """FLOPs of an image in the modes that a bridge reads, as far as its training executes them.
+
+    Args:
+        base: the mode, or one of its architecture.
+        repulsion: the run's; above 0 the base's logits are needed too.
+    """
+    kind, features = bridge_features(bridge)
+    return kind * count_flops(extractor(base, features, logits=repulsion > 0))
+
+
 class TrainingCosts:
     """The cost of each row of a comparison, in trainings of one mode.
 
-    A step costs three forward passes of what is trained and one of what is executed besides
-    (teachers, curve members, bases behind bridges); all trainings have the same batch size and
-    images, so steps go as epochs. Not counted: what acts on weights alone (curves, optimizers),
-    alignment, batch-norm statistics.
+    All trainings have the same batch size and images, so that steps go as epochs; what a step
+    costs is told by `flops_of_image`.
 
     Args:
         run: its configuration counts.
@@ -37,8 +76,10 @@ class TrainingCosts:
         tasks: set[tuple] = set()
         for member in members:
             tasks |= self._tasks(member)
-        shares = relative_flops / len(members)
-        return float(sum(self._cost(task, shares, relative_flops) for task in tasks))
+        # In training each image is seen by one member of batch_ensemble and mc_dropout.
+        share = relative_flops / len(members)
+        trained = {"batch_ensemble": share, "mc_dropout": share, "mimo": relative_flops}
+        return float(sum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks))
 
     def _tasks(self, member: tuple) -> set[tuple]:
         """The trainings that a member comes from."""
@@ -52,27 +93,24 @@ class TrainingCosts:
             return {(kind, 0), *(("mode", k) for k in range(self.config.num_modes))}
         return {member if kind == "mode" else (kind, 0)}
 
-    def _cost(self, task: tuple, share: float, whole: float) -> float:
-        config = self.config
-        kind = task[0]
-        if kind == "curve":
-            return config.curve_epochs / config.mode_epochs
+    def _cost(self, task: tuple, trained: float) -> float:
+        kind, which = task
         if kind == "bridge":
-            return self._bridge(config.curves().index(task[1]))
-        if kind == "fge":
-            return cycle_epochs(config.mode_epochs) / config.mode_epochs
-        if kind == "distillation":
-            return (_TRAINED + config.num_modes) / _TRAINED
-        if kind in ("batch_ensemble", "mc_dropout"):
-            return share  # in training each image is seen by one member
-        return whole if kind == "mimo" else 1.0
+            return self._bridge(self.config.curves().index(which))
+        return self._relative(kind, trained, 1.0)
+
+    def _relative(self, kind: str, trained, network, tapped=0) -> float:
+        """One training, over that of a mode."""
+        config = self.config
+        image = flops_of_image(kind, trained, network, config.num_modes, tapped)
+        epochs = epochs_of(config, kind) / config.mode_epochs
+        return epochs * image / flops_of_image("mode", network, network, config.num_modes)
 
     def _bridge(self, number: int) -> float:
         if number not in self._bridges:
             base, bridge = self.ensemble.base, self.ensemble.bridges[number]
-            kind, features = bridge_features(bridge)
-            tapped = count_flops(extractor(base, features, logits=self.config.repulsion > 0))
-            step = kind * tapped + self.flops + _TRAINED * count_flops(bridge)
-            epochs = self.config.bridge_epochs / self.config.mode_epochs
-            self._bridges[number] = epochs * step / (_TRAINED * self.flops)
+            tapped = tapped_flops(base, bridge, self.config.repulsion)
+            self._bridges[number] = self._relative(
+                "bridge", count_flops(bridge), self.flops, tapped
+            )
         return self._bridges[number]
