@@ -105,9 +105,9 @@ class Devices:
             rows = len(keras.tree.flatten(data)[0])
             if batch_size % count or rows % batch_size or self.processes > 1:
                 raise ValueError(
-                    f"{count} devices in {self.processes} processes need equal shares of each "
-                    "batch: give a tf.data.Dataset of full batches, or in one process arrays that "
-                    f"fill them. Received: {rows} rows, batch_size={batch_size}"
+                    f"{count} devices share batches of one known size, a multiple of {count}: give "
+                    "a tf.data.Dataset, or, unless other processes share it, arrays that fill such "
+                    f"batches. Received: {rows} rows, batch_size={batch_size}"
                 )
             return data
         spec = getattr(data, "element_spec", None)

@@ -5,8 +5,11 @@ each takes its rows. What they must have in common is compared where a training 
 there on a process that does something else would spoil the others' results, or keep them waiting.
 """
 
+import atexit
 import functools
 import json
+import os
+import sys
 import zlib
 
 import keras
@@ -29,6 +32,10 @@ def join(hosts: tuple[str, ...], process_id: int) -> None:
     Raises:
         InputError: they don't meet.
     """
+    import jax
+
+    # It would catch SIGTERM for itself, and a run asked to stop would go on.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         keras.distribution.initialize(",".join(hosts), len(hosts), process_id)
     except Exception as error:  # of many kinds, by what fails
@@ -76,10 +83,18 @@ def gone(error: Exception) -> TrainingError | None:
     """What to say of an error by which JAX tells that another process is gone, if it is one."""
     if type(error).__name__ not in ("JaxRuntimeError", "XlaRuntimeError"):
         return None
+    atexit.register(_leave)
     return TrainingError(
         f"another process of --hosts has stopped, or can't be reached ({reason(error)}); run all "
         "of them again, which go on from the last epoch that all have kept"
     )
+
+
+def _leave() -> None:
+    """Ends the process as it ends at an error; JAX would wait at exit for who is gone, and abort."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
 
 
 def _step(state) -> int:
