@@ -42,11 +42,7 @@ class Pipeline(Compressions):
         Raises:
             InputError: see `run`.
         """
-        unknown = [stage for stage in stages if stage not in STAGES]
-        if unknown or not stages:
-            raise InputError(
-                f"--stages={','.join(stages)}: name one or more of {', '.join(STAGES)}"
-            )
+        self.check_stages(stages)
         self.stages = stages
         with self.files.held(self.wait):
             self.files.check(self.config)
@@ -66,6 +62,18 @@ class Pipeline(Compressions):
                 self._check_other_images()
             yield
             self._say_what_is_next()
+
+    @staticmethod
+    def check_stages(stages) -> None:
+        """Checks that there are stages of these names, and one at least.
+
+        Raises:
+            InputError: there aren't.
+        """
+        if not stages or {*stages} - {*STAGES}:
+            raise InputError(
+                f"--stages={','.join(stages)}: name one or more of {', '.join(STAGES)}"
+            )
 
     def evaluate(self) -> None:
         """Writes the report and its pages; their table goes to standard output."""

@@ -1,7 +1,9 @@
 """Which task is next, and what becomes of its results."""
 
+import contextlib
 import os
 import pathlib
+from typing import TextIO
 
 from bridge_tf.cluster.board import Board
 from bridge_tf.cluster.storage import Storage
@@ -21,13 +23,14 @@ class Driver:
     Args:
         ray: the module, connected.
         pipeline: the run, within `Pipeline.prepared`.
+        results: where the table goes.
 
     Attributes:
         waiting: the tasks that aren't done and don't run, by name.
     """
 
-    def __init__(self, ray, pipeline: Pipeline):
-        self.ray, self.pipeline = ray, pipeline
+    def __init__(self, ray, pipeline: Pipeline, results: TextIO):
+        self.ray, self.pipeline, self.results = ray, pipeline, results
         self.config, self.files, self.graph = pipeline.config, pipeline.files, pipeline.graph
         self.shared = not self.config.storage  # the work directory is the storage
         self.storage = Storage(self.config.storage or str(self.files.path.absolute()))
@@ -78,7 +81,8 @@ class Driver:
     def _begin(self, task: Task, board: Board) -> None:
         try:
             if self._is_for_here(task):
-                self.pipeline.do(task)
+                with contextlib.redirect_stdout(self.results):
+                    self.pipeline.do(task)
                 board.ended(task.name)
                 return
             if task.stage == "bridges":
@@ -177,7 +181,8 @@ class Driver:
                     raise TrainingError(f"{name} didn't come as its node wrote it")
         target = task.file(self.files)
         if target is None:
-            self.pipeline.take_evaluation()
+            with contextlib.redirect_stdout(self.results):
+                self.pipeline.take_evaluation()
         elif not self.shared:
             logs = self.files.logs(target)
             self.storage.read_folder(self._name(logs), logs)

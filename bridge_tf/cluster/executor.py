@@ -4,8 +4,11 @@ import contextlib
 import importlib
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from bridge_tf.cluster.board import Board
 from bridge_tf.cluster.driver import Driver
@@ -15,6 +18,7 @@ from bridge_tf.pipeline import Pipeline
 from bridge_tf.progress import say
 
 _INSTALL = "pip install 'bridge_tf[ray]'"
+_ANSWER_SECONDS = 10
 
 
 def run_on_ray(pipeline: Pipeline, stages: Sequence[str] = STAGES) -> None:
@@ -29,9 +33,9 @@ def run_on_ray(pipeline: Pipeline, stages: Sequence[str] = STAGES) -> None:
         TrainingError: a task has failed; those that don't depend on it were done.
     """
     ray = _ray()
-    with pipeline.prepared(stages), _connected(ray, pipeline.config):
+    with pipeline.prepared(stages), _connected(ray, pipeline.config) as results:
         _say_what_is_there(ray, pipeline.config)
-        driver = Driver(ray, pipeline)
+        driver = Driver(ray, pipeline, results)
         try:
             with Board(len(driver.waiting), 0) as board:
                 driver.run(board)
@@ -51,7 +55,8 @@ def _ray():
 
 
 @contextlib.contextmanager
-def _connected(ray, config: Config) -> Iterator[None]:
+def _connected(ray, config: Config) -> Iterator[TextIO]:
+    """Connects to the cluster, and gives standard output, which Ray's own messages don't go to."""
     # Nothing leaves the cluster.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = config.ray_address
@@ -59,8 +64,9 @@ def _connected(ray, config: Config) -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        _check_answer(address)  # Ray would wait for minutes
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         here = " is running here" if address == AUTO else f": {reason(error)}"
         raise InputError(
             f"--ray_address={address}: no Ray cluster{here}; start one with ray start --head, or "
@@ -70,9 +76,23 @@ def _connected(ray, config: Config) -> Iterator[None]:
         for number, handler in handlers.items():  # Ray sets its own
             signal.signal(number, handler)
     try:
-        yield
+        results = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            yield results
     finally:
         ray.shutdown()
+
+
+def _check_answer(address: str) -> None:
+    """Checks that something listens at HOST:PORT; other addresses are left to Ray.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "://" not in address:
+        with socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS):
+            pass
 
 
 def _say_what_is_there(ray, config: Config) -> None:

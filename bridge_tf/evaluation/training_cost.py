@@ -1,5 +1,7 @@
 """What trainings cost: gradient steps times the FLOPs of a step, relative to one mode."""
 
+import math
+
 from bridge_tf.baselines.rates import cycle_epochs
 from bridge_tf.bridge import bridge_features
 from bridge_tf.evaluation.cost import count_flops
@@ -79,7 +81,8 @@ class TrainingCosts:
         # In training each image is seen by one member of batch_ensemble and mc_dropout.
         share = relative_flops / len(members)
         trained = {"batch_ensemble": share, "mc_dropout": share, "mimo": relative_flops}
-        return float(sum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks))
+        # Whose sum doesn't depend on the order of a set.
+        return math.fsum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks)
 
     def _tasks(self, member: tuple) -> set[tuple]:
         """The trainings that a member comes from."""
