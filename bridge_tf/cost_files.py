@@ -9,8 +9,9 @@ from bridge_tf.evaluation.training_cost import epochs_of
 from bridge_tf.tasks import ENSEMBLE, Task, TaskGraph
 
 _FLOAT64 = 8
-# Of manifest.json: an entry, and a file in an entry that it was made from. Of config.json.
-_ENTRY, _SOURCE, _CONFIG = 120, 95, 2300
+# Of manifest.json: what it says of the run and its images, an entry, and a file in an entry that it
+# was made from. Of config.json.
+_OF_RUN, _ENTRY, _SOURCE, _CONFIG = 500, 135, 95, 2300
 # Times that a task reads these two, besides once for each file that it loads.
 _CHECKS = 15
 # An epoch in a training's log.
@@ -19,6 +20,8 @@ _LOGGED = 260
 _MODULES = 1_000_000
 # Reports, their pages and figures, and what of these each curve has, of which so many are drawn.
 _PAGES, _PAGES_OF_CURVE, _CURVES = 900_000, 60_000, 12
+# Drawing reads its fonts again for each text that is measured.
+_FONTS = 115_000_000
 # An export in copies of the ensemble, and graphs in it.
 _EXPORTED, _GRAPHS = 2.5, 4_000_000
 
@@ -68,9 +71,10 @@ class RunBytes:
 
     @functools.cached_property
     def manifest(self) -> int:
-        """manifest.json of the finished run."""
+        """manifest.json once all is trained."""
         tasks = TaskGraph(self.config).tasks.values()
-        return sum(_ENTRY + _SOURCE * len(task.after) for task in tasks)
+        trained = [task for task in tasks if task.stage not in ("evaluate", "export")]
+        return _OF_RUN + sum(_ENTRY + _SOURCE * len(task.after) for task in trained)
 
     def read(self, task: Task) -> int:
         """What a task reads.
@@ -86,9 +90,9 @@ class RunBytes:
         checks = _CHECKS + sum(loads.values()) + (2 * len(task.after) if kind == "evaluate" else 0)
         total += checks * (self.manifest + _CONFIG)
         if kind == "evaluate":
-            return total + self._pages
-        if kind == "export":
-            return total + round(_EXPORTED * self.result(ENSEMBLE))
+            return total + self._pages + _FONTS
+        if kind == "export":  # the pages show what the files are worth
+            return total + _FONTS + round(_EXPORTED * self.result(ENSEMBLE))
         if task.is_training and self.sizes.in_files:
             total += epochs_of(self.config, kind) * self.sizes.bytes_of_training
         return total + 2 * self.result(kind)

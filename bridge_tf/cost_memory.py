@@ -25,8 +25,8 @@ _COPIES = 5
 _BATCH = 500
 # The ensemble's file, while it is written; its weights, while it is exported.
 _FILES, _EXPORTED = 3, 6
-# A layer of a Keras model, besides its weights.
-_LAYER = 70_000
+# An evaluation's graphs, tables and figures; a layer of a Keras model, besides its weights.
+_EVALUATING, _LAYER = 150 * _MB, 70_000
 _FLOAT, _FLOAT64 = 4, 8
 
 
@@ -81,5 +81,5 @@ def _others(model, name: str) -> float:
     row = max(model.config.num_modes, predicted.executed + predicted.places)
     models = model.config.num_modes + pairs + row
     work += (model.config.num_modes + curves + row) * mode.weights + 2 * ensemble
-    work += _EXECUTED_LAYER * mode.layers + _LAYER * mode.layers * models
+    work += _EVALUATING + _EXECUTED_LAYER * mode.layers + _LAYER * mode.layers * models
     return work + _FLOAT64 * sizes.classes * predicted.members * predicted.images

@@ -130,8 +130,12 @@ def test_files_of_a_run(smoke_run):
         if path := task.file(RunFiles(work)):
             found = model.files.result(task.name.partition("-")[0])
             assert found == pytest.approx(path.stat().st_size, rel=0.1), task
-    size = (work / "manifest.json").stat().st_size
-    assert model.files.manifest == pytest.approx(size, rel=0.2)
+    content = json.loads((work / "manifest.json").read_text("utf-8"))
+    for name in [*content["files"]]:
+        if not name.endswith((".keras", "config.json")):
+            del content["files"][name]
+    size = len(json.dumps(content, indent=2))
+    assert model.files.manifest == pytest.approx(size, rel=0.1)
 
 
 def test_images_in_files_are_read_each_epoch(tiny):
