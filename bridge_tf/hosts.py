@@ -91,7 +91,7 @@ def gone(error: Exception) -> TrainingError | None:
 
 
 def _leave() -> None:
-    """Ends the process as it ends at an error; JAX would wait at exit for who is gone, and abort."""
+    """Ends the process as after an error; JAX would wait at exit for who is gone, and abort."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(1)
