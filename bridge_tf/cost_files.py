@@ -16,7 +16,7 @@ _OF_RUN, _ENTRY, _SOURCE, _CONFIG = 500, 135, 95, 2300
 _CHECKS = 15
 # An epoch in a training's log.
 _LOGGED = 260
-# Modules that are imported when they are first needed.
+# Modules that are imported when something is fitted or predicted.
 _MODULES = 1_000_000
 # Reports, their pages and figures, and what of these each curve has, of which so many are drawn.
 _PAGES, _PAGES_OF_CURVE, _CURVES = 900_000, 60_000, 12
@@ -84,7 +84,7 @@ class RunBytes:
         """
         kind = kind_of(task.name)
         loads = self.loads(task)
-        total = _MODULES + self.sizes.bytes_in_files
+        total = self.sizes.bytes_in_files + (0 if kind == ENSEMBLE else _MODULES)
         total += sum(self.result(kind_of(name)) for name in task.after)
         total += sum(number * self.result(name) for name, number in loads.items())
         checks = _CHECKS + sum(loads.values()) + (2 * len(task.after) if kind == "evaluate" else 0)

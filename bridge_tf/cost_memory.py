@@ -8,6 +8,8 @@ _MB = 1_000_000
 _PROCESS, _LIBRARIES = 805 * _MB, 70 * _MB
 # What compiling a step takes: at least, and for each layer that is trained or executed besides.
 _COMPILER, _TRAINED_LAYER, _EXECUTED_LAYER = 150 * _MB, 3.5 * _MB, 1.2 * _MB
+# The same of a layer whose weights are computed from a curve's control points.
+_CURVE_LAYER = 3.5 * _MB
 # Of what all layers of a network give for a batch, the share that is there at once in a step.
 _KEPT = 1.26
 # Outputs of the largest layer that are there at once where nothing is trained.
@@ -57,7 +59,7 @@ def _training(model, kind: str) -> float:
     outputs = _FLOAT * batch * trained.outputs * _KEPT
     work = _COMPILER + _TRAINED_LAYER * trained.layers + outputs + _COPIES * trained.weights
     if kind == "curve":
-        work += 2 * model.config.curve_degree * mode.weights
+        work += _CURVE_LAYER * mode.layers + 2 * model.config.curve_degree * mode.weights
     besides = {"bridge": 1 + model.config.bridge_type, "distillation": model.config.num_modes}
     if number := besides.get(kind):
         work += number * (_EXECUTED_LAYER * mode.layers + mode.weights)
