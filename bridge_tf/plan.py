@@ -9,7 +9,7 @@ from bridge_tf.pipeline import Pipeline
 from bridge_tf.report.markdown import padded_table
 from bridge_tf.tasks import ENSEMBLE, Task
 
-_HEADINGS = ["task", "state", "after", "steps", "TFLOPs", "MB read", "MB written", "memory, GB"]
+_HEADINGS = ["task", "state", "after", "steps", "FLOPs", "MB read", "MB written", "memory, GB"]
 _OF_STATE = {"current": "done", "unlisted": "done", "replaced": "done", "missing": "to do"}
 
 
@@ -35,13 +35,17 @@ class Plan:
             self.states[task.name] = self._state(task)
 
     def _state(self, task: Task) -> str:
-        """ "done", "to do", "damaged", "outdated": made from others than are there now."""
+        """ "done", "to do", "damaged", "outdated": made from other files than are there now, or "to
+        check": made from a file that is to be made again, and may be another then.
+        """
         files = self.pipeline.files
         path = task.file(files)
         if path is not None:
             found = files.state(path, task.sources(files))
             if found == "outdated" and task.name == ENSEMBLE:
                 return "to do"  # it is made again whenever it must be
+            if found == "outdated" and any(self.states[name] != "done" for name in task.after):
+                return "to check"
             return _OF_STATE.get(found, found)
         if any(self.states[name] != "done" for name in task.after):
             return "to do"
@@ -68,7 +72,7 @@ class Plan:
         longest = sum(self.costs.of(task).flops for task in chain)
         lines.append(
             f"To do: {len(left)} of {len(self.tasks)} tasks, {total.steps:,} steps, "
-            f"{total.flops / 1e12:,.2f} TFLOPs."
+            f"{_flops(total.flops)}FLOPs."
         )
         names = " → ".join(task.name for task in chain)
         lines.append(
@@ -85,6 +89,12 @@ def _short(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]} ({len(names)})"
 
 
+def _flops(number: int) -> str:
+    """Three digits and a prefix, as 1.25 T."""
+    power = min(6, max(0, (len(str(number)) - 1) // 3))
+    return f"{number / 1000**power:.3g} {['', 'k', 'M', 'G', 'T', 'P', 'E'][power]}"
+
+
 def _cells(cost: Cost) -> list[str]:
     megabytes = [f"{size / 1e6:,.1f}" for size in (cost.bytes_read, cost.bytes_written)]
-    return [f"{cost.steps:,}", f"{cost.flops / 1e12:,.3f}", *megabytes, f"{cost.memory / 1e9:.2f}"]
+    return [f"{cost.steps:,}", _flops(cost.flops), *megabytes, f"{cost.memory / 1e9:.2f}"]
