@@ -207,7 +207,7 @@ class Driver:
         if not self._failed:
             return
         told = "; ".join(f"{name}: {message}" for name, (message, _) in self._failed.items())
-        left = f"; {', '.join(self.waiting)} need it" if self.waiting else ""
+        left = f"; not begun for it: {', '.join(self.waiting)}" if self.waiting else ""
         kind = InputError if all(x for _, x in self._failed.values()) else TrainingError
         raise kind(f"{told}{left}; what is done is kept")
 
