@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bridge_tf.config import STAGES
-from bridge_tf.cost_model import Cost, CostModel, DataSizes
+from bridge_tf.costs import Cost, CostModel, DataSizes
 from bridge_tf.errors import InputError
 from bridge_tf.pipeline import Pipeline
 from bridge_tf.report.markdown import padded_table

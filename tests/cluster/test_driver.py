@@ -65,7 +65,8 @@ class Cluster:
         made = files.path.parent / name
         made.write_text(name)
         Storage(order["storage"]).write(made, f"{outbox(files, task)}/{place}")
-        made_from = {source: entry["sha256"] for source, entry in order["entries"].items()}
+        sources = [path.relative_to(files.path).as_posix() for path in task.sources(files)]
+        made_from = {source: order["entries"][source]["sha256"] for source in sources}
         return {place: {"sha256": sha256(made), "made_from": made_from, "retries": ["once"]}}
 
 

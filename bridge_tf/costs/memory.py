@@ -36,7 +36,7 @@ def peak_memory(model, task) -> int:
     """Bytes that are resident at most in a process that does one task.
 
     Args:
-        model: a `bridge_tf.cost_model.CostModel`.
+        model: a `bridge_tf.costs.CostModel`.
         task: of its run.
     """
     sizes = model.sizes

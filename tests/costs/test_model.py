@@ -6,7 +6,7 @@ import pytest
 
 from bridge_tf.checkpoints import Checkpoints
 from bridge_tf.config import Config
-from bridge_tf.cost_model import Cost, CostModel, DataSizes
+from bridge_tf.costs import Cost, CostModel, DataSizes
 from bridge_tf.curve import Curve
 from bridge_tf.errors import InputError
 from bridge_tf.model_files import write_model

@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterable
 
 from bridge_tf.config import Config
-from bridge_tf.cost_evaluation import Predicted
-from bridge_tf.cost_files import RunBytes, kind_of
-from bridge_tf.cost_memory import peak_memory
-from bridge_tf.cost_networks import Networks
+from bridge_tf.costs.evaluation import Predicted
+from bridge_tf.costs.files import RunBytes, kind_of
+from bridge_tf.costs.memory import peak_memory
+from bridge_tf.costs.networks import Networks
 from bridge_tf.tasks import Task, TaskGraph
 
 

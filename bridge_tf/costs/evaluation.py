@@ -3,7 +3,7 @@
 import numpy as np
 
 from bridge_tf.config import Config
-from bridge_tf.cost_networks import Networks
+from bridge_tf.costs.networks import Networks
 from bridge_tf.data.corruptions import SEVERITIES
 
 # Batches on which a member's batch-norm statistics are re-estimated, at most.

@@ -3,8 +3,8 @@
 import functools
 
 from bridge_tf.config import Config
-from bridge_tf.cost_evaluation import Predicted
-from bridge_tf.cost_networks import Networks
+from bridge_tf.costs.evaluation import Predicted
+from bridge_tf.costs.networks import Networks
 from bridge_tf.evaluation.training_cost import epochs_of
 from bridge_tf.tasks import ENSEMBLE, Task, TaskGraph
 
