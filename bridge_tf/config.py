@@ -86,6 +86,11 @@ class Config(
                 f"--corruptions={text_of(self.corruptions)}: name each corruption once"
             )
         self._check_devices()
+        for field in dataclasses.fields(ExecutionSettings):
+            of_ray = field.name.startswith("ray_") or field.name == "storage"
+            value = getattr(self, field.name)
+            if of_ray and value != field.default and self.executor != "ray":
+                raise InputError(f"--{field.name}={text_of(value)}: needs --executor=ray")
         if self.modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 
@@ -65,6 +66,30 @@ def test_settings_of_other_networks_and_augmentations_are_refused():
             Config(**settings)
     taken = Config(model="imagenet_resnet34", stem="small", norm="batch", width=0.5)
     assert taken.taps == ("stage3_block6",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ray_gpus": 1.0}, "--ray_gpus=1.0: needs --executor=ray"),
+        ({"storage": "s3://x"}, "--storage=s3://x: needs --executor=ray"),
+        ({"executor": "ray", "hosts": ["a:1", "b:1"]}, "not with --executor=ray"),
+        ({"executor": "ray", "ray_cpus": 0.0}, "--ray_cpus=0.0: must be above 0"),
+        ({"executor": "dask"}, "--executor=dask: must be one of local, ray"),
+        ({"devices": "two"}, "--devices=two: must be a number from 1 on, or all"),
+        ({"devices": "3"}, "--batch_size=128: 3 devices share each batch equally"),
+        ({"hosts": ["a:1"]}, "--hosts=a:1: name two processes or more"),
+        ({"process_id": 1}, "--process_id=1: needs --hosts"),
+    ],
+)
+def test_executions_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        Config(**settings)
+
+
+def test_who_does_it_decides_nothing():
+    there = Config(executor="ray", ray_gpus=1.0, storage="gs://x", devices="all")
+    assert there.fingerprint == Config().fingerprint
 
 
 def test_what_differs_is_named():
