@@ -94,14 +94,14 @@ def main(_) -> None:
     config = WorkDir(FLAGS.workdir).read_config()
     if FLAGS.data_dir:
         config = dataclasses.replace(config, data_dir=FLAGS.data_dir)
-    study = _Study(Run(config, FLAGS.workdir), pathlib.Path(FLAGS.predictions))
+    study = Study(Run(config, FLAGS.workdir), pathlib.Path(FLAGS.predictions))
     for pair in FLAGS.curves:
         for row in study.trained(pair) if FLAGS.candidates else study.there(pair):
             with open(FLAGS.out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 
 
-class _Study:
+class Study:
     """A run's modes, and rows on what goes with the first of them, the base."""
 
     def __init__(self, run: Run, folder: pathlib.Path):
@@ -119,22 +119,22 @@ class _Study:
 
     def there(self, pair: str):
         """Members executed in full, and the run's own bridge if there is one."""
-        curve = self._curve(pair)
+        curve = self.curve(pair)
         answers = {r: self._log_probs(self.run.member(curve, r)) for r in (0.25, 0.5, 0.75)}
         for r, answer in answers.items():
-            yield self._row(pair, f"member{r}", "", self.base, answer, answer)
+            yield self.row(pair, f"member{r}", "", self.base, answer, answer)
         path = self.run.files.path / "bridges" / f"{pair}.keras"
         if path.exists():
             bridge = keras.models.load_model(path)
             predict = log_prob_predictor(BridgeEnsemble(self.base, [bridge]))
             answer = [predict(split.images)[1] for split in self.splits]
-            yield self._row(pair, "recipe", "mixup", bridge, answer, answers[0.5])
+            yield self.row(pair, "recipe", "mixup", bridge, answer, answers[0.5])
 
     def trained(self, pair: str):
         """The candidates, trained side by side."""
         run, seed = self.run, 1000 * FLAGS.seed + int(pair.replace("-", ""))
         chosen = {name: CANDIDATES[name] for name in FLAGS.candidates}
-        curve = self._curve(pair)
+        curve = self.curve(pair)
         members = {r: run.member(curve, r) for r in sorted({item.r for item in chosen.values()})}
         wanted = {r: self._log_probs(member) for r, member in members.items()}
         temperatures = {r: fit_temperature(x[1], self.labels[1]) for r, x in wanted.items()}
@@ -158,10 +158,10 @@ class _Study:
         outputs = [model.predict(x.images, batch_size=500, verbose=0) for x in self.splits]
         for name, item in chosen.items():
             answer = [np.asarray(ops.log_softmax(x[name].astype("float64"))) for x in outputs]
-            row = self._row(pair, name, FLAGS.mixing, bridges[name], answer, wanted[item.r])
+            row = self.row(pair, name, FLAGS.mixing, bridges[name], answer, wanted[item.r])
             yield row | took
 
-    def _row(self, pair: str, name: str, scheme: str, model, answer, wanted) -> dict:
+    def row(self, pair: str, name: str, scheme: str, model, answer, wanted) -> dict:
         """What is known of a member that `model` computes, and of the base with it.
 
         Args:
@@ -189,7 +189,7 @@ class _Study:
     def _keep(self, name: str, values: list) -> None:
         np.savez(self.folder / f"{name}.npz", **dict(zip(PLACES, values, strict=True)))
 
-    def _curve(self, pair: str):
+    def curve(self, pair: str):
         return self.run.load_curve(tuple(map(int, pair.split("-"))))
 
     def _log_probs(self, model) -> list[np.ndarray]:
