@@ -88,7 +88,17 @@ class Predicted:
     @property
     def export_flops(self) -> int:
         """FLOPs of an export: the Keras model, files compared with it, and what these are worth."""
-        compared = 2 * (2 * self.ensemble_flops + self.networks.mode.flops)
         kinds = len({"float32", *self.config.tflite})
-        whole = self.sizes.test * (1 + kinds) + self.sizes.validation
-        return self.sizes.test * compared + whole * self.ensemble_flops
+        of_files = self._compared_flops + kinds * self.sizes.test * self.ensemble_flops
+        return self.keras_export_flops + of_files
+
+    @property
+    def keras_export_flops(self) -> int:
+        """Those of them that the Keras model computes."""
+        images = self.sizes.test + self.sizes.validation
+        return self._compared_flops + images * self.ensemble_flops
+
+    @property
+    def _compared_flops(self) -> int:
+        """FLOPs of all signatures on the test split."""
+        return self.sizes.test * (2 * self.ensemble_flops + self.networks.mode.flops)
