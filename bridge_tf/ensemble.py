@@ -78,6 +78,14 @@ class BridgeEnsemble(keras.Model):
         self.positions = positions
         self._members = Untracked((features, logits))
 
+    def first(self, num_bridges: int) -> "BridgeEnsemble":
+        """The ensemble of the first bridges alone, with copies of the modes that they read."""
+        ends = self.ends[:num_bridges]
+        others = self.other_modes[: max(itertools.chain(*ends), default=0)]
+        return BridgeEnsemble(
+            self.base, self.bridges[:num_bridges], others, ends, self.positions, self.name
+        )
+
     def reads(self) -> list[list[tuple[int, str]]]:
         """For each bridge, the features that it reads: a mode's number and the base's tap, or
         `LOGITS_INPUT` for the mode's logits.

@@ -25,6 +25,7 @@ class Manifest:
         self.folder = folder
         self.path = folder / "manifest.json"
         self._digests: dict[tuple, str] = {}
+        self._parsed: tuple[tuple, dict] | None = None
 
     def read(self) -> dict:
         """The content, {"files": {…}, …}.
@@ -47,7 +48,18 @@ class Manifest:
 
     def entry(self, path: pathlib.Path) -> dict | None:
         """What is known of a file; None if it isn't listed."""
-        return self.read()["files"].get(self._name(path))
+        return self._entries().get(self._name(path))
+
+    def _entries(self) -> dict[str, dict]:
+        """All entries, read again only when the file is another, since there may be thousands."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return {}
+        key = found.st_mtime_ns, found.st_size, found.st_ino
+        if self._parsed is None or self._parsed[0] != key:
+            self._parsed = key, self.read()["files"]
+        return self._parsed[1]
 
     def add(
         self,

@@ -112,7 +112,7 @@ class Results(Run):
         check_space("--workdir", self.files.path, size, "the ensemble")
         forget_names()
         with self.files.writing(self.files.ensemble, parts) as partial:
-            write_model(self.build_ensemble(len(self.config.curves())), partial)
+            write_model(self.build_ensemble(), partial)
 
     def _check_space(self, stage: str, network, networks: int, missing: int) -> None:
         """Checks that the disk has room for a stage.

@@ -286,14 +286,13 @@ class Run:
         batches = self.training_batches(1, self.seed("statistics"))
         return batches.map(lambda images, labels: images).take(_REESTIMATION_BATCHES)
 
-    def build_ensemble(self, num_bridges: int) -> BridgeEnsemble:
-        """The base with the first `num_bridges` bridges and the modes that they read."""
-        pairs = self.config.curves()[:num_bridges]
+    def build_ensemble(self) -> BridgeEnsemble:
+        """The base with the bridges, from their files, and the modes that they read."""
+        pairs = self.config.curves()
         bridges = [self.load(self.files.bridge(pair), keras.Model) for pair in pairs]
         base = self.load_mode(0)
         positions = self.positions if self.config.conditioned else ()
         if self.config.bridge_type == 1:
             return BridgeEnsemble(base, bridges, positions=positions)
-        others = range(1, max(j for _, j in pairs) + 1)
-        modes = [self.load_mode(k) for k in others]
+        modes = [self.load_mode(k) for k in range(1, self.config.num_modes)]
         return BridgeEnsemble(base, bridges, modes, ends=pairs, positions=positions)

@@ -72,7 +72,7 @@ def test_costs_of_training(run, rows):
     for name in ("batch_ensemble_3", "mc_dropout_3"):
         assert cost[name] == pytest.approx(rows[name]["relative_flops"] / 3)
     assert cost["mimo_2"] == rows["mimo_2"]["relative_flops"]
-    base, ensemble = run.load_mode(0), run.build_ensemble(1)
+    base, ensemble = run.load_mode(0), run.build_ensemble().first(1)
     front = keras.Model(base.input, base.get_layer("stage2_block1").output)
     step = count_flops(front) + count_flops(base) + 3 * count_flops(ensemble.bridges[0])
     assert cost["bridge_1"] == pytest.approx(2 + 2 / 4 + 2 / 4 * step / (3 * count_flops(base)))

@@ -5,6 +5,7 @@ from scipy.special import log_softmax
 from scipy.stats import entropy
 
 from bridge_tf import BridgeEnsemble, build_bridge
+from bridge_tf.evaluation import count_flops, count_params
 
 
 def tapped(mode, images):
@@ -34,6 +35,22 @@ def test_outputs_against_a_plain_loop(build, images, bridge_type):
     np.testing.assert_allclose(outputs["entropy"], entropy(probabilities, axis=1), atol=1e-5)
     mutual = entropy(probabilities, axis=1) - entropy(np.exp(expected), axis=2).mean(axis=1)
     np.testing.assert_allclose(outputs["disagreement"], mutual, atol=1e-5)
+
+
+@pytest.mark.parametrize("bridge_type", [1, 2])
+def test_the_first_bridges_answer_as_an_ensemble_of_them(build, images, bridge_type):
+    modes = [build("batch") for _ in range(3 if bridge_type == 2 else 1)]
+    ends = [(0, 1), (0, 2), (1, 2)] if bridge_type == 2 else [(0, 0)] * 3
+    bridges = [build_bridge(modes[0], "stage2_block1", 0.5, bridge_type=bridge_type) for _ in ends]
+    whole = BridgeEnsemble(modes[0], bridges, modes[1:], ends=ends)
+    answers = whole.predict(images, verbose=0)["log_probabilities"]
+    first = whole.first(1)
+    numbers = [*range(2 if bridge_type == 2 else 1), len(modes)]
+    np.testing.assert_allclose(
+        first.predict(images, verbose=0)["log_probabilities"], answers[:, numbers], atol=1e-6
+    )
+    built = BridgeEnsemble(modes[0], bridges[:1], modes[1:2], ends=ends[:1])
+    assert (count_params(first), count_flops(first)) == (count_params(built), count_flops(built))
 
 
 def test_sure_predictions_give_no_nan(build, images):

@@ -134,7 +134,7 @@ def test_type_2_with_three_modes(tmp_path, capsys):
     # Each row of the table must hold what the deployed model of that size answers.
     test = run.data.test
     for row in report["ensembles"][-3:]:
-        ensemble = run.build_ensemble(int(row["name"][-1]))
+        ensemble = run.build_ensemble().first(int(row["name"][-1]))
         answers = ensemble.predict(test.images, verbose=0)["probabilities"]
         assert row["accuracy"] == np.mean(answers.argmax(1) == test.labels)
         nll = -np.mean(np.log(answers[np.arange(len(test)), test.labels]))

@@ -114,11 +114,7 @@ class RunBytes:
         return self._loads_of_evaluation(task) if kind == "evaluate" else {}
 
     def _loads_of_evaluation(self, task: Task) -> dict[str, int]:
-        pairs, bridge_type = len(self.pairs), self.config.bridge_type
-        # A row of k bridges builds their ensemble from files.
-        again = pairs if bridge_type == 1 else sum(max(pair) + 1 for pair in self.pairs)
-        found = {"mode": self.config.num_modes + 1 + again, "curve": pairs, ENSEMBLE: 1}
-        found["bridge"] = pairs * (pairs + 1) // 2
+        found = {"mode": self.config.num_modes + 1, "curve": len(self.pairs), ENSEMBLE: 1}
         for name in map(kind_of, task.after):
             if name not in ("mode", "curve", "bridge", ENSEMBLE):
                 once = name in ("swa", "distillation", "fge")

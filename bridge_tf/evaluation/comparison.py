@@ -138,7 +138,7 @@ def _rows(run, predictions: Predictions) -> Iterator[tuple]:
     for k, num_modes in enumerate(executed, start=1):
         members = [("mode", i) for i in range(num_modes)]
         members += [("bridge", *place) for place in predictions.places(pairs[:k])]
-        yield "bridge", f"bridge_{k}", run.build_ensemble(k), members
+        yield "bridge", f"bridge_{k}", predictions.ensemble.first(k), members
 
 
 def _bridge_row(run, predictions, pair, r, flops, params) -> dict:
