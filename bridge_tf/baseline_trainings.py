@@ -23,12 +23,12 @@ from bridge_tf.config_fields import BASELINES
 from bridge_tf.errors import InputError, reason
 from bridge_tf.networks import build_network
 from bridge_tf.networks.architecture import fresh_copy
-from bridge_tf.tasks import Task, TaskGraph
+from bridge_tf.tasks import Task, TaskGraph, kind_of
 from bridge_tf.training import Recipe, fit_mode
 from bridge_tf.trainings import Trainings
 
 # The others are of modes and curves that every run has.
-_TRAINED = BASELINES[2:]
+TRAINED = BASELINES[2:]
 # More members than the paper's networks of this size can hold cost accuracy.
 MIMO_SIZE = 2
 
@@ -52,7 +52,7 @@ class BaselineTrainings(Trainings):
     def trained_baselines(self) -> list[str]:
         """The baselines all of whose files are there."""
         return [
-            name for name in _TRAINED if all(map(pathlib.Path.exists, self.baseline_files(name)))
+            name for name in TRAINED if all(map(pathlib.Path.exists, self.baseline_files(name)))
         ]
 
     @property
@@ -84,7 +84,7 @@ class BaselineTrainings(Trainings):
                 self._network(name)
 
     def _baselines(self, task: Task, seed: int) -> None:
-        name = task.name.partition("-")[0]
+        name = kind_of(task.name)
         config = self.config
         epochs = cycle_epochs(config.mode_epochs) if name == "fge" else config.mode_epochs
         recipe = self.recipe(epochs, seed)

@@ -91,6 +91,13 @@ class Config(
             value = getattr(self, field.name)
             if of_ray and value != field.default and self.executor != "ray":
                 raise InputError(f"--{field.name}={text_of(value)}: needs --executor=ray")
+        for name in ("ray_cpus", "ray_gpus"):  # what Ray can count
+            value = getattr(self, name)
+            if value != round(value, 4) or (value > 1 and value != int(value)):
+                raise InputError(
+                    f"--{name}={value}: must be a whole number, or below 1 with at most four "
+                    "decimals"
+                )
         if self.modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):

@@ -81,7 +81,8 @@ def common(states: list):
 
 def gone(error: Exception) -> TrainingError | None:
     """What to say of an error by which JAX tells that another process is gone, if it is one."""
-    if type(error).__name__ not in ("JaxRuntimeError", "XlaRuntimeError"):
+    own = any(word in str(error) for word in ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT"))
+    if own or type(error).__name__ not in ("JaxRuntimeError", "XlaRuntimeError"):
         return None
     atexit.register(_leave)
     return TrainingError(
@@ -116,4 +117,7 @@ def _gathered(values: list) -> np.ndarray:
     try:
         return multihost_utils.process_allgather(np.asarray(values, "uint32"))
     except Exception as error:
-        raise gone(error) or error from error
+        found = gone(error)
+        if found is None:
+            raise
+        raise found from error

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from bridge_tf.config import STAGES
 from bridge_tf.costs import Cost, CostModel, DataSizes
 from bridge_tf.errors import InputError
+from bridge_tf.model_files import is_whole
 from bridge_tf.pipeline import Pipeline
 from bridge_tf.report.markdown import padded_table
 from bridge_tf.tasks import ENSEMBLE, Task
 
 _HEADINGS = ["task", "state", "after", "steps", "FLOPs", "MB read", "MB written", "memory, GB"]
-_OF_STATE = {"current": "done", "unlisted": "done", "replaced": "done", "missing": "to do"}
+_OF_STATE = {"current": "done", "replaced": "to do", "missing": "to do"}
 
 
 class Plan:
@@ -46,6 +47,8 @@ class Plan:
                 return "to do"  # it is made again whenever it must be
             if found == "outdated" and any(self.states[name] != "done" for name in task.after):
                 return "to check"
+            if found == "unlisted":  # a whole one is taken in
+                return "done" if task.name != ENSEMBLE and is_whole(path) else "to do"
             return _OF_STATE.get(found, found)
         if any(self.states[name] != "done" for name in task.after):
             return "to do"

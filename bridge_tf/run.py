@@ -27,7 +27,7 @@ from bridge_tf.training import Recipe
 from bridge_tf.workdir import WorkDir
 
 # Enough images to estimate means and variances of channels; more change the third digit.
-_REESTIMATION_BATCHES = 100
+REESTIMATION_BATCHES = 100
 # Enough to correlate activations by.
 _ALIGNMENT_IMAGES = 1000
 
@@ -284,7 +284,7 @@ class Run:
     def statistics_images(self):
         """Batches of training images to re-estimate batch-norm statistics on."""
         batches = self.training_batches(1, self.seed("statistics"))
-        return batches.map(lambda images, labels: images).take(_REESTIMATION_BATCHES)
+        return batches.map(lambda images, labels: images).take(REESTIMATION_BATCHES)
 
     def build_ensemble(self) -> BridgeEnsemble:
         """The base with the bridges, from their files, and the modes that they read."""

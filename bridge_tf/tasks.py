@@ -15,6 +15,11 @@ ENSEMBLE = "ensemble"
 _STAGES = {"mode": "modes", "curve": "curves", "bridge": "bridges", ENSEMBLE: "bridges"}
 
 
+def kind_of(name: str) -> str:
+    """What all tasks of a kind begin their names with: mode, curve, bridge, fge, swa, …"""
+    return name.partition("-")[0]
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """One piece of work that another process or machine can do.
@@ -32,7 +37,7 @@ class Task:
         """The one of `STAGES` that it belongs to."""
         if self.name in STAGES:
             return self.name
-        return _STAGES.get(self.name.partition("-")[0], "baselines")
+        return _STAGES.get(kind_of(self.name), "baselines")
 
     @property
     def is_training(self) -> bool:

@@ -30,7 +30,7 @@ from bridge_tf.training_progress import TrainingProgress
 
 
 class Trainings(Results):
-    """A run and its training stages, each a method.
+    """A run and its trainings, a method a task.
 
     Attributes:
         stages: those that are to be run.
@@ -118,7 +118,7 @@ class Trainings(Results):
     def _compare_hosts(self, stage: str) -> None:
         """Checks that other processes that train the same have the same trainings behind them."""
         trainings = [task for task in self.graph.of(stage) if task.is_training]
-        if trainings and self.devices is not None and self.devices.processes > 1:
+        if self.config.hosts and trainings and self.devices is not None:
             there = [(task.name, task.file(self.files).exists()) for task in trainings]
             hosts.agree([], self.config.fingerprint, self.inputs, there)
 

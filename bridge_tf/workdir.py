@@ -25,6 +25,12 @@ def damage(path: pathlib.Path) -> str:
     )
 
 
+def versions() -> dict[str, str]:
+    """Those of the packages that decide what a run computes."""
+    packages = ("bridge_tf", "keras", "tensorflow")
+    return {name: importlib.metadata.version(name) for name in packages}
+
+
 class WorkDir(RunFiles):
     """A run's files, and which of them are done. Nothing is written before `claim`.
 
@@ -143,10 +149,9 @@ class WorkDir(RunFiles):
         self._lock()
         self.check(config)  # another process may have come first
         if not self.config.exists():
-            packages = ("bridge_tf", "keras", "tensorflow")
             content = {
                 "flags": config.to_json(),
-                "versions": {name: importlib.metadata.version(name) for name in packages},
+                "versions": versions(),
                 "fingerprint": config.fingerprint,
             }
             self.write_json(self.config, content)

@@ -1,11 +1,13 @@
 """bin/train: all stages of a run."""
 
+import os
 import sys
 
 from absl import flags
 
 from bridge_tf.cli import app
 from bridge_tf.config import STAGES
+from bridge_tf.errors import InputError
 
 USAGE = """
 Trains modes, the curves between them and the bridges, compares them, and exports the ensemble.
@@ -47,6 +49,11 @@ def _train(arguments: list[str]) -> None:
     if flags.FLAGS.smoke:
         config = config.smoke()
     workdir = app.required("workdir")
+    if flags.FLAGS.dry_run and flags.FLAGS.repair:
+        raise InputError("--dry_run: writes nothing; leave --repair out")
+    if config.executor == "ray":  # tasks on this machine need its GPUs' memory
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     pipeline = app.pipeline(config, workdir)
     if flags.FLAGS.dry_run:
         from bridge_tf.plan import Plan

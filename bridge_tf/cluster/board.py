@@ -13,11 +13,10 @@ class Board:
 
     Args:
         total: tasks of the run.
-        done: those that were done before.
     """
 
-    def __init__(self, total: int, done: int):
-        self.total, self.done = total, done
+    def __init__(self, total: int):
+        self.total, self.done = total, 0
         console = Console(stderr=True)
         self._rows = {}
         self._view = Progress(

@@ -2,19 +2,28 @@
 
 import contextlib
 import os
-import pathlib
+from collections.abc import Iterator
 from typing import TextIO
 
+import keras
+
 from bridge_tf.cluster.board import Board
+from bridge_tf.cluster.exchange import Exchange
+from bridge_tf.cluster.remote import lines_of_tasks, remote_work
 from bridge_tf.cluster.storage import Storage
-from bridge_tf.cluster.worker import outbox
 from bridge_tf.config import STAGES
 from bridge_tf.errors import InputError, ParityError, TrainingError, reason
-from bridge_tf.files import sha256
 from bridge_tf.pipeline import Pipeline
 from bridge_tf.tasks import Task
+from bridge_tf.workdir import versions
 
 _POLL_SECONDS = 0.2
+# Several processes may share a GPU; and no messages of TensorFlow's start.
+ENVIRONMENT = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 
 
 class Driver:
@@ -23,24 +32,23 @@ class Driver:
     Args:
         ray: the module, connected.
         pipeline: the run, within `Pipeline.prepared`.
+        storage: where nodes exchange files; the work directory itself, or it becomes its copy.
         results: where the table goes.
 
     Attributes:
         waiting: the tasks that aren't done and don't run, by name.
     """
 
-    def __init__(self, ray, pipeline: Pipeline, results: TextIO):
+    def __init__(self, ray, pipeline: Pipeline, storage: Storage, results: TextIO):
         self.ray, self.pipeline, self.results = ray, pipeline, results
         self.config, self.files, self.graph = pipeline.config, pipeline.files, pipeline.graph
-        self.shared = not self.config.storage  # the work directory is the storage
-        self.storage = Storage(self.config.storage or str(self.files.path.absolute()))
+        self.exchange = Exchange(pipeline, storage)
         stages = [stage for stage in STAGES if stage in pipeline.stages]
         self.waiting = {task.name: task for stage in stages for task in self.graph.of(stage)}
         self._running: dict[object, Task] = {}
         self._failed: dict[str, tuple[str, bool]] = {}
-        self._stored: dict[str, str] = {}
-        self._board = _board_actor(ray)
-        self._remote = _remote(ray)
+        self._lines = lines_of_tasks(ray)
+        self._remote = remote_work(ray)
 
     def run(self, board: Board) -> None:
         """Until all tasks are done, or those that are left need one that has failed.
@@ -48,27 +56,45 @@ class Driver:
         Raises:
             InputError, TrainingError: a task has failed; the message names it.
         """
-        if "modes" in self.pipeline.stages:
-            self.pipeline.prepare("modes")
-        for task in self.waiting.values():  # what isn't to be made must be there
-            if task.is_training and not {*task.after} & self.waiting.keys():
-                self.pipeline.check_sources(task)
+        self._check()
         self.files.claim(self.config)
-        self.files.bind(self.pipeline.inputs)
+        if any(task.is_training for task in self.waiting.values()):
+            self.files.bind(self.pipeline.inputs)
+        self.exchange.begin()
         while self.waiting or self._running:
             for task in self._ready():
                 del self.waiting[task.name]
                 self._begin(task, board)
             if not self._running and not self._ready():
                 break
-            self._collect(board)
-        if not self.shared:
-            self._store(self.files.path)
+            if self._running:
+                self._collect(board)
+        self.exchange.end([self.graph.tasks[name] for name in self._failed])
         self._raise_failures()
 
+    def _check(self) -> None:
+        """Finds what can be wrong before anything is written.
+
+        Raises:
+            InputError: the storage holds another run, the network or taps can't be, or what tasks
+                read isn't there and isn't to be made.
+        """
+        self.exchange.check()
+        if "modes" in self.pipeline.stages:
+            self.pipeline.prepare("modes")
+        trainings = [task for task in self.waiting.values() if task.is_training]
+        for task in trainings:
+            if not {*task.after} & self.waiting.keys():
+                self.pipeline.check_sources(task)
+        if not trainings:
+            self.pipeline.check_trained(next(iter(self.waiting.values())).stage)
+
     def _ready(self) -> list[Task]:
+        """The tasks that can be begun; the export, which this process makes, when all else is."""
         busy = {*self.waiting, *(task.name for task in self._running.values()), *self._failed}
-        return [task for task in self.waiting.values() if not {*self._inputs(task)} & busy]
+        ready = [task for task in self.waiting.values() if not {*self._inputs(task)} & busy]
+        others = [task for task in ready if task.name != "export"]
+        return others if others or self._running else ready
 
     def _inputs(self, task: Task) -> list[str]:
         """The tasks whose files another machine needs for this one.
@@ -79,7 +105,15 @@ class Driver:
         return [*dict.fromkeys(["mode-0", *task.after])] if needs_base else []
 
     def _begin(self, task: Task, board: Board) -> None:
-        try:
+        config = self.config
+        options = {
+            "name": task.name,
+            "num_cpus": config.ray_cpus,
+            "num_gpus": config.ray_gpus,
+            "memory": config.ray_memory * 2**30 or None,
+            "max_retries": config.ray_retries,
+        }
+        with self._failing(task, board):
             if self._is_for_here(task):
                 with contextlib.redirect_stdout(self.results):
                     self.pipeline.do(task)
@@ -87,20 +121,21 @@ class Driver:
                 return
             if task.stage == "bridges":
                 self.pipeline.bridge_settings()  # a choice of taps is made once
-            order = self._order(task)
+            ref = self._remote.options(**options).remote(self._order(task), self._lines)
+            self._running[ref] = task
+            board.begun(task.name)
+
+    @contextlib.contextmanager
+    def _failing(self, task: Task, board: Board) -> Iterator[None]:
+        """Makes an error of one task no end of the others."""
+        try:
+            yield
         except (InputError, TrainingError, ParityError) as error:
             self._fail(task, board, str(error), isinstance(error, InputError))
-            return
-        config, gpus = self.config, self.config.ray_gpus
-        options = {
-            "name": task.name,
-            "num_cpus": config.ray_cpus,
-            "num_gpus": gpus,
-            "memory": config.ray_memory * 2**30 or None,
-            "max_retries": config.ray_retries,
-        }
-        board.begun(task.name)
-        self._running[self._remote.options(**options).remote(order, self._board)] = task
+        except self.ray.exceptions.RayError:  # it's lost as a whole
+            raise
+        except Exception as error:
+            self._fail(task, board, f"{type(error).__name__}: {reason(error)}", False)
 
     def _is_for_here(self, task: Task) -> bool:
         """Whether a task is done already, or costs so little that this process does it.
@@ -122,24 +157,17 @@ class Driver:
         if task.stage == "evaluate":
             paths = [*dict.fromkeys([*paths, *self.pipeline.measured_files])]
             paths += [self.files.artifacts, self.files.compressed]
-            if not self.shared:
-                self._store(self.files.all_logs)
-        names = [path.relative_to(self.files.path).as_posix() for path in paths if path.exists()]
-        known = self.files.manifest.read()["files"]
-        for name in () if self.shared else names:
-            if self._stored.get(name) != known[name]["sha256"]:
-                self.storage.write(self.files.path / name, name)
-                self._stored[name] = known[name]["sha256"]
         return {
             "config": self.config.to_json(),
             "task": task.name,
-            "storage": self.storage.url,
-            "entries": {name: known[name] for name in names},
+            "storage": self.exchange.storage.url,
+            "entries": self.exchange.send(task, paths),
             "inputs": self.pipeline.inputs,
             "cwd": os.getcwd(),
+            "versions": versions(),
             "environment": {
-                "KERAS_BACKEND": _backend(),
-                "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+                "KERAS_BACKEND": keras.backend.backend(),
+                **{name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()},
             },
         }
 
@@ -147,57 +175,36 @@ class Driver:
         """Shows what tasks say, and takes in the results of those that are done."""
         refs = [*self._running]
         ready, _ = self.ray.wait(refs, num_returns=len(refs), timeout=_POLL_SECONDS)
-        for name, text in self.ray.get(self._board.take.remote()):
+        for name, text in self.ray.get(self._lines.take.remote()):
             board.line(name, text)
         for ref in ready:
             task = self._running.pop(ref)
-            try:
-                answer = self.ray.get(ref)
-            except self.ray.exceptions.RayError as error:
-                answer = {"error": _of_ray(error, self.config.ray_retries), "input": False}
-            if "error" in answer:
-                self._fail(task, board, answer["error"], answer["input"])
-                continue
-            try:
-                self._take(task, answer["entries"])
-            except (InputError, TrainingError) as error:
-                self._fail(task, board, str(error), isinstance(error, InputError))
-                continue
-            board.ended(task.name)
+            with self._failing(task, board):
+                answer = self._answer(ref)
+                if "error" in answer:
+                    raise (InputError if answer["input"] else TrainingError)(answer["error"])
+                with contextlib.redirect_stdout(self.results):
+                    self.exchange.take(task, answer)
+                board.ended(task.name)
 
-    def _take(self, task: Task, entries: dict) -> None:
-        """Takes a task's results into the work directory."""
-        for name, entry in entries.items():
-            target = self.files.path / name
-            notes = {
-                key: value
-                for key, value in entry.items()
-                if key not in ("sha256", "made_from", "replaces")
-            }
-            sources = [self.files.path / source for source in entry["made_from"]]
-            with self.files.writing(target, sources, **notes) as partial:
-                self.storage.read(f"{outbox(self.files, task)}/{name}", partial)
-                if sha256(partial) != entry["sha256"]:
-                    raise TrainingError(f"{name} didn't come as its node wrote it")
-        target = task.file(self.files)
-        if target is None:
-            with contextlib.redirect_stdout(self.results):
-                self.pipeline.take_evaluation()
-        elif not self.shared:
-            logs = self.files.logs(target)
-            self.storage.read_folder(self._name(logs), logs)
-        backup = self.files.backup(target or self.files.report)
-        self.storage.remove(self._name(backup))
-        self.files.remove_backup(target or self.files.report)
+    def _answer(self, ref) -> dict:
+        """What a worker has answered.
 
-    def _name(self, path) -> str:
-        return path.relative_to(self.files.path).as_posix()
-
-    def _store(self, folder: pathlib.Path) -> None:
-        """Copies a folder of the work directory to the storage."""
-        for path in folder.rglob("*"):
-            if path.is_file() and not path.name.startswith("."):
-                self.storage.write(path, self._name(path))
+        Raises:
+            TrainingError: it couldn't.
+        """
+        errors = self.ray.exceptions
+        try:
+            return self.ray.get(ref)
+        except errors.RayTaskError as error:  # before `work`, as where the package isn't there
+            cause = error.cause
+            raise TrainingError(f"on its node, {type(cause).__name__}: {reason(cause)}") from error
+        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
+            times = self.config.ray_retries + 1
+            what = "time" if times == 1 else "times"
+            raise TrainingError(
+                f"its node or process died {times} {what} ({reason(error)})"
+            ) from error
 
     def _fail(self, task: Task, board: Board, message: str, is_input: bool) -> None:
         self._failed[task.name] = message, is_input
@@ -210,54 +217,3 @@ class Driver:
         left = f"; not begun for it: {', '.join(self.waiting)}" if self.waiting else ""
         kind = InputError if all(x for _, x in self._failed.values()) else TrainingError
         raise kind(f"{told}{left}; what is done is kept")
-
-
-def _backend() -> str:
-    import keras
-
-    return keras.backend.backend()
-
-
-def _of_ray(error: Exception, retries: int) -> str:
-    return f"its node or process died {retries + 1} times ({reason(error)})"
-
-
-def _remote(ray):
-    """The function that a worker process runs."""
-
-    # Local, so that Ray sends it as it is: the settings must be there before the package, which
-    # imports Keras, is imported.
-    def do(order: dict, board) -> dict:
-        import os
-
-        os.environ.update(order["environment"])
-        import ray
-
-        from bridge_tf.cluster.worker import work
-
-        node = ray.get_runtime_context().get_node_id()[:6]
-        name = order["task"]
-        board.tell.remote(name, f"begins on node {node}")
-        return work(order, lambda text: board.tell.remote(name, text))
-
-    return ray.remote(do)
-
-
-def _board_actor(ray):
-    """What tasks say, on this process's node, until it is shown."""
-
-    class Lines:
-        def __init__(self):
-            self.lines = []
-
-        def tell(self, name: str, text: str) -> None:
-            self.lines.append((name, text))
-
-        def take(self) -> list:
-            lines, self.lines = self.lines, []
-            return lines
-
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(Lines).options(num_cpus=0, scheduling_strategy=here).remote()

@@ -12,6 +12,7 @@ from typing import TextIO
 
 from bridge_tf.cluster.board import Board
 from bridge_tf.cluster.driver import Driver
+from bridge_tf.cluster.storage import Storage
 from bridge_tf.config import AUTO, STAGES, Config
 from bridge_tf.errors import InputError, TrainingError, reason
 from bridge_tf.pipeline import Pipeline
@@ -33,17 +34,39 @@ def run_on_ray(pipeline: Pipeline, stages: Sequence[str] = STAGES) -> None:
         TrainingError: a task has failed; those that don't depend on it were done.
     """
     ray = _ray()
-    with pipeline.prepared(stages), _connected(ray, pipeline.config) as results:
+    storage = _storage(pipeline)
+    with _connected(ray, pipeline.config) as results, pipeline.prepared(stages):
         _say_what_is_there(ray, pipeline.config)
-        driver = Driver(ray, pipeline, results)
+        driver = Driver(ray, pipeline, storage, results)
         try:
-            with Board(len(driver.waiting), 0) as board:
+            with Board(len(driver.waiting)) as board:
                 driver.run(board)
         except ray.exceptions.RayError as error:
             raise TrainingError(
                 f"--ray_address={pipeline.config.ray_address}: the cluster, or this machine's node "
                 f"in it, is lost ({reason(error)}); what is done is kept, run again to go on"
             ) from error
+
+
+def _storage(pipeline: Pipeline) -> Storage:
+    """Where nodes exchange files: the work directory, or what --storage names.
+
+    Raises:
+        InputError: it can't be opened and written, or one of the two is inside the other.
+    """
+    work, named = pipeline.files.path.absolute(), pipeline.config.storage
+    storage = Storage(named or str(work))
+    if storage.folder is not None:
+        place, home = storage.folder.resolve(), work.resolve()
+        if place == home:
+            return Storage(str(work))
+        if place in home.parents or home in place.parents:
+            raise InputError(
+                f"--storage={named}: and --workdir={pipeline.files.path} are inside each other; "
+                "name another place, or leave it out"
+            )
+    storage.probe()
+    return storage
 
 
 def _ray():

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import tempfile
+import uuid
 from collections.abc import Callable
 
 from bridge_tf.cluster.storage import Storage
@@ -12,14 +13,19 @@ from bridge_tf.files import sha256
 from bridge_tf.progress import told_to
 from bridge_tf.run_files import RunFiles
 from bridge_tf.tasks import Task
+from bridge_tf.workdir import versions
 
 _EXPECTED = (InputError, TrainingError, ParityError)
 
 
-def outbox(files: RunFiles, task: Task) -> str:
-    """Where a task's results wait in the storage: beside its checkpoints, with which they go."""
+def outbox(files: RunFiles, task: Task, attempt: str) -> str:
+    """Where a task's results wait in the storage: beside its checkpoints, with which they go.
+
+    Args:
+        attempt: names who did it; one that was given up may still be alive.
+    """
     folder = files.backup(task.file(files) or files.report)
-    return f"{folder.relative_to(files.path).as_posix()}/results"
+    return f"{folder.relative_to(files.path).as_posix()}/results-{attempt}"
 
 
 def work(order: dict, tell: Callable[[str], None]) -> dict:
@@ -30,32 +36,41 @@ def work(order: dict, tell: Callable[[str], None]) -> dict:
     Args:
         order: plain data. "config": the run's; "task": its name; "storage": its address;
             "entries": those of the manifest, for the files to read; "inputs": digests of what the
-            run is made from; "cwd": the folder that paths in flags are relative to.
+            run is made from; "cwd": the folder that paths in flags are relative to; "versions": of
+            the packages that must be the same.
         tell: takes lines of progress.
 
     Returns:
-        {"entries": those of the manifest, for the files in the task's `outbox`}, or {"error": what
-        failed, "input": whether it is the user's to mend}.
+        {"entries": those of the manifest, for the files in the task's `outbox`, "attempt": its
+        name}, or {"error": what failed, "input": whether it is the user's to mend}.
     """
-    from bridge_tf.cli.app import import_modules
-
     if os.path.isdir(order["cwd"]):  # else relative paths can't be found here, as errors will tell
         os.chdir(order["cwd"])
-    try:
-        with tempfile.TemporaryDirectory(prefix="bridge_tf-") as folder, told_to(tell):
-            config = Config(**order["config"])
-            import_modules(config.imports)
-            return {"entries": _work(order, config, pathlib.Path(folder))}
-    except _EXPECTED as error:
-        return {"error": str(error), "input": isinstance(error, InputError)}
-    except Exception as error:  # whatever it is, the other tasks go on
-        return {"error": f"{type(error).__name__}: {reason(error)}", "input": False}
+    with tempfile.TemporaryDirectory(prefix="bridge_tf-") as folder, told_to(tell):
+        try:
+            attempt = uuid.uuid4().hex
+            return {"entries": _work(order, pathlib.Path(folder), attempt), "attempt": attempt}
+        except _EXPECTED as error:
+            message, is_input = str(error), isinstance(error, InputError)
+        except Exception as error:  # whatever it is, the other tasks go on
+            message, is_input = f"{type(error).__name__}: {reason(error)}", False
+    return {"error": message.replace(folder, order["storage"]), "input": is_input}
 
 
-def _work(order: dict, config: Config, folder: pathlib.Path) -> dict:
+def _work(order: dict, folder: pathlib.Path, attempt: str) -> dict:
+    from bridge_tf.cli.app import import_modules
     from bridge_tf.pipeline import Pipeline
 
+    for name, version in versions().items():
+        if version != order["versions"][name]:
+            raise InputError(
+                f"this node has {name} {version}, the run was started with "
+                f"{order['versions'][name]}; install the same on each node"
+            )
+    config = Config(**order["config"])
+    import_modules(config.imports)
     storage = Storage(order["storage"])
+    storage.probe()
     run = Pipeline(config, folder)
     task = run.graph.tasks[order["task"]]
     run.files.claim(config)
@@ -85,5 +100,5 @@ def _work(order: dict, config: Config, folder: pathlib.Path) -> dict:
         if name not in before
     }
     for name in made:
-        storage.write(folder / name, f"{outbox(run.files, task)}/{name}")
+        storage.write(folder / name, f"{outbox(run.files, task, attempt)}/{name}")
     return made

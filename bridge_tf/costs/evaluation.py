@@ -2,16 +2,14 @@
 
 import numpy as np
 
+from bridge_tf.baseline_trainings import MIMO_SIZE, TRAINED
 from bridge_tf.config import Config
 from bridge_tf.costs.networks import Networks
 from bridge_tf.data.corruptions import SEVERITIES
+from bridge_tf.run import REESTIMATION_BATCHES
 
-# Batches on which a member's batch-norm statistics are re-estimated, at most.
-_REESTIMATION_BATCHES = 100
 # Inner points of a curve at which a conditioned bridge's training needs them.
 _PATH_POINTS = 15
-_MIMO_SIZE = 2
-_TRAINED = ("swa", "fge", "distillation", "batch_ensemble", "mimo", "mc_dropout")
 
 
 class Predicted:
@@ -41,8 +39,8 @@ class Predicted:
     def baselines(self) -> dict[str, int]:
         """The members of each baseline that is trained."""
         modes = self.config.num_modes
-        members = {"swa": 1, "distillation": 1, "fge": modes - 1, "mimo": _MIMO_SIZE}
-        return {n: members.get(n, modes) for n in self.config.baselines if n in _TRAINED}
+        members = {"swa": 1, "distillation": 1, "fge": modes - 1, "mimo": MIMO_SIZE}
+        return {n: members.get(n, modes) for n in self.config.baselines if n in TRAINED}
 
     @property
     def members(self) -> int:
@@ -77,7 +75,7 @@ class Predicted:
     def reestimation_flops(self) -> int:
         """FLOPs of re-estimating one member's batch-norm statistics, if it has any."""
         batch = self.config.batch_size
-        images = batch * min(_REESTIMATION_BATCHES, self.sizes.train // batch)
+        images = batch * min(REESTIMATION_BATCHES, self.sizes.train // batch)
         return images * self.networks.mode.flops if self.networks.has_batch_norm else 0
 
     @property

@@ -6,7 +6,7 @@ from bridge_tf.config import Config
 from bridge_tf.costs.evaluation import Predicted
 from bridge_tf.costs.networks import Networks
 from bridge_tf.evaluation.training_cost import epochs_of
-from bridge_tf.tasks import ENSEMBLE, Task, TaskGraph
+from bridge_tf.tasks import ENSEMBLE, Task, TaskGraph, kind_of
 
 _FLOAT64 = 8
 # Of manifest.json: what it says of the run and its images, an entry, and a file in an entry that it
@@ -24,11 +24,6 @@ _PAGES, _PAGES_OF_CURVE, _CURVES = 900_000, 60_000, 12
 _FONTS = 115_000_000
 # An export in copies of the ensemble, and graphs in it.
 _EXPORTED, _GRAPHS = 2.5, 4_000_000
-
-
-def kind_of(task: str) -> str:
-    """The first word of a task's name: "mode", "curve", "bridge", a baseline's name, …"""
-    return task.partition("-")[0]
 
 
 class RunBytes:

@@ -3,6 +3,8 @@
 The constants were measured once, on x86-64 with TensorFlow 2.21.0, Keras 3.15.1 (docs/scale.md).
 """
 
+from bridge_tf.tasks import kind_of
+
 _MB = 1_000_000
 # A process that has imported all of this package and what it uses; XLA's libraries.
 _PROCESS, _LIBRARIES = 805 * _MB, 70 * _MB
@@ -46,7 +48,7 @@ def peak_memory(model, task) -> int:
     reading = _PLACE * sizes.images + splits if sizes.in_files else _READING * image * sizes.images
     if task.is_training:
         held = splits + train * (1 if sizes.in_files else _BATCHING)
-        work = _training(model, task.name.partition("-")[0])
+        work = _training(model, kind_of(task.name))
     else:
         held = splits + train
         work = _others(model, task.name)

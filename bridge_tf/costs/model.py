@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from bridge_tf.config import Config
 from bridge_tf.costs.evaluation import Predicted
-from bridge_tf.costs.files import RunBytes, kind_of
+from bridge_tf.costs.files import RunBytes
 from bridge_tf.costs.memory import peak_memory
 from bridge_tf.costs.networks import Networks
-from bridge_tf.tasks import Task, TaskGraph
+from bridge_tf.tasks import Task, TaskGraph, kind_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import math
 
 from bridge_tf.config import AUTO, Config
+from bridge_tf.errors import InputError
 
 # Bytes that HDF5 adds for a layer and for an array; that NumPy's archives add for an array.
 _OF_LAYER, _OF_ARRAY, _OF_NPZ = 2250, 360, 285
@@ -38,10 +39,20 @@ class Network:
 
     @classmethod
     def of(cls, model) -> "Network":
-        """Of a built classifier, bridge or other Functional model."""
+        """Of a built classifier, bridge or other Functional model.
+
+        Raises:
+            InputError: it is a subclassed one.
+        """
         from bridge_tf.evaluation.cost import count_flops
+        from bridge_tf.graph import is_graph
         from bridge_tf.layers import to_config
 
+        if not is_graph(model):
+            raise InputError(
+                f"--dry_run: can't tell what the subclassed network {model.name} takes; its layers "
+                "show in Functional and Sequential models alone"
+            )
         trained, fixed = model.trainable_variables, model.non_trainable_variables
         outputs = _outputs(model)
         return cls(

@@ -1,12 +1,12 @@
 """Which task is next, and what becomes of results; the nodes are made up, and train nothing."""
 
+import contextlib
 import sys
 
 import pytest
 
 from bridge_tf.cluster import driver as drivers
-from bridge_tf.cluster.board import Board
-from bridge_tf.cluster.driver import Driver
+from bridge_tf.cluster import executor
 from bridge_tf.cluster.storage import Storage
 from bridge_tf.cluster.worker import outbox
 from bridge_tf.config import Config
@@ -33,6 +33,14 @@ class Cluster:
         class RayError(Exception):
             pass
 
+        class RayTaskError(RayError):
+            cause = ImportError("no bridge_tf")
+
+        class WorkerCrashedError(RayError):
+            pass
+
+        NodeDiedError = OutOfMemoryError = WorkerCrashedError
+
     def __init__(self, pipeline):
         self.pipeline, self.failing, self.done, self.asked = pipeline, {}, [], {}
         self._orders = {}
@@ -40,6 +48,9 @@ class Cluster:
     def options(self, **options):
         self.asked[options["name"]] = options
         return self
+
+    def refuse(self, name: str):
+        raise ValueError(f"not {name}")
 
     def remote(self, order, board):
         self._orders[order["task"]] = order
@@ -57,14 +68,14 @@ class Cluster:
         if answer:
             return answer
         self.done.append(ref)
-        return {"entries": self._made(ref, self._orders[ref])}
+        return {"entries": self._made(ref, self._orders[ref]), "attempt": "first"}
 
     def _made(self, name: str, order: dict) -> dict:
         files, task = self.pipeline.files, self.pipeline.graph.tasks[name]
         place = task.file(files).relative_to(files.path).as_posix()
         made = files.path.parent / name
         made.write_text(name)
-        Storage(order["storage"]).write(made, f"{outbox(files, task)}/{place}")
+        Storage(order["storage"]).write(made, f"{outbox(files, task, 'first')}/{place}")
         sources = [path.relative_to(files.path).as_posix() for path in task.sources(files)]
         made_from = {source: order["entries"][source]["sha256"] for source in sources}
         return {place: {"sha256": sha256(made), "made_from": made_from, "retries": ["once"]}}
@@ -83,15 +94,15 @@ def run(tmp_path, monkeypatch):
         pipeline = Pipeline(Config(**SETTINGS | settings), tmp_path / "work")
         cluster = Cluster(pipeline)
         cluster.failing.update(failing)
-        monkeypatch.setattr(drivers, "_remote", lambda ray: ray)
-        monkeypatch.setattr(drivers, "_board_actor", lambda ray: Lines)
-        with pipeline.prepared(stages):
-            found = Driver(cluster, pipeline, sys.stdout)
-            with Board(len(found.waiting), 0) as board:
-                try:
-                    found.run(board)
-                except (InputError, TrainingError) as error:
-                    return cluster, error
+        monkeypatch.setattr(drivers, "remote_work", lambda ray: ray)
+        monkeypatch.setattr(drivers, "lines_of_tasks", lambda ray: Lines)
+        monkeypatch.setattr(executor, "_ray", lambda: cluster)
+        monkeypatch.setattr(executor, "_connected", lambda *_: contextlib.nullcontext(sys.stdout))
+        monkeypatch.setattr(executor, "_say_what_is_there", lambda *_: None)
+        try:
+            executor.run_on_ray(pipeline, stages)
+        except (InputError, TrainingError) as error:
+            return cluster, error
         return cluster, None
 
     return run
@@ -134,8 +145,27 @@ def test_bad_input_on_a_node_is_bad_input_here(run):
 
 
 def test_a_node_that_dies_again_and_again_is_told(run):
-    _, error = run({"swa": Cluster.exceptions.RayError("crashed")}, ray_retries=1)
+    _, error = run({"swa": Cluster.exceptions.WorkerCrashedError("crashed")}, ray_retries=1)
     assert str(error) == "swa: its node or process died 2 times (crashed); what is done is kept"
+
+
+def test_a_node_without_the_package_is_told(run):
+    _, error = run({"swa": Cluster.exceptions.RayTaskError("long")})
+    assert str(error) == "swa: on its node, ImportError: no bridge_tf; what is done is kept"
+
+
+def test_a_cluster_that_is_lost_ends_the_run(run):
+    cluster, error = run({"mode-1": Cluster.exceptions.RayError("gone")})
+    assert "the cluster, or this machine's node in it, is lost (gone)" in str(error)
+    assert cluster.done == ["mode-0"]
+
+
+def test_what_cannot_be_handed_out_fails_alone(run, monkeypatch):
+    monkeypatch.setattr(
+        Cluster, "options", lambda cluster, **options: cluster.refuse(options["name"])
+    )
+    _, error = run()
+    assert str(error).startswith("mode-0: ValueError: not mode-0; mode-1: ValueError: not mode-1;")
 
 
 def test_what_a_task_asks_for(run):
@@ -157,6 +187,57 @@ def test_a_storage_elsewhere_gets_what_tasks_read_and_all_in_the_end(run, tmp_pa
     names = {path.relative_to(work) for path in work.rglob("*") if path.is_file()}
     names = {name for name in names if not name.name.startswith(".")}
     assert {path.relative_to(there) for path in there.rglob("*") if path.is_file()} == names
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 0.2}])
+def test_the_storage_of_another_run_is_refused(run, tmp_path, change):
+    there = tmp_path / "there"
+    run(storage=str(there), stages=["modes"])
+    held = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}
+    for path in (tmp_path / "work").rglob("*"):
+        path.is_file() and path.unlink()
+    _, error = run(storage=str(there), **change)
+    assert str(error) == (
+        f"--storage={there}: holds a run with other flags or other data; name another place"
+    )
+    assert {path: path.read_bytes() for path in there.rglob("*") if path.is_file()} == held
+    assert not any(path.is_file() for path in (tmp_path / "work").rglob("*"))
+
+
+def test_places_inside_each_other_are_refused(run, tmp_path):
+    for place in (tmp_path, tmp_path / "work" / "there"):
+        _, error = run(storage=str(place))
+        assert "are inside each other; name another place" in str(error)
+        assert not (tmp_path / "work").exists()
+    cluster, error = run(storage=str(tmp_path / "other" / ".." / "work"))
+    assert error is None
+    assert len(cluster.done) == 8
+
+
+def test_a_storage_that_cannot_be_written_is_refused(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    _, error = run(storage=str(tmp_path / "file"))
+    assert f"--storage={tmp_path / 'file'}: can't be written and read" in str(error)
+    assert not (tmp_path / "work").exists()
+
+
+def test_what_a_task_that_failed_had_got_to_comes_back(run, tmp_path):
+    there = tmp_path / "there"
+    kept = there / "checkpoints" / "modes" / "1" / "epoch-3.npz"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("state")
+    run({"mode-1": {"error": "power", "input": False}}, storage=str(there))
+    assert (tmp_path / "work/checkpoints/modes/1/epoch-3.npz").read_text() == "state"
+    cluster, error = run()
+    assert error is None
+    assert cluster.done == ["mode-1", "curve-0-1"]
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "export"])
+def test_nothing_is_written_where_nothing_is_trained(run, tmp_path, stage):
+    _, error = run(stages=[stage])
+    assert "run --stages=modes,curves,bridges first" in str(error)
+    assert not (tmp_path / "work").exists()
 
 
 def test_stages_whose_sources_are_not_there_are_refused(run, tmp_path):

@@ -1,5 +1,8 @@
+import time
+
 import pytest
 
+from bridge_tf.cluster import storage
 from bridge_tf.cluster.storage import Storage
 from bridge_tf.errors import InputError
 
@@ -34,6 +37,44 @@ def test_files_come_back_as_they_went(there, here, tmp_path):
 
 def test_a_folder_that_is_not_there_is_empty(there, tmp_path):
     assert names(there, tmp_path) == set()
+
+
+def test_a_path_is_no_url(tmp_path):
+    there = Storage(str(tmp_path / "a::b"))
+    (tmp_path / "x").write_text("x")
+    there.write(tmp_path / "x", "x")
+    assert (tmp_path / "a::b" / "x").read_text() == "x"
+
+
+def test_patterns_are_refused():
+    with pytest.raises(InputError, match="none of"):
+        Storage("memory://run[1]")
+
+
+def test_a_probe_leaves_nothing(there, tmp_path):
+    there.probe()
+    there.read_folder("checkpoints", tmp_path / "copy")
+    assert not [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
+
+
+def test_what_was_there_already_is_not_copied_again(there, here, tmp_path):
+    (here / "kept" / "epoch-1").write_text("whole")
+    with there.following(here, ["kept"]):
+        pass
+    assert names(there, tmp_path) == set()
+
+
+def test_that_it_fails_is_told_once(there, here, monkeypatch, capsys):
+    monkeypatch.setattr(storage, "_SECONDS", 0.01)
+
+    def fail(*arguments):
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(there, "_follow", fail)
+    with there.following(here, ["kept"]):
+        time.sleep(0.1)
+    told = capsys.readouterr().err
+    assert told == f"{there.url}: checkpoints can't be kept there now (no network)\n"
 
 
 def test_what_is_followed_is_there_when_the_block_is_left(there, here, tmp_path):

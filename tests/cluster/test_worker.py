@@ -7,7 +7,7 @@ from bridge_tf.config import Config
 from bridge_tf.files import sha256
 from bridge_tf.pipeline import Pipeline
 from bridge_tf.tasks import Task
-from bridge_tf.workdir import WorkDir
+from bridge_tf.workdir import WorkDir, versions
 
 SETTINGS = {
     **{"num_modes": 2, "mode_epochs": 1, "curve_epochs": 1, "bridge_epochs": 1},
@@ -33,6 +33,7 @@ def ordered(local: Pipeline, task: str, storage, names=(), **changes) -> dict:
         "entries": {name: known[name] for name in names},
         "inputs": local.inputs,
         "cwd": ".",
+        "versions": versions(),
     }
     return order | changes
 
@@ -43,7 +44,7 @@ def test_a_curve_is_the_local_executors(local, tmp_path):
     answer = work(ordered(local, "curve-0-1", storage.path, names), lines.append)
     entry = answer["entries"]["curves/0-1.keras"]
     assert entry == local.files.manifest.entry(storage.curve((0, 1)))
-    box = storage.path / outbox(storage, Task("curve-0-1"))
+    box = storage.path / outbox(storage, Task("curve-0-1"), answer["attempt"])
     assert sha256(box / "curves" / "0-1.keras") == sha256(storage.curve((0, 1)))
     assert any("epoch 1/1" in line for line in lines)
     local.files.remove_backup(storage.curve((0, 1)))
@@ -73,6 +74,13 @@ def test_other_data_on_a_node_are_refused(local, tmp_path):
         "error": "--dataset: isn't on this node what it is where the run was started",
         "input": True,
     }
+
+
+def test_other_versions_on_a_node_are_refused(local, tmp_path):
+    other = versions() | {"keras": "3.0"}
+    answer = work(ordered(local, "mode-0", tmp_path, versions=other), print)
+    assert answer["input"]
+    assert answer["error"].endswith("the run was started with 3.0; install the same on each node")
 
 
 def test_a_file_that_is_damaged_on_its_way_is_named(local, tmp_path):

@@ -194,3 +194,14 @@ def test_sizes_of_a_data_set():
     sizes = DataSizes.of(load_dataset("digits", max_images=300))
     assert sizes == DataSizes(300, 100, 300, (8, 8, 1), 10)
     assert sizes.bytes_in_files == 700 * 64
+
+
+def test_a_subclassed_network_is_refused(tmp_path):
+    from bridge_tf.costs.networks import Network
+
+    class Own(keras.Model):
+        def call(self, images):
+            return images
+
+    with pytest.raises(InputError, match="--dry_run: can't tell what the subclassed network"):
+        Network.of(Own())
