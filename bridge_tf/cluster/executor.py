@@ -13,7 +13,7 @@ from typing import TextIO
 from bridge_tf.cluster.board import Board
 from bridge_tf.cluster.driver import Driver
 from bridge_tf.cluster.storage import Storage
-from bridge_tf.config import AUTO, STAGES, Config
+from bridge_tf.config import STAGES, Config
 from bridge_tf.errors import InputError, TrainingError, reason
 from bridge_tf.pipeline import Pipeline
 from bridge_tf.progress import say
@@ -89,11 +89,10 @@ def _connected(ray, config: Config) -> Iterator[TextIO]:
     try:
         _check_answer(address)  # Ray would wait for minutes
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (RuntimeError, ValueError, OSError) as error:
-        here = " is running here" if address == AUTO else f": {reason(error)}"
+    except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         raise InputError(
-            f"--ray_address={address}: no Ray cluster{here}; start one with ray start --head, or "
-            "let --ray_address=local start one for this run"
+            f"--ray_address={address}: no Ray cluster can be joined ({reason(error)}); start one "
+            "with ray start --head, or let --ray_address=local start one for this run"
         ) from error
     finally:
         for number, handler in handlers.items():  # Ray sets its own
