@@ -87,7 +87,8 @@ class Driver:
             if not {*task.after} & self.waiting.keys():
                 self.pipeline.check_sources(task)
         if not trainings:
-            self.pipeline.check_trained(next(iter(self.waiting.values())).stage)
+            for task in self.waiting.values():
+                self.pipeline.check_trained(task.stage)
 
     def _ready(self) -> list[Task]:
         """The tasks that can be begun; the export, which this process makes, when all else is."""

@@ -108,6 +108,7 @@ def test_files_are_in_the_report_beside_the_others(compressed):
     assert "digits.qat.tflite" in (run.work / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_there_stays_and_an_export_takes_it_away(compressed, tmp_path):
     run, flags = compressed
     before = {name: (run.exports / name).stat().st_mtime_ns for name in FILES}

@@ -18,6 +18,7 @@ def rows(*flags) -> list[dict]:
     return [json.loads(line) for line in done("study", *flags).stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_pairs_of_bridges(workdir):
     found = rows(f"--workdir={workdir}", "--study=warm_start")
     assert [row["warm_start"] for row in found] == 3 * [False, True]

@@ -240,6 +240,12 @@ def test_nothing_is_written_where_nothing_is_trained(run, tmp_path, stage):
     assert not (tmp_path / "work").exists()
 
 
+def test_a_stage_without_tasks_does_nothing(run):
+    cluster, error = run(stages=["baselines"], baselines=[])
+    assert error is None
+    assert cluster.done == []
+
+
 def test_stages_whose_sources_are_not_there_are_refused(run, tmp_path):
     _, error = run(stages=["curves"])
     assert "--stages=curves: " in str(error)

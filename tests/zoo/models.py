@@ -20,10 +20,10 @@ APPLICATIONS = {
 _QUICK = ("MobileNetV2",)
 
 
-def marked(others) -> list:
+def marked(others, quick=_QUICK) -> list:
     """All applications and the others, the slower ones marked so that `pytest -m zoo` runs them."""
-    slow = [name for name in APPLICATIONS if name not in _QUICK]
-    return [*_QUICK, *others, *(pytest.param(name, marks=pytest.mark.zoo) for name in slow)]
+    slow = [name for name in APPLICATIONS if name not in quick]
+    return [*quick, *others, *(pytest.param(name, marks=pytest.mark.zoo) for name in slow)]
 
 
 def build(name: str):

@@ -15,7 +15,7 @@ BUDGET = 0.15
 OTHERS = ("vision_transformer", "lstm", "sequential_mlp")
 
 
-@pytest.mark.parametrize("name", models.marked(OTHERS))
+@pytest.mark.parametrize("name", models.marked(OTHERS, quick=()))
 def test_auto_tap_training_and_export(name, tmp_path):
     base, member = models.build(name), models.build(name)
     x = models.inputs(base)
