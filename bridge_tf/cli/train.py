@@ -6,6 +6,7 @@ import sys
 from absl import flags
 
 from bridge_tf.cli import app
+from bridge_tf.cluster import ENVIRONMENT
 from bridge_tf.config import STAGES
 from bridge_tf.errors import InputError
 
@@ -52,8 +53,7 @@ def _train(arguments: list[str]) -> None:
     if flags.FLAGS.dry_run and flags.FLAGS.repair:
         raise InputError("--dry_run: writes nothing; leave --repair out")
     if config.executor == "ray":  # tasks on this machine need its GPUs' memory
-        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        os.environ.update(ENVIRONMENT | os.environ)
     pipeline = app.pipeline(config, workdir)
     if flags.FLAGS.dry_run:
         from bridge_tf.plan import Plan

@@ -4,3 +4,11 @@
 see, `exchange` knows what goes there and comes back; `board` shows how far all are. Ray and fsspec,
 the extra `ray`, are imported when they are needed.
 """
+
+# Of the process that hands tasks out and of those that do them: several may share a GPU; and no
+# messages of TensorFlow's start.
+ENVIRONMENT = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}

@@ -7,23 +7,17 @@ from typing import TextIO
 
 import keras
 
+from bridge_tf.cluster import ENVIRONMENT
 from bridge_tf.cluster.board import Board
 from bridge_tf.cluster.exchange import Exchange
 from bridge_tf.cluster.remote import lines_of_tasks, remote_work
 from bridge_tf.cluster.storage import Storage
-from bridge_tf.config import STAGES
 from bridge_tf.errors import InputError, ParityError, TrainingError, reason
 from bridge_tf.pipeline import Pipeline
 from bridge_tf.tasks import Task
 from bridge_tf.workdir import versions
 
 _POLL_SECONDS = 0.2
-# Several processes may share a GPU; and no messages of TensorFlow's start.
-ENVIRONMENT = {
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
 
 
 class Driver:
@@ -43,8 +37,8 @@ class Driver:
         self.ray, self.pipeline, self.results = ray, pipeline, results
         self.config, self.files, self.graph = pipeline.config, pipeline.files, pipeline.graph
         self.exchange = Exchange(pipeline, storage)
-        stages = [stage for stage in STAGES if stage in pipeline.stages]
-        self.waiting = {task.name: task for stage in stages for task in self.graph.of(stage)}
+        tasks = self.graph.tasks.items()
+        self.waiting = {name: task for name, task in tasks if task.stage in pipeline.stages}
         self._running: dict[object, Task] = {}
         self._failed: dict[str, tuple[str, bool]] = {}
         self._lines = lines_of_tasks(ray)
