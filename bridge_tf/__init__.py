@@ -6,54 +6,80 @@
     bridge_tf.fit_bridge(bridge, start, curve.model_at(0.5), images, recipe)
     ensemble = bridge_tf.BridgeEnsemble(start, [bridge])
 
-Importing the package registers its layers, so that `keras.models.load_model` knows them.
+Importing the package imports neither Keras nor TensorFlow: a public name is imported when it is
+first used, and Keras learns of the package's classes as soon as it is imported itself, so that
+`keras.models.load_model` reads them.
 """
 
 import importlib
-import os
+import sys
+import types
 
-_HOMES = {
-    "BridgeEnsemble": "ensemble",
-    "Curve": "curve",
-    "FilterResponseNormalization": "networks",
-    "InputError": "errors",
-    "ParityError": "errors",
-    "Recipe": "training",
-    "TrainingError": "errors",
-    "Split": "data",
-    "align": "alignment",
-    "build_bridge": "bridge",
-    "build_network": "networks",
-    "choose_bridge": "tap_choice",
-    "evaluate": "evaluation",
-    "export": "export",
-    "fit_bridge": "training",
-    "fit_curve": "training",
-    "fit_mode": "training",
-    "fit_modes": "training",
-    "load_dataset": "data",
-    "training_batches": "data",
+import lazy_loader
+import wrapt
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "bridges.bridge": ["build_bridge"],
+        "bridges.distillation": ["fit_bridge"],
+        "bridges.tap_choice": ["choose_bridge"],
+        "curves.alignment": ["align"],
+        "curves.curve": ["Curve"],
+        "data": ["Split", "load_dataset", "training_batches"],
+        "ensembles.bridge_ensemble": ["BridgeEnsemble"],
+        "evaluation": ["evaluate"],
+        "networks": ["FilterResponseNormalization", "build_network"],
+        "training.recipe": ["Recipe"],
+        "training.trainers": ["fit_curve", "fit_mode", "fit_modes"],
+        "utils.errors": ["InputError", "ParityError", "TrainingError"],
+    },
+)
+__all__ = sorted([*__all__, "export"])
+
+# Classes that saved files name, and where they are.
+_SAVED = {
+    "AveragingSGD": "ensembles.baselines.swa",
+    "BridgeEnsemble": "ensembles.bridge_ensemble",
+    "ChannelDropout": "ensembles.baselines.mc_dropout",
+    "Curve": "curves.curve",
+    "FilterResponseNormalization": "networks.frn",
+    "L2SGD": "training.recipe",
+    "Modulation": "bridges.film",
+    "Position": "bridges.film",
+    "RankOne": "ensembles.baselines.batch_ensemble",
+    "Triangle": "ensembles.baselines.cyclic",
 }
-__all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'bridge_tf' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"bridge_tf.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+class _SavedClass:
+    """Stands for a class in Keras's registry until a saved file names it, or it is imported."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def from_config(self, config):
+        module = importlib.import_module(f"{__name__}.{_SAVED[self.name]}")
+        return getattr(module, self.name).from_config(config)
 
 
-def register() -> None:
-    """Makes the package's classes known to `keras.models.load_model`; importing it does so too."""
-    # And `export` the function, before the package of that name, imported later, takes its place.
-    for name in ("BridgeEnsemble", "Curve", "FilterResponseNormalization", "Recipe", "export"):
-        __getattr__(name)
-    importlib.import_module("bridge_tf.baselines")
+@wrapt.when_imported("keras")
+def _register(keras) -> None:
+    registry = keras.saving.get_custom_objects()
+    for name in _SAVED:
+        registry.setdefault(f"bridge_tf>{name}", _SavedClass(name))
 
 
-# The commands set this, since importing Keras takes longer than --help may. It is taken out of
-# the environment so that no other process inherits it.
-if os.environ.pop("BRIDGE_TF_LAZY", None) is None:
-    register()
+class _Package(types.ModuleType):
+    """So that `bridge_tf.export` is the function, though a room of that name is imported too."""
+
+    @property
+    def export(self):
+        return importlib.import_module(f"{__name__}.export.exporter").export
+
+    @export.setter
+    def export(self, room) -> None:
+        pass
+
+
+sys.modules[__name__].__class__ = _Package

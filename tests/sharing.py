@@ -26,11 +26,12 @@ import shutil
 import keras
 import numpy as np
 
-from bridge_tf import Curve, Recipe, Split, baselines, build_bridge, fit_bridge, fit_curve, fit_mode
-from bridge_tf.checkpoints import Checkpoints
+from bridge_tf import Curve, Recipe, Split, build_bridge, fit_bridge, fit_curve, fit_mode
 from bridge_tf.data import training_batches
-from bridge_tf.devices import Devices
-from bridge_tf.errors import InputError
+from bridge_tf.ensembles import baselines
+from bridge_tf.training.callbacks.checkpoints import Checkpoints
+from bridge_tf.training.distribution.devices import Devices
+from bridge_tf.utils.errors import InputError
 from tests.kill import Kill
 
 EPOCHS, STEPS, BATCH = 2, 4, 6

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-from bridge_tf import signals
 from bridge_tf.config import Config
-from bridge_tf.errors import InputError, ParityError, TrainingError, reason
-from bridge_tf.progress import silent
-from bridge_tf.quiet import quiet_stderr
+from bridge_tf.utils import signals
+from bridge_tf.utils.errors import InputError, ParityError, TrainingError
+from bridge_tf.utils.quiet import quiet_stderr
+from bridge_tf.utils.terminal import silent
+from bridge_tf.utils.user_modules import import_modules
 
 _DEFINE = {
     int: flags.DEFINE_integer,
@@ -117,7 +118,7 @@ def existing_run(**changes):
     workdir = required("workdir")
     if flags.FLAGS.data_dir:
         changes["data_dir"] = flags.FLAGS.data_dir
-    from bridge_tf.workdir import WorkDir
+    from bridge_tf.runs.work_dir import WorkDir
 
     config = WorkDir(workdir).read_config()
     given = flags.FLAGS.imports
@@ -136,24 +137,10 @@ def pipeline(config: Config, workdir: str):
     import_keras()
     import_modules(config.imports)
     with signals.at_once():
-        from bridge_tf.pipeline import Pipeline
+        from bridge_tf.runs.runner import Pipeline
 
     asked = [name for name in ("wait", "repair") if name in flags.FLAGS and flags.FLAGS[name].value]
     return Pipeline(config, workdir, **dict.fromkeys(asked, True))
-
-
-def import_modules(names: Sequence[str]) -> None:
-    """Imports the modules of --imports, from the current directory too."""
-    for name in names:
-        sys.path.insert(0, os.getcwd())
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # raised by the user's own code
-            raise InputError(
-                f"--imports={name}: can't be imported ({reason(error)}); name a Python module"
-            ) from error
-        finally:
-            sys.path.pop(0)
 
 
 def chosen(name: str, known: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from absl import flags
 
 from bridge_tf.cli import app
 from bridge_tf.config import Config
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 
 USAGE = """
 Times training steps, or exported files, on random images and prints one JSON object a measurement.
@@ -79,13 +79,13 @@ def _benchmark(arguments: list[str]) -> None:
     training = [name for name in measures if name in TRAINING]
     if training:
         app.import_keras()
-        from bridge_tf.benchmarks import Benchmarks
+        from bridge_tf.evaluation.benchmarks import Benchmarks
 
         benchmarks = Benchmarks(config, flags.FLAGS.steps, flags.FLAGS.rounds)
         for name in training:
             print(json.dumps(getattr(benchmarks, name)()), flush=True)
     if latency:
-        from bridge_tf.latency import latencies
+        from bridge_tf.evaluation.latency import latencies
 
         for row in latencies(**latency):
             print(json.dumps(row), flush=True)
@@ -108,7 +108,7 @@ def _latency_settings(wanted: bool) -> dict:
         raise InputError(
             "--files: missing; name exported files, as in --files=saved_models/a.tflite"
         )
-    from bridge_tf.latency import check_files
+    from bridge_tf.evaluation.latency import check_files
 
     files = check_files(own["files"].value)
     # The defaults of these two are those of training steps.

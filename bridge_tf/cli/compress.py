@@ -5,8 +5,8 @@ import sys
 from absl import flags
 
 from bridge_tf.cli import app
-from bridge_tf.compression.settings import METHODS, Compression
-from bridge_tf.errors import InputError
+from bridge_tf.export.compression.settings import METHODS, Compression
+from bridge_tf.utils.errors import InputError
 
 USAGE = """
 Compresses a finished run's exported ensemble by TensorFlow Model Optimization: qat trains it with

@@ -6,7 +6,7 @@ import sys
 from absl import flags
 
 from bridge_tf.cli import app
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 
 USAGE = """
 Serves a page on this machine that runs an exported model in the browser, to draw for or to show

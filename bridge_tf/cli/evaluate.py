@@ -5,7 +5,7 @@ import sys
 from absl import flags
 
 from bridge_tf.cli import app
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 
 USAGE = """
 Measures a finished run anew, writes its report and prints the comparison.

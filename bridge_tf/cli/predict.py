@@ -8,7 +8,8 @@ import numpy as np
 from absl import flags
 
 from bridge_tf.cli import app
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.user_modules import import_modules
 
 USAGE = """
 Prints one JSON object an image: its class, probabilities, entropy and disagreement (nats).
@@ -29,7 +30,7 @@ def main() -> None:
 
 
 def _predict(paths: list[str]) -> None:
-    from bridge_tf.images import read_image
+    from bridge_tf.data.image_io import read_image
 
     model = app.required("model")
     if not paths:
@@ -40,7 +41,7 @@ def _predict(paths: list[str]) -> None:
 
     if not model.endswith(".tflite"):
         app.import_keras()
-        app.import_modules(flags.FLAGS.imports)
+        import_modules(flags.FLAGS.imports)
     from bridge_tf.export.predictor import load_predictor
 
     predictor = load_predictor(pathlib.Path(model))

@@ -6,7 +6,7 @@ import sys
 from absl import flags
 
 from bridge_tf.cli import app
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 
 USAGE = """
 Trains further bridges on the modes and curves of a finished run and prints one JSON object each.
@@ -54,7 +54,7 @@ def _study(arguments: list[str]) -> None:
     )
     if run.config.bridge_type == 2:
         raise InputError("--workdir: studies need a run with --bridge_type=1")
-    from bridge_tf.studies import Studies
+    from bridge_tf.runs.studies import Studies
 
     studies = Studies(run, flags.FLAGS.curves, budgets, flags.FLAGS.shared_until)
     for name in names:

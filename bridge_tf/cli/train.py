@@ -6,9 +6,9 @@ import sys
 from absl import flags
 
 from bridge_tf.cli import app
-from bridge_tf.cluster import ENVIRONMENT
 from bridge_tf.config import STAGES
-from bridge_tf.errors import InputError
+from bridge_tf.runs.executors.ray import ENVIRONMENT
+from bridge_tf.utils.errors import InputError
 
 USAGE = """
 Trains modes, the curves between them and the bridges, compares them, and exports the ensemble.
@@ -56,11 +56,11 @@ def _train(arguments: list[str]) -> None:
         os.environ.update(ENVIRONMENT | os.environ)
     pipeline = app.pipeline(config, workdir)
     if flags.FLAGS.dry_run:
-        from bridge_tf.plan import Plan
+        from bridge_tf.runs.dry_run import Plan
 
         print(Plan(pipeline, flags.FLAGS.stages).text())
     elif config.executor == "ray":
-        from bridge_tf.cluster.executor import run_on_ray
+        from bridge_tf.runs.executors.ray.executor import run_on_ray
 
         run_on_ray(pipeline, flags.FLAGS.stages)
     else:

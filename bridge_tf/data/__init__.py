@@ -1,8 +1,8 @@
 """Image data: four kinds of source, and batches for training and evaluation."""
 
+from bridge_tf.data.batches import steps_per_epoch, training_batches
+from bridge_tf.data.dataset import Dataset, Split
 from bridge_tf.data.load import load_dataset
-from bridge_tf.data.pipeline import steps_per_epoch, training_batches
-from bridge_tf.data.types import Dataset, Split
 
 __all__ = [
     "Dataset",

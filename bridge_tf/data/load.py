@@ -5,13 +5,13 @@ import difflib
 
 import numpy as np
 
-from bridge_tf.data.digits import read_digits
-from bridge_tf.data.faults import Faults, find_faults
-from bridge_tf.data.folder import read_folder
-from bridge_tf.data.npz import read_npz
-from bridge_tf.data.tfds import read_tfds
-from bridge_tf.data.types import Dataset, Source, Split
-from bridge_tf.errors import InputError
+from bridge_tf.data.dataset import Dataset, Source, Split
+from bridge_tf.data.issues import Faults, find_faults
+from bridge_tf.data.readers.digits import read_digits
+from bridge_tf.data.readers.folder import read_folder
+from bridge_tf.data.readers.npz import read_npz
+from bridge_tf.data.readers.tfds import read_tfds
+from bridge_tf.utils.errors import InputError
 
 _HELD_OUT = 0.2
 _KINDS = "digits, tfds:NAME[:VERSION], folder:PATH, npz:PATH"

@@ -6,8 +6,8 @@ import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bridge_tf.errors import InputError
-from bridge_tf.images import BadImageError, read_image, to_png
+from bridge_tf.data.image_io import BadImageError, read_image, to_png
+from bridge_tf.utils.errors import InputError
 
 COUNT = 40
 _ENDINGS = (".png", ".jpg", ".jpeg")

@@ -2,12 +2,12 @@
 
 import pathlib
 
-from bridge_tf.errors import InputError
-from bridge_tf.export.places import find_export
+from bridge_tf.export.layout import find_export
+from bridge_tf.utils.errors import InputError
 
 
 def exported_file(run) -> pathlib.Path:
-    """The .tflite file in the export folder of a `bridge_tf.pipeline.Pipeline`; writes nothing.
+    """The .tflite file in the export folder of a `bridge_tf.runs.runner.Pipeline`; writes nothing.
 
     Raises:
         InputError: the run isn't trained, or isn't exported to that folder.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bridge_tf.errors import InputError
 from bridge_tf.export.predictor import load_predictor
-from bridge_tf.progress import say
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.terminal import say
 
 _WANTED = "name a .tflite file that bin/export wrote"
 

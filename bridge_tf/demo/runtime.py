@@ -6,9 +6,9 @@ import re
 import shutil
 import subprocess
 
-from bridge_tf.errors import InputError
-from bridge_tf.lock import locked
-from bridge_tf.progress import say
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.locks import locked
+from bridge_tf.utils.terminal import say
 
 VERSION = "2.5.3"
 # In a folder of the runtime.

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from bridge_tf.demo.examples import Example
 from bridge_tf.demo.model import DemoModel
 from bridge_tf.demo.runtime import runtime_files
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 
 HOST = "127.0.0.1"
 _PAGE = pathlib.Path(__file__).parent / "page"

@@ -1,8 +1,7 @@
 """Metrics, temperature scaling, deep-ensemble equivalents and cost."""
 
-from bridge_tf.evaluation.cost import count_flops, count_params
+from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
-from bridge_tf.evaluation.detection import ood_detection
 from bridge_tf.evaluation.metrics import (
     accuracy,
     adaptive_calibration_error,
@@ -15,8 +14,9 @@ from bridge_tf.evaluation.metrics import (
     kl_divergence,
     nll,
 )
+from bridge_tf.evaluation.ood_detection import ood_detection
 from bridge_tf.evaluation.scores import evaluate, score
-from bridge_tf.evaluation.temperature import apply_temperature, fit_temperature
+from bridge_tf.networks.flops import count_flops, count_params
 
 __all__ = [
     "accuracy",

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bridge_tf.batch_norm import batch_norms, batch_statistics, pooled
-from bridge_tf.classifier import logits_copy
+from bridge_tf.curves.batch_norm import batch_norms, batch_statistics, pooled
 from bridge_tf.data import Split
 from bridge_tf.evaluation import metrics
-from bridge_tf.evaluation.kept import KeptPredictions
 from bridge_tf.evaluation.plane import Plane, moving_places
-from bridge_tf.progress import track
+from bridge_tf.networks.classifier import logits_copy
+from bridge_tf.utils.npz_cache import KeptPredictions
+from bridge_tf.utils.terminal import track
 
 _BATCH = 250  # images at a time, at most
 _PATH_POINTS = 41
@@ -34,7 +34,7 @@ def write_loss_planes(run, points: int, images: int) -> None:
     """Measures the plane of a run's first curve and writes it, unless that is done.
 
     Args:
-        run: a `bridge_tf.run.Run` whose curves are trained.
+        run: a `bridge_tf.runs.context.Run` whose curves are trained.
         points: of the grid, a side.
         images: of the test split, at most; they are spread evenly over it.
     """

@@ -3,10 +3,10 @@
 import numpy as np
 from keras import ops
 
-from bridge_tf.batch_norm import batch_norms
-from bridge_tf.curve_shapes import coefficients
-from bridge_tf.errors import InputError
-from bridge_tf.layers import is_float
+from bridge_tf.curves.batch_norm import batch_norms
+from bridge_tf.curves.shapes import coefficients
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.keras_utils import is_float
 
 # Of the distance between the ends; what is closer to the line between them may be rounding.
 _SMALLEST_HEIGHT = 1e-6

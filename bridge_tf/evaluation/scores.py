@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bridge_tf.evaluation import metrics
-from bridge_tf.evaluation.temperature import apply_temperature, fit_temperature
+from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature
 
 
 def score(test_log_probs, test_labels, validation_log_probs, validation_labels) -> dict:
@@ -65,8 +65,8 @@ def network_predictor(batch_size: int = 500) -> Callable:
     """
     from scipy.special import log_softmax
 
-    from bridge_tf.classifier import logits_copy
-    from bridge_tf.layers import copy_values
+    from bridge_tf.networks.classifier import logits_copy
+    from bridge_tf.utils.keras_utils import copy_values
 
     compiled = []
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bridge_tf.errors import InputError
+from bridge_tf.export.layout import check_export, models_in, publish, staging
 from bridge_tf.export.metadata import describe
-from bridge_tf.export.places import check_export, models_in, publish, staging
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
-from bridge_tf.files import write_json
-from bridge_tf.progress import say
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.files import write_json
+from bridge_tf.utils.terminal import say
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ai_edge_litert import schema_py_generated as schema
 
-from bridge_tf.files import sha256
+from bridge_tf.utils.files import sha256
 
 _TYPES = {
     number: name.lower() for name, number in vars(schema.TensorType).items() if name.isupper()

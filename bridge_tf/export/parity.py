@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bridge_tf.errors import ParityError
-from bridge_tf.quiet import quiet_stderr
+from bridge_tf.utils.errors import ParityError
+from bridge_tf.utils.quiet import quiet_stderr
 
 TOLERANCE = 1e-4
 # Images that parts of the ensemble are compared on, and that go through a file at a time.

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bridge_tf.bridge import answers_at, is_conditioned
-from bridge_tf.ensemble import TINY, statistics
+from bridge_tf.bridges.bridge import answers_at, is_conditioned
+from bridge_tf.ensembles.bridge_ensemble import TINY, statistics
 from bridge_tf.export.sizes import of_size
-from bridge_tf.graph import counterparts, extractor, feature_of
+from bridge_tf.utils.graph import counterparts, extractor, feature_of
 
 OUTPUTS = ("probabilities", "entropy", "disagreement")
 BRIDGES = "bridges"

@@ -1,6 +1,6 @@
 """The precision that a model computes in."""
 
-from bridge_tf.layers import from_plain_config, inner_layers, to_config, with_weights_of
+from bridge_tf.utils.keras_utils import from_plain_config, inner_layers, to_config, with_weights_of
 
 
 def in_float32(model):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bridge_tf.errors import InputError, reason
-from bridge_tf.quiet import quiet_stderr
+from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.quiet import quiet_stderr
 
 _WANTED = "a SavedModel directory, a .tflite or a .keras file"
 
@@ -113,14 +113,14 @@ def _keras(path: pathlib.Path, signature: str) -> Predictor:
     del signature
     import keras
 
-    import bridge_tf
-    from bridge_tf.classifier import ends_in_softmax
+    from bridge_tf.curves.curve import Curve
+    from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+    from bridge_tf.networks.classifier import ends_in_softmax
 
-    bridge_tf.register()
     model = keras.models.load_model(path, compile=False)
-    if isinstance(model, bridge_tf.Curve) or not hasattr(model, "input_shape"):
+    if isinstance(model, Curve) or not hasattr(model, "input_shape"):
         raise InputError(f"--model: {path} holds no classifier of images; name a mode or ensemble")
-    is_ensemble = isinstance(model, bridge_tf.BridgeEnsemble)
+    is_ensemble = isinstance(model, BridgeEnsemble)
 
     def run(images):
         outputs = model.predict(images, verbose=0)

@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from bridge_tf.errors import InputError
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.parts import as_typed, values_for
 from bridge_tf.export.signatures import Signatures, converter_of
-from bridge_tf.quiet import quiet_stderr
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.quiet import quiet_stderr
 
 # Images that the ranges of activations are measured on; more change them little.
 CALIBRATION_IMAGES = 200

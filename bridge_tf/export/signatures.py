@@ -13,7 +13,7 @@ import tensorflow as tf
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.parts import Signature, parts, softmax, whole_answer
 from bridge_tf.export.sizes import of_size
-from bridge_tf.layers import unrolled
+from bridge_tf.utils.keras_utils import unrolled
 
 SAVED_MODEL_ONLY = "serving_uint8"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bridge_tf.evaluation.latency import compare_files
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.quantization import write_quantized
 from bridge_tf.export.signatures import (
@@ -15,8 +16,7 @@ from bridge_tf.export.signatures import (
     write_tflite,
 )
 from bridge_tf.fusion import fuse_bridges
-from bridge_tf.latency import compare_files
-from bridge_tf.progress import say
+from bridge_tf.utils.terminal import say
 
 # Fused bridges must take at most this share of the others' time; less of a gain may be noise.
 _FASTER = 0.97

@@ -1,6 +1,6 @@
 """Networks by name or from a file, and the layers that Keras lacks."""
 
-from bridge_tf.config_fields import NORMS, PREPROCESSING
+from bridge_tf.config.fields import NORMS, PREPROCESSING
 from bridge_tf.networks.applications import build_application
 from bridge_tf.networks.architecture import build_from_file, fresh_copy
 from bridge_tf.networks.frn import FilterResponseNormalization

@@ -5,11 +5,11 @@ import re
 
 import keras
 
-from bridge_tf.errors import InputError, reason
-from bridge_tf.layers import clone
 from bridge_tf.networks.names import number_layers
 from bridge_tf.networks.preprocessing import PREPROCESSING, own_mode, preprocess
-from bridge_tf.networks.pretrained import load_weights
+from bridge_tf.networks.weights import load_weights
+from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.keras_utils import clone
 
 
 def application_names() -> tuple[str, ...]:

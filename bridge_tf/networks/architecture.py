@@ -5,9 +5,9 @@ import contextlib
 import keras
 from keras import ops
 
-from bridge_tf.errors import InputError, reason
-from bridge_tf.layers import from_plain_config, inner_layers, to_config
-from bridge_tf.networks.keras_file import read_model
+from bridge_tf.networks.loading import read_model
+from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.keras_utils import from_plain_config, inner_layers, to_config
 
 
 def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
@@ -82,7 +82,7 @@ def fresh_copy(model: keras.Model) -> keras.Model:
         if not original.trainable and layer.weights:
             store = {}
             original.save_own_variables(store)
-            # Through NumPy, as in `bridge_tf.layers.copy_values`.
+            # Through NumPy, as in `bridge_tf.utils.keras_utils.copy_values`.
             layer.load_own_variables({k: ops.convert_to_numpy(v) for k, v in store.items()})
     return copy
 

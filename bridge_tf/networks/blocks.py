@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import keras
 
-from bridge_tf.config_fields import NORMS
-from bridge_tf.errors import InputError
+from bridge_tf.config.fields import NORMS
 from bridge_tf.networks.frn import FilterResponseNormalization
+from bridge_tf.utils.errors import InputError
 
 # Of a bottleneck's output, relative to its inner channels.
 EXPANSION = 4

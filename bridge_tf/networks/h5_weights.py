@@ -6,7 +6,7 @@ import re
 import h5py
 import numpy as np
 
-from bridge_tf.errors import InputError, reason
+from bridge_tf.utils.errors import InputError, reason
 
 
 def read_h5(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:

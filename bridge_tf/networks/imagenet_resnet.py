@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from bridge_tf.config_fields import IMAGENET_BLOCKS, STEMS
+from bridge_tf.config.fields import IMAGENET_BLOCKS, STEMS
 from bridge_tf.networks.blocks import (
     basic_block,
     bottleneck_block,

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bridge_tf.config_fields import PREPROCESSING
+from bridge_tf.config.fields import PREPROCESSING
 
 MODES = PREPROCESSING[1:]
 """The modes of `keras.applications.imagenet_utils.preprocess_input`, and none at all."""

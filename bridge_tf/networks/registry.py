@@ -4,12 +4,12 @@ import difflib
 
 import keras
 
-from bridge_tf.config_fields import IMAGENET_BLOCKS
-from bridge_tf.errors import InputError
+from bridge_tf.config.fields import IMAGENET_BLOCKS
 from bridge_tf.networks.applications import application_names, build_application
 from bridge_tf.networks.architecture import build_from_file
 from bridge_tf.networks.imagenet_resnet import build_imagenet_resnet
 from bridge_tf.networks.resnet import build_resnet
+from bridge_tf.utils.errors import InputError
 
 _RESNETS = tuple(f"resnet{depth}" for depth in range(8, 57, 6))
 _IMAGENET_RESNETS = tuple(f"imagenet_resnet{depth}" for depth in IMAGENET_BLOCKS)

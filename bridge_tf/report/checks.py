@@ -2,7 +2,7 @@
 
 import math
 
-from bridge_tf.errors import reason
+from bridge_tf.utils.errors import reason
 
 # No count of images, parameters or FLOPs is higher, and float() takes all that are lower.
 _HIGHEST = 2**63

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 
 from bridge_tf.config import INDECISIVE
-from bridge_tf.data.faults import printable
+from bridge_tf.data.issues import printable
 from bridge_tf.report import deployment, tables, uncertainty
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure

@@ -17,7 +17,7 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
     """Writes the pages that aren't there as they should be.
 
     Args:
-        files: a `bridge_tf.workdir.WorkDir` with report.json and figures/data.json.
+        files: a `bridge_tf.runs.work_dir.WorkDir` with report.json and figures/data.json.
         report: the content of report.json.
         planes: the files of the loss planes that are to be shown.
 

@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Callable
 
-from bridge_tf.errors import InputError, reason
+from bridge_tf.config.names import SCHEMA
 from bridge_tf.report.checks import (
     PAIR,
     all_of,
@@ -18,7 +18,7 @@ from bridge_tf.report.checks import (
     text,
     with_keys,
 )
-from bridge_tf.run_files import SCHEMA
+from bridge_tf.utils.errors import InputError, reason
 
 
 def read_report(path: str | os.PathLike) -> dict:

@@ -1,6 +1,6 @@
 """What a report says in words and tables, whatever it is written in."""
 
-from bridge_tf.run_files import pair_name
+from bridge_tf.config.names import pair_name
 
 _NONE = "–"  # for what is absent
 _EXTRAPOLATED = "*"

@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """Draws docs/gallery/task_graph.svg: the tasks of a run of three modes, and what each waits for."""
 
-import os
 import pathlib
 import sys
 
-os.environ["BRIDGE_TF_LAZY"] = "1"  # Keras isn't needed
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent.parent))
 
@@ -15,7 +13,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402
 
 from bridge_tf.config import Config  # noqa: E402
-from bridge_tf.tasks import ENSEMBLE, TaskGraph  # noqa: E402
+from bridge_tf.runs.task_graph import ENSEMBLE, TaskGraph  # noqa: E402
 
 COLUMNS = ("modes", "curves", "bridges", ENSEMBLE, "evaluate")
 COLOURS = {"modes": "#0072b2", "curves": "#009e73", "bridges": "#d55e00", "baselines": "#cc79a7"}

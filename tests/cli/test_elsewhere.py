@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bridge_tf.config import Config
-from bridge_tf.errors import InputError
-from bridge_tf.pipeline import Pipeline
-from bridge_tf.workdir import WorkDir
+from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.work_dir import WorkDir
+from bridge_tf.utils.errors import InputError
 from tests.commands import done, refused
 from tests.conftest import REPOSITORY
 
@@ -24,7 +24,7 @@ def letters(tmp_path):
     return f"npz:{path}"
 
 
-@pytest.mark.slow  # its parts: tests/evaluation/test_elsewhere.py
+@pytest.mark.slow  # its parts: tests/runs/stages/evaluate/test_shifted.py
 def test_a_run_is_measured_elsewhere(smoke_run, letters, tmp_path, monkeypatch):
     run = smoke_run(REPOSITORY / "configs" / "digits.flags")
     work = shutil.copytree(run.work, tmp_path / "work")

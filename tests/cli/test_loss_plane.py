@@ -5,8 +5,8 @@ import pytest
 
 from bridge_tf import Curve, InputError
 from bridge_tf.config import Config
-from bridge_tf.pipeline import Pipeline
-from bridge_tf.workdir import WorkDir
+from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.work_dir import WorkDir
 from tests.commands import refused
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from bridge_tf.bridge import bridge_taps, is_conditioned
+from bridge_tf.bridges.bridge import bridge_taps, is_conditioned
 from bridge_tf.networks import fresh_copy
 from tests.commands import done, refused
 

@@ -10,7 +10,7 @@ from absl import flags
 
 from bridge_tf.cli import app
 from bridge_tf.config import Config
-from bridge_tf.pipeline import Pipeline
+from bridge_tf.runs.runner import Pipeline
 from tests.commands import done
 from tests.conftest import REPOSITORY
 from tests.paper_data import PAGE, prepare, python_blocks

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 from PIL import Image, ImageEnhance
 
-from bridge_tf.config_fields import CORRUPTIONS
+from bridge_tf.config.fields import CORRUPTIONS
 from bridge_tf.data import corruptions
 from bridge_tf.data.corruptions import PARAMETERS, SEVERITIES, corrupt
 from tests.conftest import REPOSITORY

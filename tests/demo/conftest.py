@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +93,7 @@ def no_runtime(tmp_path) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """Test images of digits, N×8×8×1 whole numbers 0…255, and their labels."""
-    from bridge_tf.data.digits import read_digits
+    from bridge_tf.data.readers.digits import read_digits
 
     test = read_digits().test
     return test.images, test.labels

@@ -10,9 +10,9 @@ import pytest
 
 from bridge_tf.config import Config
 from bridge_tf.demo.exported_run import exported_file
-from bridge_tf.errors import InputError
-from bridge_tf.export.places import publish, staging
-from bridge_tf.workdir import WorkDir
+from bridge_tf.export.layout import publish, staging
+from bridge_tf.runs.work_dir import WorkDir
+from bridge_tf.utils.errors import InputError
 from tests.commands import done, refused
 from tests.conftest import REPOSITORY
 

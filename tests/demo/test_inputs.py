@@ -14,7 +14,7 @@ from PIL import Image
 from bridge_tf.data import Split
 from bridge_tf.demo.examples import examples_of_folder, examples_of_split
 from bridge_tf.demo.model import load_model, with_batch_of_one
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 from tests.commands import refused
 from tests.conftest import REPOSITORY
 

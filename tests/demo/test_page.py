@@ -6,7 +6,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from bridge_tf.images import read_image
+from bridge_tf.data.image_io import read_image
 from tests.browser import browser  # noqa: F401
 from tests.demo.page import (
     answers,

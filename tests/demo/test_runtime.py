@@ -1,13 +1,12 @@
 """Fetching the web runtime, with a stand-in for npm."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from bridge_tf.demo.runtime import runtime_folder
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 
 WHOLE = """
 mkdir -p node_modules/@litertjs/core/dist node_modules/@litertjs/core/wasm
@@ -107,11 +106,8 @@ def test_without_npm_it_says_what_to_install(cache, tmp_path, monkeypatch):
 def test_two_processes_at_once_fetch_it_once(cache, npm):
     calls = npm(f"sleep 0.3\n{WHOLE}")
     script = "from bridge_tf.demo.runtime import runtime_folder; print(runtime_folder())"
-    environment = {**os.environ, "BRIDGE_TF_LAZY": "1"}
     started = [
-        subprocess.Popen(
-            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
-        )
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     found = [process.communicate(timeout=30)[0].strip() for process in started]

@@ -9,7 +9,7 @@ import pytest
 from bridge_tf.demo.examples import Example
 from bridge_tf.demo.model import DemoModel
 from bridge_tf.demo.server import DemoServer, Site
-from bridge_tf.errors import InputError
+from bridge_tf.utils.errors import InputError
 
 
 @pytest.fixture

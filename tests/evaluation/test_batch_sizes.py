@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, build_bridge
-from bridge_tf.baselines import batch_ensemble, mc_dropout, with_members
+from bridge_tf.ensembles.baselines import batch_ensemble, mc_dropout, with_members
 from bridge_tf.evaluation import ensemble_log_probs, score
 from bridge_tf.evaluation.scores import log_prob_predictor
 

@@ -11,11 +11,11 @@ from bridge_tf import Curve, InputError
 from bridge_tf.config import Config
 from bridge_tf.data import Split
 from bridge_tf.evaluation import loss_plane, metrics
-from bridge_tf.evaluation.kept import KeptPredictions
 from bridge_tf.evaluation.loss_plane import measure_plane, write_loss_planes
 from bridge_tf.evaluation.plane import Plane
 from bridge_tf.evaluation.scores import log_prob_predictor
-from bridge_tf.workdir import WorkDir
+from bridge_tf.runs.work_dir import WorkDir
+from bridge_tf.utils.npz_cache import KeptPredictions
 
 # Of sums over a network in float32, whose order differs between graphs.
 CLOSE = {"abs": 1e-4}

@@ -246,6 +246,6 @@ def test_a_keras_classifier_predicts_probabilities(build, images, tmp_path):
 
 
 def test_export_stays_the_function_when_the_package_of_its_name_is_imported():
-    program = "import bridge_tf, bridge_tf.export.places; print(callable(bridge_tf.export))"
+    program = "import bridge_tf, bridge_tf.export.layout; print(callable(bridge_tf.export))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout == "True\n", result.stderr

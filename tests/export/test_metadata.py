@@ -10,11 +10,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bridge_tf import BridgeEnsemble, Split, build_bridge, export
 from bridge_tf.config import Config
+from bridge_tf.export.layout import find_export
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.metadata import signatures_in
 from bridge_tf.export.model_card import model_card
-from bridge_tf.export.places import find_export
-from bridge_tf.files import sha256
+from bridge_tf.utils.files import sha256
 
 LABELS = ["cat", "dog", "fox", "hen", "owl"]
 

@@ -10,13 +10,13 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from bridge_tf import BridgeEnsemble, InputError, build_bridge, load_dataset
-from bridge_tf.config_fields import QUANTIZED
+from bridge_tf.config.fields import QUANTIZED
 from bridge_tf.data import Dataset
+from bridge_tf.evaluation.latency import latency_ratio
 from bridge_tf.export import quantization
-from bridge_tf.export.artifacts import log_probs_of, score_tflite
 from bridge_tf.export.quantization import write_quantized
+from bridge_tf.export.scoring import log_probs_of, score_tflite
 from bridge_tf.export.signatures import Signatures, signatures, write_saved_model, write_tflite
-from bridge_tf.latency import latency_ratio
 from bridge_tf.networks import FilterResponseNormalization
 
 

@@ -22,7 +22,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from bridge_tf import BridgeEnsemble, build_bridge, build_network, export
 from bridge_tf.export import exporter, serving
-from bridge_tf.export.places import finish_exports, models_in, publish, staging
+from bridge_tf.export.layout import finish_exports, models_in, publish, staging
 from bridge_tf.export.serving import WARMUP
 from bridge_tf.export.signatures import signatures
 from tests.conftest import REPOSITORY

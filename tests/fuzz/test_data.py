@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 from PIL import Image
 
+from bridge_tf.data.image_io import read_image
 from bridge_tf.data.load import load_dataset
-from bridge_tf.data.npz import read_npz
-from bridge_tf.errors import InputError
-from bridge_tf.images import read_image
+from bridge_tf.data.readers.npz import read_npz
+from bridge_tf.utils.errors import InputError
 from tests.fuzz.examples import search, spoilt
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4)).astype("uint8")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bridge_tf.cli import app
 from bridge_tf.config import STAGES, Config
-from bridge_tf.errors import InputError
-from bridge_tf.workdir import WorkDir
+from bridge_tf.runs.work_dir import WorkDir
+from bridge_tf.utils.errors import InputError
 from tests.fuzz.examples import json_values, search, spoilt_json
 
 FIELDS = dataclasses.fields(Config)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge_tf.errors import InputError
 from bridge_tf.report.markdown import render_markdown, render_table
 from bridge_tf.report.reader import read_report
+from bridge_tf.utils.errors import InputError
 from tests.fuzz.examples import json_values, search, spoilt, spoilt_json
 
 _FIGURES = "accuracy nll brier ece temperature calibrated_nll calibrated_brier calibrated_ece"

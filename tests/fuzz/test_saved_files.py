@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge_tf.checkpoints import Checkpoints
-from bridge_tf.errors import InputError
-from bridge_tf.manifest import Manifest
-from bridge_tf.model_files import is_whole, read, write_model
+from bridge_tf.networks.saving import is_whole, read, write_model
+from bridge_tf.runs.manifest import Manifest
+from bridge_tf.training.callbacks.checkpoints import Checkpoints
+from bridge_tf.utils.errors import InputError
 from tests.fuzz.examples import search, spoilt, spoilt_json
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, Curve, build_bridge, build_network
-from bridge_tf.alignment import align
 from bridge_tf.config import Config
-from bridge_tf.evaluation.cost import count_flops
-from tests.alignment.models import with_random_weights
+from bridge_tf.curves.alignment import align
+from bridge_tf.networks.flops import count_flops
+from tests.curves.alignment.models import with_random_weights
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")
 

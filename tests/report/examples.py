@@ -4,7 +4,7 @@ import numpy as np
 
 from bridge_tf.data import Dataset, Split
 from bridge_tf.evaluation import disagreement, ensemble_log_probs, score
-from bridge_tf.evaluation.details import Details
+from bridge_tf.runs.stages.evaluate.details import Details
 
 CONFIG = {
     "flags": {"seed": 3, "taps": ["stage2_block1"], "dataset": "npz:a<b>.npz", "r": 0.5},

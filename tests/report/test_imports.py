@@ -11,7 +11,6 @@ def test_reports_are_made_without_keras():
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"BRIDGE_TF_LAZY": "1"},
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -4,9 +4,9 @@ import os
 import pytest
 
 from bridge_tf.config import Config
-from bridge_tf.errors import InputError
 from bridge_tf.report import write_pages
-from bridge_tf.workdir import WorkDir
+from bridge_tf.runs.work_dir import WorkDir
+from bridge_tf.utils.errors import InputError
 from tests.report.examples import make
 
 

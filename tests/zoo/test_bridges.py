@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, Recipe, build_bridge, export, fit_bridge
-from bridge_tf.bridge_training import BridgeTraining
-from bridge_tf.evaluation.cost import count_flops
-from bridge_tf.tap_choice import choose_bridge
-from tests.alignment.models import with_random_weights
+from bridge_tf.bridges.distillation import BridgeTraining
+from bridge_tf.bridges.tap_choice import choose_bridge
+from bridge_tf.networks.flops import count_flops
+from tests.curves.alignment.models import with_random_weights
 from tests.zoo import models
 
 RECIPE = Recipe(epochs=30, learning_rate=0.003, warmup_epochs=0, jit_compile=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bridge_tf.data.faults import printable
+from bridge_tf.data.issues import printable
 from bridge_tf.report.charts import style
 
 # More classes than these have no room for names, and more than those none for counts.

@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable
 
-from bridge_tf.data.faults import printable
+from bridge_tf.data.issues import printable
 
 # Placeholders: what is read, and what must not be in the way of it.
 INK, FAINT = "#010203", "#040506"

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bridge_tf.bridge import build_bridge
-from bridge_tf.bridge_training import mean_kl
-from bridge_tf.graph import LOGITS_INPUT, operation
+from bridge_tf.bridges.bridge import build_bridge
+from bridge_tf.bridges.distillation import mean_kl
+from bridge_tf.utils.graph import LOGITS_INPUT, operation
 
 TAP, LATE = "stage2_block1", "stage3_block1"
 

@@ -23,8 +23,7 @@ from bodies import CANDIDATES
 from keras import ops
 
 from bridge_tf import data
-from bridge_tf.classifier import logits_copy
-from bridge_tf.ensemble import BridgeEnsemble
+from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import (
     count_flops,
     count_params,
@@ -35,11 +34,12 @@ from bridge_tf.evaluation import (
     score,
 )
 from bridge_tf.evaluation.scores import log_prob_predictor
-from bridge_tf.fitting import fit
-from bridge_tf.graph import LOGITS_INPUT, extractor
-from bridge_tf.run import Run
-from bridge_tf.training_progress import TrainingProgress
-from bridge_tf.workdir import WorkDir
+from bridge_tf.networks.classifier import logits_copy
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.work_dir import WorkDir
+from bridge_tf.training.callbacks.progress import TrainingProgress
+from bridge_tf.training.fit import fit
+from bridge_tf.utils.graph import LOGITS_INPUT, extractor
 
 
 class SideBySide(keras.Model):

@@ -20,11 +20,11 @@ from bodies import CANDIDATES
 from keras import ops
 
 from bridge_tf import data
-from bridge_tf.bridge_training import mean_kl
-from bridge_tf.fitting import fit
-from bridge_tf.run import Run
-from bridge_tf.training_progress import TrainingProgress
-from bridge_tf.workdir import WorkDir
+from bridge_tf.bridges.distillation import mean_kl
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.work_dir import WorkDir
+from bridge_tf.training.callbacks.progress import TrainingProgress
+from bridge_tf.training.fit import fit
 
 FLAGS = candidates.FLAGS
 ITEM = CANDIDATES["residual"]

@@ -1,6 +1,6 @@
 """FLOPs of what Keras runs, counted in the HLO modules that TensorFlow hands to XLA.
 
-It shares nothing with `bridge_tf.evaluation.cost`, which counts operations of TensorFlow's graphs
+It shares nothing with `bridge_tf.networks.flops`, which counts operations of TensorFlow's graphs
 of inference: here the gradients and the optimizer are counted as they are.
 """
 

@@ -9,9 +9,9 @@ import tempfile
 import time
 
 from bridge_tf.config import Config
-from bridge_tf.manifest import Manifest
-from bridge_tf.run_files import RunFiles
-from bridge_tf.tasks import TaskGraph
+from bridge_tf.runs.manifest import Manifest
+from bridge_tf.runs.run_files import RunFiles
+from bridge_tf.runs.task_graph import TaskGraph
 
 
 def main() -> None:

@@ -48,8 +48,8 @@ MEASURED = ("mode-1", "curve-0-1", "bridge-0-1", "ensemble", "evaluate", "export
 
 
 def main(folder: str, data_dir: str, *names: str) -> None:
-    from bridge_tf.run_files import RunFiles
-    from bridge_tf.tasks import TaskGraph
+    from bridge_tf.runs.run_files import RunFiles
+    from bridge_tf.runs.task_graph import TaskGraph
 
     for name in names or RUNS:
         files = RunFiles(pathlib.Path(folder) / name / "work")
@@ -80,7 +80,7 @@ def measure(task: str, name: str, folder: str, data_dir: str) -> None:
     import hlo_flops
 
     import bridge_tf
-    from bridge_tf.pipeline import Pipeline
+    from bridge_tf.runs.runner import Pipeline
 
     config = config_of(name, folder, data_dir)
     work = pathlib.Path(folder) / name / "work"

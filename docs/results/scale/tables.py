@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import measure
 
 from bridge_tf.config import Config
-from bridge_tf.costs import Cost, CostModel, DataSizes
+from bridge_tf.runs.cost_model import Cost, CostModel, DataSizes
 
 RECIPES = pathlib.Path(__file__).parents[3] / "configs" / "paper"
 FLOPS_A_SECOND = 50e12  # an assumption

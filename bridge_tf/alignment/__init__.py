@@ -1,5 +1,0 @@
-"""Matching the neurons of two modes before a curve is fitted between them."""
-
-from bridge_tf.alignment.align import METHODS, align
-
-__all__ = ["METHODS", "align"]

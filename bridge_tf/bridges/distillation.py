@@ -1,0 +1,157 @@
+"""The model that trains a bridge: everything frozen but the bridge."""
+
+import keras
+from keras import ops
+
+from bridge_tf.bridges.bridge import answers_at, bridge_features, bridge_taps, is_conditioned
+from bridge_tf.curves.path import CurvePath
+from bridge_tf.networks.classifier import logits_copy
+from bridge_tf.training.distribution.devices import Devices, part_of_mean, shared
+from bridge_tf.training.fit import fit
+from bridge_tf.training.recipe import Recipe
+from bridge_tf.utils.graph import check_taps, counterparts, extractor
+
+
+class BridgeTraining(keras.Model):
+    """Fits a bridge to a curve member by `compile` and `fit`, as a rule on images alone.
+
+    Minimises the mean over the batch of KL(softmax f(x; θ(r)) || softmax bridge(taps(x))) (Yun
+    et al., ICML 2023, section 3), less `repulsion` times the mean KL(base || bridge). With a
+    `label_share` s of the labels it is (1 - s) of that KL and s of the cross-entropy. For a
+    conditioned bridge each training step draws one r ~ U(0, 1) for the whole batch. Base and
+    member are copied, so nothing that was passed in but the bridge is changed.
+
+    Args:
+        bridge: from `build_bridge`; trained in place.
+        base: the mode whose taps feed the bridge; for Type II the mode at the curve's start.
+        member: the network at r, from `Curve.model_at`; for a conditioned bridge the whole
+            curve, from `Curve.path`.
+        end: for Type II, the mode at the curve's end.
+        repulsion: λ ≥ 0 (0, 0.1 and 0.2 in the paper).
+        label_share: s in [0, 1) (0 in the paper). Targets are then labels, N whole numbers or
+            N×classes probabilities.
+        seed: of the draws of r.
+
+    Input: what the base takes. Output: a dict of log-probabilities, N×classes, "bridge",
+    "member" and, with repulsion, "base". Outside training r is 0.5 unless `r` is given.
+    """
+
+    def __init__(
+        self,
+        bridge,
+        base,
+        member,
+        end=None,
+        repulsion: float = 0.0,
+        label_share: float = 0.0,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if repulsion < 0:
+            raise ValueError(f"repulsion must be ≥ 0. Received: repulsion={repulsion}")
+        if not 0 <= label_share < 1:
+            raise ValueError(f"label_share must lie in [0, 1). Received: label_share={label_share}")
+        bridge_type, features = bridge_features(bridge)
+        if (bridge_type == 2) != (end is not None):
+            raise ValueError(
+                "a bridge of Type II needs `end`, one of Type I takes none. "
+                f"Received: type={bridge_type}, end={end}"
+            )
+        self.conditioned = is_conditioned(bridge)
+        if self.conditioned != isinstance(member, CurvePath):
+            raise ValueError(
+                "a conditioned bridge follows a curve, from Curve.path, another one a model, from "
+                f"Curve.model_at. Received: conditioned={self.conditioned}, member={member}"
+            )
+        self.bridge = bridge
+        self.extractors = []
+        modes = [logits_copy(mode) for mode in ([base] if end is None else [base, end])]
+        check_taps(modes[0], bridge_taps(bridge)[1])
+        for k, mode in enumerate(modes):
+            mode.trainable = False
+            logits = repulsion > 0 and k == 0
+            own = counterparts(modes[0], mode, features)
+            self.extractors.append(extractor(mode, own, logits, name=f"mode{k}"))
+        self.member = member if self.conditioned else logits_copy(member)
+        self.member.trainable = False
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.repulsion, self.label_share = float(repulsion), float(label_share)
+        self.agreement = keras.metrics.Mean(name="agreement")
+        self.built = True  # as all its parts are
+
+    @property
+    def changing_variables(self) -> list:
+        """All that training changes; base and member don't."""
+        return [*self.bridge.variables, self.seed_generator.state]
+
+    def call(self, images, r=None, training=None):
+        at = {}
+        if self.conditioned:
+            if r is None:
+                r = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
+            at = {"r": ops.cast(r, "float32")}
+        outputs = {"member": ops.log_softmax(self.member(images, training=False, **at))}
+        features = []
+        for extract in self.extractors:
+            extracted = extract(images, training=False)
+            extracted = extracted if isinstance(extracted, list) else [extracted]
+            if self.repulsion and not features:
+                outputs["base"] = ops.log_softmax(extracted.pop())
+            features += extracted
+        features = [ops.stop_gradient(feature) for feature in features]
+        rows = ops.shape(features[0])[0]
+        positions = [ops.broadcast_to(r, (rows, 1)) for r in at.values()]
+        (logits,) = answers_at(self.bridge, features, positions, training=training)
+        outputs["bridge"] = ops.log_softmax(logits)
+        return {name: ops.cast(value, "float32") for name, value in outputs.items()}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        bridge, member = y_pred["bridge"], ops.stop_gradient(y_pred["member"])
+        loss = mean_kl(member, bridge)
+        if self.label_share:
+            if y is None:
+                raise ValueError("label_share needs labels beside the images. Received: y=None")
+            if len(y.shape) == 1:
+                y = ops.one_hot(y, bridge.shape[-1])
+            entropy = -ops.mean(ops.sum(y * bridge, axis=-1))
+            loss = (1 - self.label_share) * loss + self.label_share * entropy
+        if self.repulsion:
+            loss -= self.repulsion * mean_kl(ops.stop_gradient(y_pred["base"]), bridge)
+        same = ops.equal(ops.argmax(bridge, axis=-1), ops.argmax(member, axis=-1))
+        self.agreement.update_state(ops.cast(same, "float32"))
+        return part_of_mean(loss + sum(self.losses))
+
+
+def mean_kl(log_p, log_q):
+    """Mean over the batch of KL(p || q) in nats, from log-probabilities, N×classes."""
+    return ops.mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1))
+
+
+def fit_bridge(
+    bridge,
+    base,
+    member,
+    data,
+    recipe: Recipe,
+    *,
+    end=None,
+    repulsion: float = 0.0,
+    label_share: float = 0.0,
+    devices: Devices | None = None,
+    **options,
+) -> keras.callbacks.History:
+    """Trains a bridge to answer as `member` does, in place; see `BridgeTraining`.
+
+    Args:
+        member: the curve member, from `Curve.model_at`; for a conditioned bridge the curve's
+            members at all r, from `Curve.path`.
+        data: batches of images; the paper mixes them. Labels, if there are any, are read only
+            with a `label_share`.
+        recipe, devices, **options: as in `fit_mode`.
+    """
+    with shared(bridge, devices) as bridge:
+        if devices is not None and isinstance(member, CurvePath):
+            member = member.copy()  # as all else that the training reads is copied
+        model = BridgeTraining(bridge, base, member, end, repulsion, label_share, seed=recipe.seed)
+        return fit(model, data, recipe, devices=devices, **options)

@@ -1,0 +1,223 @@
+"""The settings of a run, checked before anything is imported or written."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import re
+
+from bridge_tf.config.fields import (
+    AUTO,
+    IMAGENET_BLOCKS,
+    BridgeSettings,
+    CurveSettings,
+    DataSettings,
+    EvaluationSettings,
+    ExecutionSettings,
+    ExportSettings,
+    NetworkSettings,
+    RecipeSettings,
+)
+from bridge_tf.config.validation import check_setting, text_of
+from bridge_tf.utils.errors import InputError
+
+STAGES = ("modes", "curves", "bridges", "baselines", "evaluate", "export")
+SMOKE_IMAGES = 256
+# The kinds of networks that take a setting.
+_NETWORK_SETTINGS = {
+    "norm": ("resnet", "imagenet_resnet"),
+    "stem": ("imagenet_resnet",),
+    "width": ("resnet", "imagenet_resnet", "application"),
+    "pixel_mean": ("resnet", "imagenet_resnet"),
+    "pixel_std": ("resnet", "imagenet_resnet"),
+    "input_size": ("application",),
+    "preprocessing": ("application",),
+    "weights": ("application",),
+}
+NAME = r"\w[\w.-]{0,99}"
+
+# Where things are, what to do when something fails and how results are used, not what is trained: a
+# run may be moved, measured and exported again.
+INDECISIVE = (
+    *("data_dir", "export_dir", "export_name", "imports"),
+    *("checkpoint_minutes", "on_divergence", "baselines", "early_exit_budget"),
+    *("ood_dataset", "corruptions", "corruption_images"),
+    *("tflite", "tflite_io", "fuse_bridges", "max_accuracy_drop", "latency"),
+    *(field.name for field in dataclasses.fields(ExecutionSettings)),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+# The last base's fields come first.
+class Config(
+    ExecutionSettings,
+    ExportSettings,
+    EvaluationSettings,
+    RecipeSettings,
+    BridgeSettings,
+    CurveSettings,
+    NetworkSettings,
+    DataSettings,
+):
+    """Every flag of a run, as resolved. Fields are flags of the same name."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if field.type == list[float] or field.type == list[str]:
+                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+            check_setting(field, getattr(self, field.name))
+        for name, value in self._defaults().items():
+            if getattr(self, name) == getattr(type(self), name):
+                object.__setattr__(self, name, value)
+        self._check_network()
+        if self.crop_padding and self.augment not in ("crop", "crop_flip"):
+            raise InputError(
+                f"--crop_padding={self.crop_padding}: needs --augment=crop or crop_flip"
+            )
+        for name in ("positions", "shared_until"):
+            if getattr(self, name) and not self.conditioned:
+                raise InputError(f"--{name}={text_of(getattr(self, name))}: needs --conditioned")
+        if len(set(self.positions)) < len(self.positions):
+            raise InputError(f"--positions={text_of(self.positions)}: name each position once")
+        if self.ood_dataset == self.dataset:
+            raise InputError(f"--ood_dataset={self.ood_dataset}: is --dataset; name other data")
+        if len(set(self.corruptions)) < len(self.corruptions):
+            raise InputError(
+                f"--corruptions={text_of(self.corruptions)}: name each corruption once"
+            )
+        self._check_devices()
+        for field in dataclasses.fields(ExecutionSettings):
+            of_ray = field.name.startswith("ray_") or field.name == "storage"
+            value = getattr(self, field.name)
+            if of_ray and value != field.default and self.executor != "ray":
+                raise InputError(f"--{field.name}={text_of(value)}: needs --executor=ray")
+        for name in ("ray_cpus", "ray_gpus"):  # what Ray can count
+            value = getattr(self, name)
+            if value != round(value, 4) or (value > 1 and value != int(value)):
+                raise InputError(
+                    f"--{name}={value}: must be a whole number, or below 1 with at most four "
+                    "decimals"
+                )
+        if self.modes:
+            object.__setattr__(self, "num_modes", len(self.modes))
+        if not re.fullmatch(NAME, self.export_name):
+            raise InputError(
+                f"--export_name={self.export_name}: must be at most 100 letters, digits, '_', '-' "
+                "and '.', and begin with none of the last two"
+            )
+
+    def _check_network(self) -> None:
+        """Refuses settings that the network doesn't take, which would be passed over."""
+        if len(self.modes) == 1:
+            raise InputError(f"--modes={self.modes[0]}: name two or more .keras files")
+        if len(set(self.modes)) < len(self.modes):
+            raise InputError(f"--modes={text_of(self.modes)}: name each file once")
+        kind = "modes" if self.modes else "file" if self.model.endswith(".keras") else "application"
+        family = re.fullmatch(r"((imagenet_)?resnet)\d*", self.model)
+        if kind == "application" and family:
+            kind = family[1]
+        given = f"--modes={text_of(self.modes)}" if self.modes else f"--model={self.model}"
+        for field in dataclasses.fields(self):
+            kinds = _NETWORK_SETTINGS.get(field.name)
+            if kinds and kind not in kinds and getattr(self, field.name) != field.default:
+                value = text_of(getattr(self, field.name))
+                raise InputError(f"--{field.name}={value}: not for {given}; leave it out")
+        if self.modes and self.num_modes not in (type(self).num_modes, len(self.modes)):
+            raise InputError(
+                f"--num_modes={self.num_modes}: --modes names {len(self.modes)}; leave it out"
+            )
+
+    def _check_devices(self) -> None:
+        """Refuses devices and processes that there can't be, whatever the machine."""
+        if self.devices != "all" and not re.fullmatch(r"[1-9]\d{0,4}", self.devices, re.ASCII):
+            raise InputError(f"--devices={self.devices}: must be a number from 1 on, or all")
+        hosts = f"--hosts={text_of(self.hosts)}"
+        for host in self.hosts:
+            if not re.fullmatch(r"[^\s,]+:\d{1,5}", host, re.ASCII):
+                raise InputError(f"{hosts}: {host} must be HOST:PORT")
+        if len(self.hosts) == 1:
+            raise InputError(f"{hosts}: name two processes or more, or leave it out")
+        if len(set(self.hosts)) < len(self.hosts):
+            raise InputError(f"{hosts}: name each address once")
+        if self.hosts and self.executor != "local":
+            raise InputError(f"{hosts}: not with --executor={self.executor}; leave one of them out")
+        if self.process_id >= max(1, len(self.hosts)):
+            right = f"must be below {len(self.hosts)}" if self.hosts else "needs --hosts"
+            raise InputError(f"--process_id={self.process_id}: {right}")
+        number = max(1, len(self.hosts)) * (1 if self.devices == "all" else int(self.devices))
+        if self.batch_size % number:
+            raise InputError(
+                f"--batch_size={self.batch_size}: {number} devices share each batch equally; take "
+                f"a multiple of {number}"
+            )
+
+    def _defaults(self) -> dict:
+        """Values of the settings that others decide unless they are given."""
+        source = self.dataset.partition(":")[2] or self.dataset
+        source = source.rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
+        network = pathlib.Path(self.modes[0] if self.modes else self.model).stem
+        name = re.sub(r"[^\w-]+", "_", f"{source}_{network}").lstrip("-")
+        taps = self.taps or (AUTO if self.modes else _usual_tap(self.model),)
+        return {
+            "taps": taps,
+            "bridge_width": 0.0 if taps == (AUTO,) else 0.5,
+            "bridge_learning_rate": self.learning_rate,
+            "curve_weight_decay": self.weight_decay,
+            "export_name": name[:100],
+        }
+
+    def to_json(self) -> dict:
+        """The settings as plain data; `Config(**data)` reads them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def smoke(self) -> "Config":
+        """The same run made so short that it only shows that it runs."""
+        return dataclasses.replace(
+            self,
+            num_modes=2,
+            modes=self.modes[:2],
+            mode_epochs=1,
+            curve_epochs=1,
+            bridge_epochs=1,
+            curve_points=3,
+            batch_size=min(self.batch_size, SMOKE_IMAGES // 4),
+            max_images=SMOKE_IMAGES,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the settings that decide what is computed."""
+        text = json.dumps(_decisive(self.to_json()), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def differences(self, other: "Config") -> list[str]:
+        """A text for each decisive flag that differs, as `--seed=1 (there: 0)`."""
+        ours, theirs = _decisive(self.to_json()), _decisive(other.to_json())
+        return [
+            f"--{k}={text_of(v)} (there: {text_of(theirs[k])})"
+            for k, v in ours.items()
+            if v != theirs[k]
+        ]
+
+    def curves(self) -> list[tuple[int, int]]:
+        """The curves of the run, as pairs of modes, in the order bridges join the ensemble.
+
+        Type I: from the base (mode 0) to each other mode. Type II: all pairs, so that the first
+        m(m-1)/2 of them are those between the first m modes.
+        """
+        if self.bridge_type == 1:
+            return [(0, j) for j in range(1, self.num_modes)]
+        return [(i, j) for j in range(1, self.num_modes) for i in range(j)]
+
+
+def _usual_tap(model: str) -> str:
+    """The tap where none is given: of the project's own networks, the output of a stage."""
+    if found := re.fullmatch(r"resnet(\d+)", model):
+        return f"stage2_block{(int(found[1]) - 2) // 6}"
+    found = re.fullmatch(r"imagenet_resnet(\d{2,3})", model)
+    blocks = found and IMAGENET_BLOCKS.get(int(found[1]))
+    return f"stage3_block{blocks[2]}" if blocks else AUTO
+
+
+def _decisive(settings: dict) -> dict:
+    return {key: value for key, value in settings.items() if key not in INDECISIVE}

@@ -1,0 +1,47 @@
+"""Settings: fields that are flags of the same name, with their help and their limits."""
+
+import dataclasses
+import math
+
+from bridge_tf.utils.errors import InputError
+
+
+def setting(default, help_text: str, **checks):
+    """A field of a dataclass of settings.
+
+    Args:
+        **checks: low (at least), above, high (at most), below, choices.
+    """
+    return dataclasses.field(default=default, metadata={"help": help_text, **checks})
+
+
+def text_of(value) -> str:
+    """A setting as it is given on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def check_setting(field, value) -> None:
+    """Checks a value against the limits of its setting; None, which others decide, has none.
+
+    Raises:
+        InputError: it is beyond them; the message names the flag.
+    """
+    if value is None and field.default is None:
+        return
+    for number in value if isinstance(value, tuple) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise InputError(f"--{field.name}={text_of(value)}: must be a finite number")
+        for rule, text, holds in (
+            ("low", "at least", lambda a, b: a >= b),
+            ("above", "above", lambda a, b: a > b),
+            ("high", "at most", lambda a, b: a <= b),
+            ("below", "below", lambda a, b: a < b),
+        ):
+            bound = field.metadata.get(rule)
+            if bound is not None and not holds(number, bound):
+                raise InputError(f"--{field.name}={text_of(value)}: must be {text} {bound}")
+    choices = field.metadata.get("choices")
+    if choices is not None and set(value if isinstance(value, tuple) else [value]) - set(choices):
+        known = ", ".join(map(str, choices))
+        many = "one or more" if isinstance(value, tuple) else "one"
+        raise InputError(f"--{field.name}={text_of(value)}: must be {many} of {known}")

@@ -1,0 +1,122 @@
+"""What can be put on a curve, and between which two networks."""
+
+import keras
+
+from bridge_tf.utils.graph import as_functional, is_graph, predecessors
+from bridge_tf.utils.keras_utils import inner_layers, is_float
+
+# Settings besides sizes, which the shapes of weights show, that change what a layer computes.
+_DECISIVE = frozenset(
+    "activation axis causal cropping data_format dilation_rate epsilon factor go_backwards groups "
+    "interpolation keepdims merge_mode mean negative_slope num_heads offset padding pool_size "
+    "recurrent_activation reset_after scale size strides target_shape threshold use_causal_mask "
+    "variance".split()
+)
+
+
+def check_weights(network) -> None:
+    """Checks that every weight of a network can be interpolated.
+
+    Raises:
+        ValueError: a layer is quantized or has a trainable weight that isn't floating point; the
+            message names it.
+    """
+    for layer in inner_layers(network):
+        if getattr(layer, "quantization_mode", None) is not None:
+            raise ValueError(
+                f"the layer {layer.path} is quantized ({layer.quantization_mode}); a curve needs "
+                "floating-point weights, so quantize what comes out of it. "
+                f"Received: network={network.name}"
+            )
+    if not network.trainable_variables:
+        raise ValueError(
+            "a curve needs trainable weights; all of the network's are frozen (trainable=False). "
+            f"Received: network={network.name}"
+        )
+    for variable in network.trainable_variables:
+        if not is_float(variable):
+            raise ValueError(
+                f"the weight {variable.path} is trainable but of type {variable.dtype}; a curve "
+                f"needs floating-point weights. Received: network={network.name}"
+            )
+
+
+def check_same_architecture(start, end) -> None:
+    """Checks that two networks have the same layers in the same order, with weights alike.
+
+    Raises:
+        ValueError: they don't; the message names the first layer or weight that differs.
+    """
+    received = f"Received: start={start.name}, end={end.name}"
+    layers = [_compared(network) for network in (start, end)]
+    for a, b in zip(*layers, strict=False):
+        if type(a) is not type(b) or _function(a) != _function(b):
+            raise ValueError(
+                f"start and end must share one architecture, but the layer {a.path} is "
+                f"{_function(a)} in the one and {b.path} is {_function(b)} in the other. {received}"
+            )
+        ours, theirs = _settings(a), _settings(b)
+        for key in ours:
+            if ours[key] != theirs.get(key, ours[key]):
+                raise ValueError(
+                    f"start and end must share one architecture, but {key} of the layer {a.path} "
+                    f"is {ours[key]} in the one and {theirs[key]} in the other. {received}"
+                )
+    if len(layers[0]) != len(layers[1]):
+        raise ValueError(
+            f"start and end must share one architecture, but they have {len(layers[0])} and "
+            f"{len(layers[1])} layers. {received}"
+        )
+    if is_graph(start) and is_graph(end) and _connections(start) != _connections(end):
+        raise ValueError(
+            "start and end must share one architecture, but their layers are connected in "
+            f"different ways. {received}"
+        )
+    for kind in ("trainable_variables", "non_trainable_variables"):
+        ours, theirs = getattr(start, kind), getattr(end, kind)
+        for a, b in zip(ours, theirs, strict=False):
+            if tuple(a.shape) != tuple(b.shape) or a.dtype != b.dtype:
+                raise ValueError(
+                    f"start and end must share one architecture, but {a.path} is "
+                    f"{a.dtype}{tuple(a.shape)} in the one and {b.path} is "
+                    f"{b.dtype}{tuple(b.shape)} in the other. {received}"
+                )
+        if len(ours) != len(theirs):
+            longer = max(ours, theirs, key=len)
+            raise ValueError(
+                f"start and end must share one architecture, but they have {len(ours)} and "
+                f"{len(theirs)} {kind}; {longer[min(len(ours), len(theirs))].path} is in the one "
+                f"only. {received}"
+            )
+
+
+def _compared(network) -> list:
+    """What two networks have in common: their layers and, behind a graph, its operations."""
+    layers = inner_layers(network)
+    # The network itself counts where it is a layer alone; models may be of different classes.
+    return layers[1:] if len(layers) > 1 else layers
+
+
+def _connections(network) -> list[list[int]]:
+    """For each operation of a graph the places of those that feed it."""
+    graph = predecessors(as_functional(network))
+    places = {name: k for k, name in enumerate(graph)}
+    return [[places[feed] for feed in feeds] for feeds in graph.values()]
+
+
+def _settings(layer) -> dict[str, str]:
+    """The settings of a layer that decide what it computes, as text."""
+    if isinstance(layer, keras.Model):
+        return {}
+    try:
+        config = layer.get_config()
+    except NotImplementedError:  # Keras: a layer of the user's own without get_config
+        return {}
+    return {key: str(value) for key, value in config.items() if key in _DECISIVE}
+
+
+def _function(layer) -> str:
+    """The kind of a layer, with its activation where it has one."""
+    activation = getattr(layer, "activation", None)
+    name = getattr(activation, "__name__", "") if activation is not None else ""
+    return f"{type(layer).__name__} ({name})" if name else type(layer).__name__

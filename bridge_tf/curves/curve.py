@@ -1,0 +1,197 @@
+"""A curve between two modes in weight space, as one Keras layer.
+
+The curve wraps a whole network instead of rewriting its layers: the weights at r are computed
+from the control points and handed to the network's `stateless_call`. So anything with
+floating-point weights can be put on a curve, on any backend whose Keras supports
+`stateless_call`.
+
+What lies between the end points:
+- trainable weights follow the curve; the inner control points are the only trained weights.
+- other floating-point state (moving averages, weights of frozen layers) goes in a straight
+  line from one end to the other. It is exact at the end points, and for batch normalization
+  only a stand-in between them: `model_at(r, data)` re-estimates it.
+- integer state (seed generators) is the curve's own and moves on with every training step.
+"""
+
+import keras
+from keras import ops
+
+from bridge_tf.curves.batch_norm import reestimate_batch_norm
+from bridge_tf.curves.checks import check_same_architecture, check_weights
+from bridge_tf.curves.path import CurvePath
+from bridge_tf.curves.shapes import KINDS, coefficients
+from bridge_tf.utils.keras_utils import Untracked, clone, copy_values, is_float, to_config
+
+
+@keras.saving.register_keras_serializable(package="bridge_tf")
+class Curve(keras.Model):
+    """Control points for every weight of a network, and the network at any point between.
+
+    Usually made by `Curve.between(start, end)`. In training each call draws one r ~ U(0, 1) for
+    the whole batch (Garipov et al., NeurIPS 2018, equation 2), so `compile` and `fit` on a
+    classification loss find the curve. Outside training the network is run at r = 0.5 unless
+    `r` is given.
+
+    Args:
+        network: a built Keras layer or model; its weights become every control point.
+        degree: number of control points less one, at least 1. Degree 1 is the straight line.
+        kind: "bezier" or "chain" (the polygonal chain through the control points).
+        seed: seed of the draws of r.
+
+    Call arguments:
+        inputs: what `network` takes.
+        r: position on the curve, a scalar in [0, 1]. Default: drawn in training, else 0.5.
+        training: as in Keras.
+    """
+
+    def __init__(self, network, degree: int = 2, kind: str = "bezier", seed: int = 0, **kwargs):
+        # Whatever the policy of the network, control points are not rounded on their way into it.
+        kwargs.setdefault("dtype", network.dtype_policy.variable_dtype)
+        super().__init__(**kwargs)
+        if degree < 1 or degree != int(degree):
+            raise ValueError(f"degree must be a whole number ≥ 1. Received: degree={degree}")
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}")
+        if not network.built:
+            raise ValueError(f"network must be built first. Received: network={network.name}")
+        self.degree, self.kind, self.seed = int(degree), kind, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        check_weights(network)
+        # Tracked, the network's own variables would be saved and optimized though never read.
+        self._network = Untracked(clone(network))
+        weights = self.network.trainable_variables
+        self.control_points = [
+            [
+                self._add(f"point{k}_{i}", w, trainable=0 < k < self.degree)
+                for i, w in enumerate(weights)
+            ]
+            for k in range(self.degree + 1)
+        ]
+        state = self.network.non_trainable_variables
+        self.start_state = [self._add(f"start_state_{i}", v) for i, v in enumerate(state)]
+        self.end_state = [
+            self._add(f"end_state_{i}", v) for i, v in enumerate(state) if is_float(v)
+        ]
+        self.built = True
+
+    def _add(self, name, variable, trainable=False):
+        return self.add_weight(
+            shape=variable.shape,
+            dtype=variable.dtype,
+            initializer=lambda shape, dtype: ops.copy(ops.convert_to_tensor(variable.value, dtype)),
+            trainable=trainable,
+            name=name,
+        )
+
+    @classmethod
+    def between(cls, start, end, degree: int = 2, kind: str = "bezier", **kwargs) -> "Curve":
+        """The curve from `start` to `end`, its inner control points on the straight line.
+
+        For degree 2 the control point is the mean of the end points. The two models are copied,
+        not changed.
+
+        Args:
+            start, end: two built models of one architecture.
+            degree, kind, **kwargs: as in `Curve`.
+
+        Raises:
+            ValueError: the architectures differ; the message names the first weight that does.
+        """
+        check_same_architecture(start, end)
+        curve = cls(start, degree=degree, kind=kind, **kwargs)
+        ends = [start.trainable_variables, end.trainable_variables]
+        for k, points in enumerate(curve.control_points):
+            share = k / curve.degree
+            for point, a, b in zip(points, *ends, strict=True):
+                # Written so that k = 0 and k = degree copy an end point without rounding.
+                point.assign((1 - share) * ops.cast(a, point.dtype) + share * b)
+        end_floats = [v for v in clone(end).non_trainable_variables if is_float(v)]
+        copy_values(end_floats, curve.end_state)
+        return curve
+
+    @property
+    def network(self):
+        """The wrapped architecture. Its own weights are not the curve's."""
+        return self._network.value
+
+    def weights_at(self, r) -> list:
+        """θ(r), one tensor for each trainable weight of the network, in its order.
+
+        Args:
+            r: scalar in [0, 1], a Python number or a tensor.
+        """
+        shares = coefficients(self.kind, self.degree, r)
+        return [
+            sum(share * ops.convert_to_tensor(p) for share, p in zip(shares, points, strict=True))
+            for points in zip(*self.control_points, strict=True)
+        ]
+
+    def state_at(self, r) -> list:
+        """The network's other state at r, one tensor for each, in its order."""
+        ends = iter(self.end_state)
+        return [
+            (1 - r) * ops.convert_to_tensor(v) + r * next(ends) if is_float(v) else v.value
+            for v in self.start_state
+        ]
+
+    def call(self, inputs, r=None, training=None):
+        if r is None:
+            r = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
+        outputs, state, losses = self.network.stateless_call(
+            self.weights_at(r),
+            self.state_at(r),
+            inputs,
+            training=bool(training),
+            return_losses=True,
+        )
+        for loss in losses:
+            self.add_loss(loss)
+        for variable, value in zip(self.start_state, state, strict=True):
+            # Moving averages gathered while r changes belong to no single r: dropped.
+            if training and not is_float(variable):
+                variable.assign(value)
+        return outputs
+
+    def model_at(self, r: float, data=None, steps: int | None = None):
+        """A plain Keras model with the weights θ(r).
+
+        Args:
+            r: position on the curve, in [0, 1].
+            data: batches of training inputs, whatever `predict` takes. With batch
+                normalization the statistics are re-estimated on them (never at the end points,
+                where the modes' own are exact). Without `data` they are interpolated.
+            steps: number of batches of `data` to use, for endless data.
+
+        Returns:
+            A copy of the network, independent of the curve.
+        """
+        r = float(r)
+        if not 0 <= r <= 1:
+            raise ValueError(f"r must lie in [0, 1]. Received: r={r}")
+        model = clone(self.network)
+        copy_values(self.weights_at(r), model.trainable_variables)
+        copy_values(self.state_at(r), model.non_trainable_variables)
+        if data is not None and 0 < r < 1:
+            reestimate_batch_norm(model, data, steps=steps)
+        return model
+
+    def path(self, data=None, steps: int | None = None, points: int = 17) -> CurvePath:
+        """The curve as a fixed function of inputs and r, to train a conditioned bridge on.
+
+        Arguments and errors as in `CurvePath`.
+        """
+        return CurvePath(self, data, steps, points)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": to_config(self.network),
+            "degree": self.degree,
+            "kind": self.kind,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        network = keras.saving.deserialize_keras_object(config.pop("network"))
+        return cls(network, **config)

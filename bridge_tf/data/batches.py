@@ -1,0 +1,173 @@
+"""Batches for training and evaluation."""
+
+import math
+from typing import ClassVar
+
+from bridge_tf.config.fields import AUGMENTATIONS
+from bridge_tf.data.dataset import Split
+from bridge_tf.data.readers.records import RecordImages
+from bridge_tf.utils.errors import InputError
+
+
+def steps_per_epoch(split: Split, batch_size: int) -> int:
+    """Number of full batches in one pass.
+
+    Raises:
+        InputError: there is none.
+    """
+    if batch_size < 1:
+        raise InputError(f"--batch_size={batch_size}: must be at least 1")
+    steps = len(split) // batch_size
+    if not steps:
+        raise InputError(
+            f"--batch_size={batch_size}: more than the {len(split)} training images; "
+            "use a smaller batch"
+        )
+    return steps
+
+
+def training_batches(
+    split: Split,
+    batch_size: int,
+    *,
+    epochs: int,
+    seed: int,
+    first_step: int = 0,
+    augment: str = "none",
+    crop_padding: int = 0,
+    mixup_alpha: float = 0.0,
+    soft_labels: int = 0,
+):
+    """A `tf.data.Dataset` of (images, labels) from step `first_step` to the end of the epochs.
+
+    Images are float32, B×H×W×C, raw pixels; labels int32, B. The order of an epoch and every
+    random draw are functions of (seed, epoch, step) alone, so that training may be interrupted
+    and go on. An epoch has `steps_per_epoch` full batches; what is left over differs between
+    epochs.
+
+    Args:
+        split: the images.
+        batch_size: images a batch.
+        epochs: of the whole training.
+        seed: of order and draws.
+        first_step: where to go on, in steps since the first epoch began.
+        augment: "none", "crop" (pad and crop), "crop_flip", or "resized_crop_flip" (a random box,
+            resized; see `bridge_tf.data.augment`).
+        crop_padding: pixels on each side that crops pad by; 0: an eighth of the height.
+        mixup_alpha: > 0 mixes the images of a batch; labels stay those of the first.
+        soft_labels: number of classes: labels are then float32, B×classes, probabilities that are
+            mixed as the images are. Default: whole numbers.
+
+    Raises:
+        InputError: the batch is larger than the split, or an argument is none of these.
+    """
+    if augment not in AUGMENTATIONS:
+        raise InputError(f"--augment={augment}: must be one of {', '.join(AUGMENTATIONS)}")
+    if crop_padding < 0:
+        raise InputError(f"--crop_padding={crop_padding}: must be at least 0")
+    if not 0 <= mixup_alpha < math.inf:
+        raise InputError(f"--mixup_alpha={mixup_alpha}: must be 0 or a positive number")
+    import tensorflow as tf
+
+    from bridge_tf.data import augment as augmentation
+
+    steps = steps_per_epoch(split, batch_size)
+    # Captured as they are, these are held once; on an accelerator they would take its memory.
+    with tf.device("CPU"):
+        images, labels = _images(split.images), tf.constant(split.labels)
+    height, width, channels = split.images.shape[1:]
+    padding = crop_padding or max(1, height // 8)
+
+    def epoch_order(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(split)), tf.stack([seed, tf.cast(epoch, tf.int32)])
+        )
+        batches = tf.reshape(order[: steps * batch_size], [steps, batch_size])
+        first = tf.cast(epoch, tf.int32) * steps
+        return tf.data.Dataset.from_tensor_slices((batches, first + tf.range(steps)))
+
+    def batch(indices, step):
+        seeds = tf.random.split(tf.stack([seed, step]), 3)
+        if augment == "resized_crop_flip":
+            x = images.each(
+                indices,
+                tf.random.split(seeds[0], batch_size),
+                lambda image, s: augmentation.random_resized_crop(image, (height, width), s),
+                tf.TensorSpec((height, width, channels), tf.float32),
+            )
+        else:
+            x = images.shown(indices)
+        if augment in ("crop", "crop_flip"):
+            x = augmentation.random_crop(x, padding, seeds[0])
+        if augment in ("crop_flip", "resized_crop_flip"):
+            x = augmentation.random_flip(x, seeds[1])
+        x = tf.cast(x, tf.float32)
+        y = tf.gather(labels, indices)
+        if soft_labels:
+            y = tf.one_hot(y, soft_labels)
+        if mixup_alpha > 0:
+            x = augmentation.mixup(x, mixup_alpha, seeds[2])
+            if soft_labels:  # by the same draws
+                y = augmentation.mixup(y[:, tf.newaxis, tf.newaxis], mixup_alpha, seeds[2])[:, 0, 0]
+        return x, y
+
+    epoch, within = divmod(first_step, steps)
+    batches = tf.data.Dataset.range(epoch, epochs).flat_map(epoch_order).skip(within)
+    batches = batches.map(batch, **images.parallel).apply(
+        tf.data.experimental.assert_cardinality(max(0, epochs * steps - first_step))
+    )
+    return batches.prefetch(2)
+
+
+def _images(images):
+    return _Stored(images) if isinstance(images, RecordImages) else _Held(images)
+
+
+class _Held:
+    """Images in memory, decoded."""
+
+    parallel: ClassVar = {}
+
+    def __init__(self, images):
+        import tensorflow as tf
+
+        self.images = tf.constant(images)
+
+    def shown(self, indices):
+        """The images of these indices, B×H×W×C."""
+        import tensorflow as tf
+
+        return tf.gather(self.images, indices)
+
+    def each(self, indices, seeds, function, spec):
+        """What a function makes of each image, as it is stored, and a seed of its own."""
+        import tensorflow as tf
+
+        arguments = self.shown(indices), seeds
+        return tf.map_fn(lambda pair: function(*pair), arguments, fn_output_signature=spec)
+
+
+class _Stored:
+    """As `_Held`, of images that are read and decoded for each batch."""
+
+    def __init__(self, images: RecordImages):
+        import tensorflow as tf
+
+        self.images = images
+        self.parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+
+    def shown(self, indices):
+        import tensorflow as tf
+
+        spec = tf.TensorSpec(self.images.shape[1:], tf.uint8)
+        records = self.images.records(indices)
+        return tf.map_fn(self.images.shown, records, fn_output_signature=spec)
+
+    def each(self, indices, seeds, function, spec):
+        import tensorflow as tf
+
+        return tf.map_fn(
+            lambda pair: function(self.images.decoded(pair[0]), pair[1]),
+            (self.images.records(indices), seeds),
+            fn_output_signature=spec,
+        )

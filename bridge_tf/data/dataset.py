@@ -1,0 +1,117 @@
+"""What a source of images gives."""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+
+from bridge_tf.data.issues import Faults, find_faults
+from bridge_tf.data.readers.records import RecordImages
+from bridge_tf.utils.memory import check_memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images and their labels.
+
+    Attributes:
+        images: N×H×W×C, uint8 or float32, raw pixels 0…255: decoded and held in memory, or
+            `RecordImages`, which are read when they are needed.
+        labels: N, int32, 0…classes-1.
+    """
+
+    images: np.ndarray | RecordImages
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def limited(self, max_images: int) -> "Split":
+        """At most `max_images` of the split, the same at each call."""
+        # Sources may be in the order of their classes.
+        order = np.random.default_rng(0).permutation(len(self))
+        return self.take(np.sort(order[:max_images]))
+
+    def in_memory(self, flag: str) -> "Split":
+        """The split with its images decoded and held in memory.
+
+        Args:
+            flag: what names the images, for the message.
+
+        Raises:
+            InputError: there isn't enough of it.
+        """
+        if isinstance(self.images, np.ndarray):
+            return self
+        height, width = self.images.shape[1:3]
+        what = f"{len(self):,} images of {height}×{width} pixels"
+        check_memory(flag, what, 2 * self.images.nbytes, "use fewer by --max_images")
+        return Split(np.asarray(self.images), self.labels)
+
+    def take(self, indices: np.ndarray) -> "Split":
+        """The images of these indices, in this order."""
+        return Split(self.images.take(indices, axis=0), self.labels[indices])
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A data set in its three splits.
+
+    Attributes:
+        name: for the report.
+        class_names: one a class; its number where the source has no names.
+        train, validation, test: the splits, disjoint.
+        faults: what is wrong with them; a report says so.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    faults: Faults = Faults()
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.train.images.shape[1:]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Digest of all images (those in files: as they are encoded there) and labels."""
+        total = hashlib.blake2b()
+        for split in (self.train, self.validation, self.test):
+            stored = isinstance(split.images, RecordImages)
+            for array in (split.images.fingerprints if stored else split.images, split.labels):
+                total.update(np.ascontiguousarray(array).data)
+        return total.hexdigest()
+
+    def limited(self, max_images: int) -> "Dataset":
+        """The data set with at most `max_images` of each split, the same at each call."""
+        splits = {}
+        for name in ("train", "validation", "test"):
+            splits[name] = getattr(self, name).limited(max_images)
+        limited = dataclasses.replace(self, **splits)
+        left_out = self.faults.test_left_out + len(self.test) - len(limited.test)
+        known = dataclasses.replace(self.faults, test_left_out=left_out)
+        return dataclasses.replace(limited, faults=find_faults(limited, known))
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a reader found: training and test images, before the validation split.
+
+    `test` is None where the source has no test images of its own. `skipped` names bad images that
+    were left out.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    test: Split | None
+    skipped: tuple[str, ...] = ()

@@ -1,0 +1,30 @@
+"""Other ways of ensembling, trained by the run's own recipe, to compare bridges with.
+
+`swa` averages weights, `fge` collects networks along cycles of the learning rate, `distillation`
+teaches one network what a deep ensemble answers; `batch_ensemble`, `mc_dropout` and `mimo` are
+networks with several answers in one. All of them are trained by `bridge_tf.fit_mode` or `fit`.
+"""
+
+from bridge_tf.ensembles.baselines.batch_ensemble import RankOne, batch_ensemble
+from bridge_tf.ensembles.baselines.cyclic import CyclicRecipe
+from bridge_tf.ensembles.baselines.knowledge_distillation import Distillation, fit_student
+from bridge_tf.ensembles.baselines.mc_dropout import ChannelDropout, mc_dropout
+from bridge_tf.ensembles.baselines.members import with_members
+from bridge_tf.ensembles.baselines.mimo import MimoTraining, fit_mimo, mimo_members
+from bridge_tf.ensembles.baselines.swa import SwaRecipe, fit_swa
+
+__all__ = [
+    "ChannelDropout",
+    "CyclicRecipe",
+    "Distillation",
+    "MimoTraining",
+    "RankOne",
+    "SwaRecipe",
+    "batch_ensemble",
+    "fit_mimo",
+    "fit_student",
+    "fit_swa",
+    "mc_dropout",
+    "mimo_members",
+    "with_members",
+]

@@ -1,0 +1,85 @@
+"""Monte Carlo dropout (Gal and Ghahramani, ICML 2016): members drawn by dropping channels."""
+
+import keras
+from keras import ops
+
+from bridge_tf.ensembles.baselines.members import MemberLayer, has_product, of_members, replaced
+from bridge_tf.training.distribution.devices import own_rows, whole
+
+RATE = 0.1
+
+
+def mc_dropout(network, size: int, rate: float = RATE) -> keras.Model:
+    """A network with dropout in front of every convolution and dense layer but the first.
+
+    Whole channels are dropped, that is rows of the kernels, so that a draw is a network of its
+    own: in training each row of a batch has draws of its own, at inference each member has one
+    draw, the same for all images, so that answers don't depend on how images are batched.
+
+    Args:
+        network: a Functional or Sequential classifier; only read.
+        size: number of members, at least 2.
+        rate: probability of a channel to be dropped, in (0, 1).
+
+    Returns:
+        A Functional model from images to logits, N×classes, whose rows belong to the members in
+        turn. `with_members` makes an ensemble of it.
+
+    Raises:
+        InputError: the network is a subclassed model.
+    """
+    if size < 2:
+        raise ValueError(f"size must be at least 2. Received: size={size}")
+    first = []
+
+    def dropped(layer):
+        if not has_product(layer):
+            return layer
+        first.append(layer)
+        return layer if len(first) == 1 else ChannelDropout(layer, size, rate)
+
+    return replaced(network, dropped)
+
+
+@keras.saving.register_keras_serializable(package="bridge_tf")
+class ChannelDropout(MemberLayer):
+    """Dropout of whole channels in front of a layer, in training and at inference.
+
+    Args:
+        layer: what reads the channels.
+        size: number of members; at inference row k of a batch has the draw of member k mod size.
+        rate: probability of a channel to be dropped, in (0, 1).
+
+    Input: B×…×channels.
+    """
+
+    def __init__(self, layer, size: int, rate: float, **kwargs):
+        super().__init__(layer, size, **{"name": f"{layer.name}_dropout", **kwargs})
+        if not 0 < rate < 1:
+            raise ValueError(f"rate must lie in (0, 1). Received: rate={rate}")
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def build(self, input_shape):
+        self.layer.build(input_shape)
+        self.masks = self.add_weight(
+            (self.size, input_shape[-1]), self._draw, trainable=False, name="masks"
+        )
+
+    def _draw(self, shape, dtype=None):
+        """A mask of zeros and 1 / (1 - rate)."""
+        uniform = keras.random.uniform(shape, seed=self.seed_generator, dtype=dtype)
+        kept = ops.cast(uniform >= self.rate, uniform.dtype)
+        return kept / (1 - self.rate)
+
+    def call(self, inputs, training=None):
+        if training:
+            rows = ops.shape(inputs)[0]
+            shape = (whole(rows), *[1] * (len(inputs.shape) - 2), inputs.shape[-1])
+            mask = own_rows(self._draw(shape, inputs.dtype), rows)
+        else:
+            mask = of_members(self.masks, inputs)
+        return self.layer(inputs * mask)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}

@@ -1,0 +1,124 @@
+"""Networks in which the rows of a batch belong to members in turn: row k to member k mod size."""
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from bridge_tf.ensembles.bridge_ensemble import statistics
+from bridge_tf.networks.classifier import as_classifier, logits_copy
+from bridge_tf.training.distribution.devices import own_rows, whole
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.graph import is_graph
+from bridge_tf.utils.keras_utils import copy_values
+
+# Layers that multiply all channels of their input by a kernel.
+_PRODUCTS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
+
+
+def has_product(layer) -> bool:
+    """Whether a layer multiplies all channels of its input by one kernel."""
+    return isinstance(layer, _PRODUCTS) and getattr(layer, "groups", 1) == 1
+
+
+def replaced(network, replace: Callable) -> keras.Model:
+    """A copy of a classifier, ending in logits, with other layers in the place of some.
+
+    Args:
+        network: a Functional or Sequential classifier; only read.
+        replace: takes a copy of a layer and gives the layer to put in its place, which holds the
+            copy as its `layer`, or the copy itself.
+
+    Raises:
+        InputError: the network is a subclassed model, whose layers can't be replaced.
+    """
+    if not is_graph(network):
+        raise InputError(
+            f"--baselines: {network.name} is a {type(network).__name__}; layers can be replaced in "
+            "Functional and Sequential models only"
+        )
+    network = logits_copy(as_classifier(network))
+    pairs = []
+
+    def copied(layer):
+        new = replace(type(layer).from_config(layer.get_config()))
+        pairs.append((layer, new))
+        return new
+
+    copy = keras.models.clone_model(network, clone_function=copied, recursive=True)
+    for layer, new in pairs:
+        if is_graph(layer):
+            continue  # its layers have pairs of their own
+        target = getattr(new, "layer", new) if new.name != layer.name else new
+        copy_values(layer.weights[: len(target.weights)], target.weights)
+    return copy
+
+
+class MemberLayer(keras.layers.Layer):
+    """A layer around another one, with weights of each member's own.
+
+    Args:
+        layer: what it is around.
+        size: number of members; row k of a batch belongs to member k mod size.
+    """
+
+    def __init__(self, layer, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.layer, self.size = layer, size
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.layer)
+        layer.pop("build_config", None)  # this layer builds it
+        return {**super().get_config(), "layer": layer, "size": self.size}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects)
+        return cls(**{**config, "layer": layer})
+
+
+def of_members(weights, rows):
+    """For each row of a batch the weights of its member.
+
+    Args:
+        weights: size×channels.
+        rows: the batch, B×…×channels.
+
+    Returns:
+        B×1…×channels, to be multiplied with `rows`.
+    """
+    size, channels = weights.shape
+    number = ops.shape(rows)[0]
+    member = ops.mod(own_rows(ops.arange(whole(number)), number), size)
+    return ops.reshape(
+        ops.take(weights, member, axis=0), (-1, *[1] * (len(rows.shape) - 2), channels)
+    )
+
+
+def with_members(network, size: int) -> keras.Model:
+    """The ensemble of a network's members, each of which sees every image.
+
+    Args:
+        network: a Functional model to logits, N×classes, whose rows belong to `size` members in
+            turn; its layers are shared.
+
+    Returns:
+        A Functional model from images to the outputs of a `BridgeEnsemble`.
+    """
+    images = keras.Input(network.input.shape[1:], dtype=network.input.dtype, name="image")
+    logits = network(ops.repeat(images, size, axis=0), training=False)
+    return ensemble_of(images, logits, size, network.output.shape[-1])
+
+
+def ensemble_of(images, logits, size: int, classes: int) -> keras.Model:
+    """The ensemble of members whose logits for an image follow each other.
+
+    Args:
+        images: the input, a Keras tensor.
+        logits: computed from it: N·size×classes, or N×(size·classes).
+    """
+    logits = ops.reshape(logits, (-1, size, classes))
+    return keras.Model(images, statistics(ops.unstack(logits, size, axis=1)), name="members")

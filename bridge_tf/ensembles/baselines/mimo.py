@@ -1,0 +1,103 @@
+"""MIMO (Havasi et al., ICLR 2021): one network that answers for several images at once."""
+
+import keras
+from keras import ops
+
+from bridge_tf.ensembles.baselines.members import ensemble_of
+from bridge_tf.training.distribution.devices import (
+    Devices,
+    own_rows,
+    part_of_mean,
+    shared,
+    whole,
+    whole_batch,
+)
+from bridge_tf.training.fit import fit
+
+# How often the images that are trained together are one and the same (the paper's ρ), which eases
+# the task for small networks (its figure 7).
+REPETITION = 0.5
+
+
+class MimoTraining(keras.Model):
+    """Fits a network with several inputs and answers by `compile` and `fit`.
+
+    Minimises the sum over the members of their cross-entropy (equation 2 of the paper). Member 0
+    sees the batch, each other one the batch in another order.
+
+    Args:
+        network: from N×H×W×(size·channels) to logits, N×(size·classes); trained in place.
+        size: number of members, at least 2.
+        repetition: share of the images that all members see at once, in [0, 1].
+        seed: of the orders.
+    """
+
+    def __init__(self, network, size: int, repetition: float = REPETITION, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        if size < 2:
+            raise ValueError(f"size must be at least 2. Received: size={size}")
+        self.network, self.size, self.repetition = network, size, repetition
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.accuracy = keras.metrics.Mean(name="accuracy")
+        self.built = True  # as its network is
+
+    @property
+    def changing_variables(self) -> list:
+        """All that training changes."""
+        return [*self.network.variables, self.seed_generator.state]
+
+    def call(self, images, training=None):
+        number = ops.shape(images)[0]
+        rows = ops.arange(whole(number))
+        orders = [rows] * self.size
+        if training:
+            images = whole_batch(images)
+            draws = keras.random.uniform((2, whole(number)), seed=self.seed_generator)
+            together = draws[0] < self.repetition
+            for k in range(1, self.size):
+                draws = keras.random.uniform((whole(number),), seed=self.seed_generator)
+                orders[k] = ops.where(together, rows, ops.cast(ops.argsort(draws), rows.dtype))
+        orders = [own_rows(order, number) for order in orders]
+        seen = ops.concatenate([ops.take(images, order, axis=0) for order in orders], axis=-1)
+        logits = ops.cast(self.network(seen, training=training), "float32")
+        logits = ops.reshape(logits, (-1, self.size, logits.shape[-1] // self.size))
+        return {"logits": logits, "orders": ops.stack(orders, axis=1)}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        labels = ops.take(whole_batch(y), y_pred["orders"], axis=0)
+        losses = keras.losses.sparse_categorical_crossentropy(
+            labels, y_pred["logits"], from_logits=True
+        )
+        right = ops.equal(ops.argmax(y_pred["logits"], axis=-1), ops.cast(labels, "int32"))
+        self.accuracy.update_state(ops.cast(right, "float32"))
+        return part_of_mean(ops.mean(ops.sum(losses, axis=1)) + sum(self.losses))
+
+
+def mimo_members(network, size: int) -> keras.Model:
+    """The ensemble of a network's answers to one image, given to all of its inputs.
+
+    Args:
+        network: as in `MimoTraining`; its layers are shared.
+
+    Returns:
+        A Functional model from images to the outputs of a `BridgeEnsemble`.
+    """
+    height, width, channels = network.input.shape[1:]
+    images = keras.Input((height, width, channels // size), dtype=network.input.dtype, name="image")
+    logits = network(ops.concatenate([images] * size, axis=-1), training=False)
+    return ensemble_of(images, logits, size, network.output.shape[-1] // size)
+
+
+def fit_mimo(
+    network, size: int, data, recipe, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
+    """Trains a network for several images at once, in place.
+
+    Args:
+        network, size: as in `MimoTraining`.
+        data: batches of (images, integer labels).
+        recipe, devices, **options: as in `bridge_tf.fit_mode`.
+    """
+    with shared(network, devices) as network:
+        model = MimoTraining(network, size, seed=recipe.seed)
+        return fit(model, data, recipe, devices=devices, **options)

@@ -1,0 +1,195 @@
+"""The deployable model: a base and its bridges as one Functional graph."""
+
+import itertools
+
+import keras
+from keras import ops
+
+from bridge_tf.bridges.bridge import (
+    answers_at,
+    bridge_features,
+    bridge_taps,
+    is_conditioned,
+    name_parts,
+)
+from bridge_tf.bridges.film import Position
+from bridge_tf.networks.classifier import as_classifier, logits_copy
+from bridge_tf.utils.graph import LOGITS_INPUT, check_taps, counterparts, extractor
+from bridge_tf.utils.keras_utils import Untracked, clone
+
+TINY = 1.2e-38  # the smallest normal float32
+
+
+@keras.saving.register_keras_serializable(package="bridge_tf")
+class BridgeEnsemble(keras.Model):
+    """Average of the base's probabilities and of those of its bridges.
+
+    The base runs once; the bridges read its taps. With bridges of Type II the modes they read
+    run in full as well and are members too. What is passed in is copied.
+
+    Args:
+        base: a Functional or Sequential classifier that ends in logits or in a softmax.
+        bridges: from `build_bridge` for this base; may be empty.
+        other_modes: for bridges of Type II, the further modes.
+        ends: for bridges of Type II, a pair (i, j) a bridge: the modes at the ends of its curve,
+            numbered in [base, *other_modes]. Default: (0, k + 1) for bridge k.
+        positions: for conditioned bridges, the positions r in [0, 1] at which each is a member.
+
+    Input: what the base takes, as one tensor named `image` where it takes images, N×H×W×C (raw
+    pixels 0…255, where the base takes these), else under the names of the base's inputs.
+
+    Output: a dict of
+        probabilities: N×classes, the mean over the members.
+        entropy: N, of that mean, in nats, 0 … log(classes).
+        disagreement: N, mutual information in nats: `entropy` less the mean of the members'
+            entropies, ≥ 0.
+        log_probabilities: N×members×classes, of each member: the modes first, then the bridges,
+            a conditioned one at each of its positions.
+    """
+
+    def __init__(
+        self, base, bridges, other_modes=(), ends=None, positions=(), name="bridge_ensemble"
+    ):
+        # Copies with names of their own, since bridges from different files may share theirs.
+        bridges = [clone(bridge, f"bridge{k}") for k, bridge in enumerate(bridges)]
+        for bridge in bridges:
+            name_parts(bridge, bridge.name)
+        other_modes = list(other_modes)
+        types = [bridge_taps(bridge)[0] for bridge in bridges]
+        ends = ends or [(0, k + 1) if kind == 2 else (0, 0) for k, kind in enumerate(types)]
+        positions = [float(r) for r in positions]
+        modes = [logits_copy(as_classifier(mode)) for mode in (base, *other_modes)]
+        _check_ends(bridges, ends, len(modes))
+        _check_positions(bridges, positions)
+
+        taps = list(dict.fromkeys(tap for bridge in bridges for tap in bridge_taps(bridge)[1]))
+        if taps:
+            check_taps(modes[0], taps)
+        inputs = _inputs(modes[0])
+        first = keras.tree.flatten(inputs)[0]
+        features, logits = [], []
+        for k, mode in enumerate(modes):
+            own = counterparts(modes[0], mode, taps)
+            outputs = extractor(mode, own, logits=True, name=f"mode{k}")(inputs)
+            *tapped, output = outputs if isinstance(outputs, list) else [outputs]
+            features.append(dict(zip(taps, tapped, strict=True)) | {LOGITS_INPUT: output})
+            logits.append(output)
+        at = [Position(r, name=f"position{k}")(first) for k, r in enumerate(positions)]
+        for bridge, kind, pair in zip(bridges, types, ends, strict=True):
+            reads = [features[i][name] for i in pair[:kind] for name in bridge_features(bridge)[1]]
+            logits += answers_at(bridge, reads, at)
+        super().__init__(inputs=inputs, outputs=statistics(logits), name=name)
+        self.base, self.bridges, self.other_modes = modes[0], bridges, modes[1:]
+        self.ends = [tuple(pair) for pair in ends]
+        self.positions = positions
+        self._members = Untracked((features, logits))
+
+    def first(self, num_bridges: int) -> "BridgeEnsemble":
+        """The ensemble of the first bridges alone, with copies of the modes that they read."""
+        ends = self.ends[:num_bridges]
+        others = self.other_modes[: max(itertools.chain(*ends), default=0)]
+        return BridgeEnsemble(
+            self.base, self.bridges[:num_bridges], others, ends, self.positions, self.name
+        )
+
+    def reads(self) -> list[list[tuple[int, str]]]:
+        """For each bridge, the features that it reads: a mode's number and the base's tap, or
+        `LOGITS_INPUT` for the mode's logits.
+        """
+        found = []
+        for bridge, pair in zip(self.bridges, self.ends, strict=True):
+            kind, names = bridge_features(bridge)
+            found.append([(k, name) for k in pair[:kind] for name in names])
+        return found
+
+    def features(self) -> list[tuple[int, str]]:
+        """What bridges read, each feature once: a mode's number and the base's tap."""
+        return sorted(dict.fromkeys(itertools.chain(*self.reads())), key=lambda item: item[0])
+
+    def members(self) -> keras.Model:
+        """From the inputs to all `features` and then to all members' logits, N×classes.
+
+        The layers are the ensemble's own.
+        """
+        tapped, logits = self._members.value
+        outputs = [tapped[k][tap] for k, tap in self.features()]
+        return keras.Model(self.input, [*outputs, *logits], name="members")
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "base": serialize(self.base),
+            "bridges": [serialize(bridge) for bridge in self.bridges],
+            "other_modes": [serialize(mode) for mode in self.other_modes],
+            "ends": [list(pair) for pair in self.ends],
+            "positions": self.positions,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        load = keras.saving.deserialize_keras_object
+        config = dict(config)
+        for key in ("bridges", "other_modes"):
+            config[key] = [load(item, custom_objects) for item in config[key]]
+        return cls(load(config.pop("base"), custom_objects), **config)
+
+
+def _inputs(base):
+    """New inputs like those of the base; of images one called `image`."""
+    if keras.utils.is_keras_tensor(base.input) and len(base.input.shape) == 4:
+        return keras.Input(base.input.shape[1:], dtype=base.input.dtype, name="image")
+    return keras.tree.map_structure(
+        lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), base.input
+    )
+
+
+def _check_positions(bridges, positions: list[float]) -> None:
+    if any(is_conditioned(bridge) for bridge in bridges) and not positions:
+        raise ValueError(
+            "conditioned bridges need positions, as in positions=[0.5]. Received: positions=[]"
+        )
+    if not all(0 <= r <= 1 for r in positions):
+        raise ValueError(f"positions must lie in [0, 1]. Received: positions={positions}")
+
+
+def _check_ends(bridges, ends, num_modes: int) -> None:
+    if len(ends) != len(bridges):
+        raise ValueError(
+            f"ends takes one pair for each of {len(bridges)} bridges. Received: ends={ends}"
+        )
+    for pair in ends:
+        if not all(0 <= i < num_modes for i in pair):
+            raise ValueError(
+                f"ends must number the {num_modes} modes from 0; give the further modes of "
+                f"bridges of Type II as other_modes. Received: ends={ends}"
+            )
+
+
+def statistics(logits: list) -> dict:
+    """The outputs of an ensemble, as `BridgeEnsemble` describes them.
+
+    Args:
+        logits: N×classes, of each member; log-probabilities are logits too.
+    """
+    log_probs = _log_softmax(ops.stack([ops.cast(x, "float32") for x in logits], axis=1))
+    probabilities = ops.mean(ops.exp(log_probs), axis=1)
+    # The floor keeps 0 · log 0 at 0.
+    entropy = -ops.sum(probabilities * ops.log(ops.maximum(probabilities, TINY)), axis=-1)
+    member_entropies = -ops.sum(ops.exp(log_probs) * log_probs, axis=-1)
+    disagreement = ops.maximum(entropy - ops.mean(member_entropies, axis=-1), 0.0)
+    return {
+        "probabilities": probabilities,
+        "entropy": entropy,
+        "disagreement": disagreement,
+        "log_probabilities": log_probs,
+    }
+
+
+def _log_softmax(logits):
+    """As `ops.log_softmax`, whose results TFLite rounds to sixteenths in files of 8 bits.
+
+    It takes other forms of the sum, with the last difference the other way round, for the same.
+    """
+    shifted = logits - ops.max(logits, axis=-1, keepdims=True)
+    return -(ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True)) - shifted)

@@ -1,0 +1,166 @@
+"""Speed, as ratios within one process: two things are timed in turn, round by round."""
+
+import statistics
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bridge_tf import data
+from bridge_tf.bridges.bridge import build_bridge
+from bridge_tf.bridges.distillation import BridgeTraining
+from bridge_tf.bridges.tap_choice import WIDTHS, choose_bridge
+from bridge_tf.config import AUTO, Config
+from bridge_tf.curves.curve import Curve
+from bridge_tf.evaluation.latency import in_turn, seconds
+from bridge_tf.networks import build_network, network_options
+from bridge_tf.training.recipe import Recipe
+from bridge_tf.utils.graph import extractor
+from bridge_tf.utils.keras_utils import clone
+from bridge_tf.utils.peak_memory import peak_of
+from bridge_tf.utils.terminal import say
+
+_CLASSES = 10
+
+
+class Benchmarks:
+    """Training steps on random images, timed against the plain step.
+
+    Args:
+        config: the network's settings, image_size (0 for 32), taps, bridge_width, batch_size and
+            jit_compile count.
+        steps: steps a timing.
+        rounds: timings of each thing; the fastest count.
+    """
+
+    def __init__(self, config: Config, steps: int = 30, rounds: int = 7):
+        self.config, self.steps, self.rounds = config, steps, rounds
+        self.recipe = Recipe(epochs=1, learning_rate=1e-3, jit_compile=config.jit_compile)
+        size = config.image_size or 32
+        options = {name: getattr(config, name) for name in network_options(config.model)}
+        self.base, self.end = (
+            build_network(config.model, (size, size, 3), _CLASSES, **options) for _ in range(2)
+        )
+        self.batch_size = batch_size = config.batch_size
+        generator = np.random.default_rng(0)
+        images = generator.integers(0, 256, (20 * batch_size, size, size, 3)).astype("uint8")
+        labels = generator.integers(0, _CLASSES, len(images)).astype("int32")
+        self.split = data.Split(images, labels)
+        self.batch = (images[:batch_size].astype("float32"), labels[:batch_size])
+
+    def curve_step(self) -> dict:
+        """A curve's training step against that of the network it wraps."""
+        return self._ratio(
+            "curve step / plain step", self.steps_of("curve"), self.steps_of("plain")
+        )
+
+    def steps_of(self, kind: str) -> Callable:
+        """Trains a curve ("curve") or the network it wraps ("plain") on one batch, repeated."""
+        model = Curve.between(self.base, self.end) if kind == "curve" else clone(self.base)
+        return self._training(model, self._fed(*self.batch))
+
+    def curve_memory(self) -> dict:
+        """Peak memory of a curve's training steps over that of the plain steps.
+
+        In units of the network's weights, since what a curve adds is copies of them.
+        """
+        say("curve memory: in two processes")
+        peaks = [peak_of(_few_steps, self.config, self.steps, kind) for kind in ("curve", "plain")]
+        weights = 4 * self.base.count_params()
+        return {
+            "what": "(peak memory of curve steps - of plain steps) / weights",
+            "ratio": round((peaks[0] - peaks[1]) / weights, 3),
+            "mib": [round(peak / 2**20, 1) for peak in peaks],
+            "weights_mib": round(weights / 2**20, 1),
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+        }
+
+    def bridge_step(self) -> dict:
+        """A bridge's training step against the sum of what it must do.
+
+        That is the forward passes of the base and the member, and forward and backward pass of
+        the bridge on features in memory.
+        """
+        taps, width = list(self.config.taps), self.config.bridge_width
+        if taps == [AUTO]:
+            widths = (width,) if width else WIDTHS
+            choice = choose_bridge(self.base, self.config.bridge_budget, widths=widths)
+            taps, width = [choice.tap], choice.width
+        bridge = build_bridge(self.base, taps, width)
+        member = clone(self.end)
+        step = self._training(
+            BridgeTraining(bridge, self.base, member), self._fed(self.batch[0]), loss=None
+        )
+        features = extractor(clone(self.base), taps, logits=False)(self.batch[0])
+        targets = keras.ops.softmax(member(self.batch[0]))
+        parts = [
+            self._forward(self.base),
+            self._forward(member),
+            self._training(
+                clone(bridge),
+                self._fed(features, targets),
+                loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+            ),
+        ]
+        return self._ratio("bridge step / sum of its parts", step, lambda: [p() for p in parts])
+
+    def pipeline(self) -> dict:
+        """Training from the data pipeline (crop, flip) against training from memory."""
+        network = clone(self.base)
+        batches = data.training_batches(
+            self.split, self.batch_size, epochs=10**6, seed=0, augment="crop_flip"
+        )
+        return self._ratio(
+            "throughput from the pipeline / from memory",
+            self._training(network, self._fed(*self.batch)),
+            self._training(clone(self.base), batches),
+        )
+
+    def _ratio(self, title: str, first: Callable, second: Callable) -> dict:
+        """The time of `first` over that of `second`, of the fastest round of each.
+
+        Other work on the machine only adds time, by up to a factor of two where it takes a core,
+        so the fastest rounds tell most about the two things themselves. The median and the range
+        of the ratios round by round tell how noisy the machine was.
+        """
+        say(f"{title}: compiling")
+        first(), second()
+        times = in_turn(lambda: seconds(first), lambda: seconds(second), self.rounds)
+        ratios = [a / b for a, b in times]
+        fastest = [min(of_one) for of_one in zip(*times, strict=True)]
+        return {
+            "what": title,
+            "ratio": round(fastest[0] / fastest[1], 3),
+            "median": round(statistics.median(ratios), 3),
+            "lowest": round(min(ratios), 3),
+            "highest": round(max(ratios), 3),
+            "ms_per_step": [round(1e3 * total / self.steps, 1) for total in fastest],
+            "rounds": self.rounds,
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+        }
+
+    def _fed(self, *arrays) -> tf.data.Dataset:
+        tensors = tuple(tf.constant(array) for array in arrays)
+        return tf.data.Dataset.from_tensors(tensors).repeat()
+
+    def _training(self, model, batches, loss="classes") -> Callable:
+        if loss == "classes":
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(
+            self.recipe.optimizer(self.steps), loss=loss, jit_compile=self.recipe.jit_compile
+        )
+        return lambda: model.fit(
+            batches, steps_per_epoch=self.steps, epochs=1, verbose=0, shuffle=False
+        )
+
+    def _forward(self, model) -> Callable:
+        run = tf.function(lambda x: model(x, training=False), jit_compile=self.recipe.jit_compile)
+        images = tf.constant(self.batch[0])
+        return lambda: [run(images).numpy() for _ in range(self.steps)]
+
+
+def _few_steps(config: Config, steps: int, kind: str) -> Callable:
+    return Benchmarks(config, steps).steps_of(kind)

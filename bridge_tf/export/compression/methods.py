@@ -1,0 +1,97 @@
+"""The ways to compress a flat `tf_keras` model, by TensorFlow Model Optimization.
+
+Each function takes a model and a function that trains it, `fit(model, callbacks)`, and gives the
+compressed model, its weights trained on.
+"""
+
+from collections.abc import Callable
+
+import tensorflow_model_optimization as tfmot
+import tf_keras
+
+from bridge_tf.export.compression.quantize_configs import CONFIGS, config_of
+from bridge_tf.export.compression.tf_keras_layers import LAYERS
+
+# Layers with most of the weights, those of which that library prunes and clusters.
+_DENSE = (tf_keras.layers.Conv1D, tf_keras.layers.Conv2D, tf_keras.layers.Dense)
+# Convolutions of one channel each have few weights, and every one counts.
+_FEW = (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.Conv2DTranspose)
+
+
+def qat(model, fit: Callable, settings: dict, steps: int):
+    """Trains with weights and activations rounded to 8 bits (Jacob et al., CVPR 2018, section 3).
+
+    Moving averages of batch normalization stay as they are: they are folded into the weights that
+    are rounded.
+    """
+    quantization = tfmot.quantization.keras
+
+    configs = {layer.name: config_of(layer) for layer in model.layers}
+
+    def annotated(layer):
+        return quantization.quantize_annotate_layer(layer, configs[layer.name])
+
+    with quantization.quantize_scope({**LAYERS, **CONFIGS}):
+        compressed = quantization.quantize_apply(_wrapped(model, annotated))
+    for layer in compressed.layers:
+        inner = getattr(layer, "layer", layer)
+        if isinstance(inner, tf_keras.layers.BatchNormalization):
+            layer.trainable = False
+    fit(compressed)
+    return compressed
+
+
+def prune(model, fit: Callable, settings: dict, steps: int):
+    """Sets the smallest weights to 0, more and more of them (Zhu and Gupta, 2017, equation 1).
+
+    The share is reached after half of the steps.
+    """
+    sparsity = tfmot.sparsity.keras
+    schedule = sparsity.PolynomialDecay(
+        initial_sparsity=0.0,
+        final_sparsity=settings["sparsity"],
+        begin_step=0,
+        end_step=max(1, steps // 2),
+        frequency=max(1, steps // 100),
+    )
+
+    def pruned(layer):
+        if not _is_dense(layer):
+            return layer
+        return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
+
+    with tf_keras.utils.custom_object_scope(LAYERS):
+        compressed = _wrapped(model, pruned)
+        fit(compressed, [sparsity.UpdatePruningStep()])
+        return sparsity.strip_pruning(compressed)
+
+
+def cluster(model, fit: Callable, settings: dict, steps: int):
+    """Lets the weights of a layer share a few values (Han et al., ICLR 2016, section 3)."""
+    clustering = tfmot.clustering.keras
+
+    def clustered(layer):
+        if not _is_dense(layer):
+            return layer
+        return clustering.cluster_weights(
+            layer,
+            number_of_clusters=settings["clusters"],
+            cluster_centroids_init=clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
+        )
+
+    with tf_keras.utils.custom_object_scope(LAYERS):
+        compressed = _wrapped(model, clustered)
+        fit(compressed)
+        return clustering.strip_clustering(compressed)
+
+
+METHODS = {"qat": qat, "prune": prune, "cluster": cluster}
+
+
+def _is_dense(layer) -> bool:
+    return isinstance(layer, _DENSE) and not isinstance(layer, _FEW)
+
+
+def _wrapped(model, wrap: Callable):
+    """The model with its layers, which keep their weights, inside others."""
+    return tf_keras.models.clone_model(model, clone_function=wrap)

@@ -1,0 +1,201 @@
+"""Where an export lands, and how it gets there whole."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from bridge_tf.config import NAME
+from bridge_tf.config.fields import QUANTIZED
+from bridge_tf.export.compression.settings import COMPRESSED_NAMES
+from bridge_tf.export.serving import BATCHING, MODELS, replaceable
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.files import check_writable, folder_to_disk, sha256, write_json
+from bridge_tf.utils.locks import locked
+
+_STAGING = ".bridge_tf-export-"
+# In a version's folder: what it was exported from, and the digest of every file.
+_RECORD = "assets.extra/export.json"
+# Files beside the folder of a model's versions: their names while staged, and what is added to the
+# model's name.
+_BESIDE = {
+    "model.tflite": ".tflite",
+    **{f"model.{kind}.tflite": f".{kind}.tflite" for kind in QUANTIZED},
+    # Of what `bin/compress` makes of an export: they go when the next one lands.
+    **{f"model.{name}.tflite": f".{name}.tflite" for name in COMPRESSED_NAMES},
+    "labels.txt": ".labels.txt",
+    "early_exit.json": ".early_exit.json",
+    "metadata.json": ".metadata.json",
+    "card.md": ".md",
+}
+# Of these, what people may change.
+_PEOPLES = ("card.md",)
+# Files of the export folder itself, which all models in it share and users may change.
+_SHARED = (MODELS, BATCHING)
+# In a staging folder that holds a whole export: where it goes.
+_MOVES = "moves.json"
+
+
+def check_export(export_dir: str | os.PathLike, name: str) -> pathlib.Path:
+    """`export_dir` as a path, once it is known that a model called `name` can land there.
+
+    Raises:
+        InputError: it can't be written, or something else has the model's place.
+    """
+    export_dir = check_writable("--export_dir", export_dir)
+    places = ((export_dir / name, "folder"), (export_dir / f"{name}.tflite", "file"))
+    for place, kind in places:
+        if place.exists() and place.is_dir() != (kind == "folder"):
+            raise InputError(
+                f"--export_dir: {place} is no {kind}; move it or choose another --export_name"
+            )
+    return export_dir
+
+
+@contextmanager
+def staging(export_dir: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A hidden folder in `export_dir` to write an export to, which `publish` moves to its place.
+
+    One process at a time has one; others wait. What a killed process has left is finished if it
+    was about to be published, else removed.
+    """
+    export_dir.mkdir(parents=True, exist_ok=True)
+    with locked(export_dir, "--export_dir", wait=True):
+        finish_exports(export_dir)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=_STAGING, dir=export_dir))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish_exports(export_dir: str | os.PathLike) -> None:
+    """Finishes exports whose process was killed when they were whole, and removes others."""
+    export_dir = pathlib.Path(export_dir)
+    if any(export_dir.glob(f"{_STAGING}*")):
+        with locked(export_dir, "--export_dir", wait=True):
+            for left in export_dir.glob(f"{_STAGING}*"):
+                _clear(left)
+
+
+def publish(
+    folder: pathlib.Path, name: str, source: str, settings: dict | None = None
+) -> tuple[pathlib.Path, pathlib.Path]:
+    """Moves what a staging folder holds to its final place, the SavedModel under the next version.
+
+    Each file and the whole SavedModel appear in one rename. From the first on, an export that is
+    killed is finished by the next one (`staging`).
+
+    Args:
+        folder: from `staging`, with saved_model/, model.tflite, perhaps further files to go beside
+            it, and a server's configurations. These stay out of the record, for users may change
+            them. Files beside an earlier export that this one has none of are removed.
+        name: of the model.
+        source: names what was exported, for `find_export`.
+        settings: how, as plain data.
+
+    Returns:
+        The places of the SavedModel and of the TFLite file.
+    """
+    model_dir = folder.parent / name
+    versions = _versions(model_dir)
+    saved_model = folder / "saved_model"
+    files = [path for path in saved_model.rglob("*") if path.is_file()]
+    record = {
+        "source": source,
+        "settings": settings,
+        "files": {path.relative_to(saved_model).as_posix(): sha256(path) for path in files},
+        "beside": {name: sha256(folder / name) for name in _BESIDE if (folder / name).exists()},
+    }
+    (saved_model / _RECORD).parent.mkdir(exist_ok=True)
+    write_json(saved_model / _RECORD, record)
+    folder_to_disk(folder)
+    write_json(folder / _MOVES, {"name": name, "version": max(versions, default=0) + 1})
+    return _finish(folder)
+
+
+def models_in(export_dir: pathlib.Path) -> list[str]:
+    """The names of the models that have a version in `export_dir`, in order."""
+    folders = [path for path in export_dir.iterdir() if path.is_dir()]
+    return sorted(path.name for path in folders if any(path.glob("[0-9]*/saved_model.pb")))
+
+
+def find_export(
+    export_dir: str | os.PathLike,
+    name: str,
+    source: str,
+    accept: Callable[[dict], bool] = lambda settings: True,
+) -> list[pathlib.Path]:
+    """The SavedModel and the TFLite files, that of float32 first, that were exported from `source`.
+
+    Empty where there are none, or where a file isn't as it was written.
+
+    Args:
+        accept: of the settings of `publish`, whether an export will do.
+    """
+    model_dir = pathlib.Path(export_dir).resolve() / name
+    for version in sorted(_versions(model_dir), reverse=True):
+        folder = model_dir / str(version)
+        try:
+            record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+            whole = all(sha256(folder / path) == digest for path, digest in record["files"].items())
+            # Another run may have exported under the same name.
+            whole = whole and all(
+                sha256(_beside(model_dir, path)) == digest
+                for path, digest in record["beside"].items()
+                if path not in _PEOPLES
+            )
+            if record["source"] == source and accept(record.get("settings") or {}) and whole:
+                tflite = [path for path in _BESIDE if path.endswith(".tflite")]
+                return [folder, *(_beside(model_dir, x) for x in tflite if x in record["beside"])]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return []
+
+
+def _beside(model_dir: pathlib.Path, name: str) -> pathlib.Path:
+    """The place of model.tflite or another file beside the folder of the model's versions."""
+    return model_dir.with_name(model_dir.name + _BESIDE[name])
+
+
+def _versions(model_dir: pathlib.Path) -> list[int]:
+    if not model_dir.is_dir():
+        return []
+    names = [path.name for path in model_dir.iterdir()]
+    return [int(name) for name in names if re.fullmatch("[0-9]+", name)]
+
+
+def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Makes the moves of a staging folder that haven't been made yet, and removes it."""
+    moves = json.loads((folder / _MOVES).read_text(encoding="utf-8"))
+    name, version = str(moves["name"]), int(moves["version"])
+    if not re.fullmatch(NAME, name) or version < 1:
+        raise ValueError(f"no place for an export: {moves}")
+    model_dir = folder.parent / name
+    model_dir.mkdir(exist_ok=True)
+    saved_model, tflite = model_dir / str(version), _beside(model_dir, "model.tflite")
+    moves = [("saved_model", saved_model)]
+    moves += [(name, _beside(model_dir, name)) for name in reversed(_BESIDE)]  # .tflite last
+    # A server that reads of a model must find it.
+    shared = [(name, folder.parent / name) for name in _SHARED]
+    moves += [(name, target) for name, target in shared if replaceable(target)]
+    for path, target in ((folder / name, target) for name, target in moves):
+        if path.exists():
+            os.replace(path, target)
+    record = json.loads((saved_model / _RECORD).read_text(encoding="utf-8"))
+    for left in _BESIDE.keys() - record["beside"].keys():
+        _beside(model_dir, left).unlink(missing_ok=True)  # of an earlier version
+    shutil.rmtree(folder)
+    return saved_model, tflite
+
+
+def _clear(folder: pathlib.Path) -> None:
+    """Finishes or removes what a killed process has left."""
+    try:
+        _finish(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""What exported files are worth: their accuracy, calibration and size; speed is in latency.py."""
+
+import gzip
+import os
+import pathlib
+
+import numpy as np
+
+from bridge_tf.evaluation.latency import litert_runner
+from bridge_tf.evaluation.scores import score
+
+_BATCH = 100
+
+
+def score_tflite(path: pathlib.Path, dataset) -> dict:
+    """A row of "artifacts" in report.json, of a .tflite file.
+
+    Args:
+        path: of the file.
+        dataset: a `Dataset`; every test image counts once, and the temperature is fitted on the
+            validation split.
+
+    Returns:
+        bytes, gzip_bytes, and the figures of `bridge_tf.evaluation.score`.
+    """
+    test, validation = (log_probs_of(path, s.images) for s in (dataset.test, dataset.validation))
+    figures = score(test, dataset.test.labels, validation, dataset.validation.labels)
+    return {**sizes(path), **figures}
+
+
+def sizes(path: pathlib.Path) -> dict[str, int]:
+    """A file's bytes, as it is and after gzip, as app stores and servers send it."""
+    content = path.read_bytes()
+    return {"bytes": len(content), "gzip_bytes": len(gzip.compress(content, mtime=0))}
+
+
+def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
+    """What a .tflite file says of images: log-probabilities, N×classes, float64."""
+    run = litert_runner(path, "serving_default", os.cpu_count())
+    found = [run(images[k : k + _BATCH])["probabilities"] for k in range(0, len(images), _BATCH)]
+    # No probability of float32 is below this but 0.
+    return np.log(np.maximum(np.concatenate(found).astype("float64"), 1e-45))

@@ -1,0 +1,107 @@
+"""What a classifier ends in: logits or a softmax."""
+
+import keras
+from keras import ops
+
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.graph import as_functional, is_graph
+from bridge_tf.utils.keras_utils import (
+    clone,
+    from_plain_config,
+    inner_layers,
+    to_config,
+    with_weights_of,
+)
+
+# Layers and operations that change no number of a softmax's output.
+_MOVERS = frozenset("Cast Dropout Flatten Identity Reshape Squeeze".split())
+
+
+def as_classifier(model) -> keras.Model:
+    """As `as_functional`, of a model that tells classes apart.
+
+    Raises:
+        InputError: it has other outputs than N×classes logits or probabilities of a softmax, or
+            a layer whose channels come first.
+    """
+    model = as_functional(model)
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2 or (shape[1] or 0) < 2:
+        raise InputError(
+            f"{model.name} gives {shape}; a classifier of one output is needed, N×classes logits "
+            "or probabilities of two classes or more"
+        )
+    if _activation(_output_operation(model)[0]) == "sigmoid":
+        raise InputError(
+            f"{model.name} ends in a sigmoid, whose classes don't exclude each other; end it in "
+            "a softmax or in logits"
+        )
+    for layer in inner_layers(model):
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise InputError(
+                f"layer '{layer.name}' of {model.name} has its channels first; build the model "
+                "with data_format='channels_last'"
+            )
+    return model
+
+
+def ends_in_softmax(model) -> bool:
+    """Whether a graph's output is probabilities by a softmax, not logits.
+
+    Of a subclassed model, which can't be seen into, it is taken to be logits.
+    """
+    if not is_graph(model):
+        return False
+    last, _ = _output_operation(model)
+    # The layer Softmax and the operation keras.ops.softmax are classes of one name.
+    return type(last).__name__ == "Softmax" or _activation(last) == "softmax"
+
+
+def _activation(layer) -> str:
+    return getattr(getattr(layer, "activation", None), "__name__", "")
+
+
+def _output_operation(model) -> tuple:
+    """What computes the output of a graph, and whether nothing comes behind it.
+
+    Layers that only move data are passed over, and models are gone into.
+    """
+    direct = True
+    tensor = model.outputs[0]
+    while True:
+        layer = tensor._keras_history.operation
+        if is_graph(layer):
+            tensor = layer.outputs[0]
+        elif type(layer).__name__ in _MOVERS and keras.tree.flatten(layer.input):
+            direct, tensor = False, keras.tree.flatten(layer.input)[0]
+        else:
+            return layer, direct
+
+
+def logits_copy(model) -> keras.Model:
+    """A copy of a classifier that ends in logits, whether `model` does or not.
+
+    A Sequential model becomes a Functional one, a subclassed model is copied as it is.
+    """
+    if not is_graph(model):
+        return clone(model)
+    model = as_functional(model)
+    if not ends_in_softmax(model):
+        return clone(model)
+    config = to_config(model)
+    last = config
+    while "layers" in last["config"]:
+        last = last["config"]["layers"][-1]
+    layer, direct = _output_operation(model)
+    if not direct or last["config"].get("name") != layer.name:
+        # The softmax can't be taken off; the logarithm of its output is logits as well.
+        copy = clone(model)
+        logits = ops.log(ops.maximum(copy.output, 1.2e-38))
+        return keras.Model(copy.input, logits, name=model.name)
+    if last["class_name"] == "Softmax":
+        last.update(module="keras.layers", class_name="Activation", registered_name=None)
+        last["config"] = {"name": last["config"]["name"]}
+        for node in last.get("inbound_nodes", ()):
+            node["kwargs"] = {}  # Softmax takes a mask or an axis
+    last["config"]["activation"] = "linear"
+    return with_weights_of(model, from_plain_config(config, model))

@@ -1,0 +1,183 @@
+"""What inference costs: floating-point operations and parameters.
+
+TensorFlow's own profiler knows no FLOPs for many operations (Sigmoid, AddV2, LogSoftmax, …) and
+passes over them in silence, so the operations of the traced graph are counted here, those of
+the functions it calls included. A multiply-add counts two; element-wise arithmetic one an element
+of the output, whatever the function; reductions and pooling one an element that is read; moving
+data nothing.
+"""
+
+import logging
+import math
+
+_MOVES_DATA = frozenset(
+    "BroadcastTo Cast ConcatV2 Const ExpandDims Fill Gather GatherV2 Identity IdentityN NoOp Pack "
+    "Pad PadV2 Placeholder Range ReadVariableOp Reshape ResizeNearestNeighbor ReverseV2 Shape "
+    "Slice Split SplitV Squeeze StopGradient StridedSlice Tile Transpose Unpack "
+    "SpaceToBatchND BatchToSpaceND PreventGradient Prod ShapeN BroadcastArgs Assert".split()
+)
+_ELEMENTWISE = frozenset(
+    "Abs Add AddN AddV2 BiasAdd Div DivNoNan Elu Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod "
+    "Greater GreaterEqual IsFinite LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot "
+    "LogicalOr LogSoftmax Maximum Minimum Mul Neg NotEqual Pow RealDiv Reciprocal Relu Relu6 "
+    "ResizeBilinear Round Rsqrt Select SelectV2 Selu Sigmoid Sign Sin Cos Softmax Softplus "
+    "Softsign Sqrt Square SquaredDifference Sub Tanh Xdivy Xlogy FusedBatchNormV3".split()
+)
+_REDUCTIONS = frozenset(
+    "All Any ArgMax ArgMin AvgPool Max MaxPool MaxPoolV2 Mean Min Sum Cumsum".split()
+)
+_CONVOLUTIONS = frozenset("Conv2D Conv3D DepthwiseConv2dNative".split())
+_PRODUCTS = frozenset("MatMul BatchMatMulV2 BatchMatMulV3 BatchMatMul".split())
+# The attributes of an operation that name the functions of which it runs one.
+_CALLS = {
+    "PartitionedCall": ("f",),
+    "StatefulPartitionedCall": ("f",),
+    "If": ("then_branch", "else_branch"),
+    "StatelessIf": ("then_branch", "else_branch"),
+    "While": ("body",),
+    "StatelessWhile": ("body",),
+}
+
+
+def count_flops(model) -> int:
+    """Floating-point operations of one image's inference, counted in the executed graph.
+
+    Args:
+        model: a built Functional or Sequential model (TensorFlow backend) with one input, or a
+            list or dict of inputs.
+
+    Returns:
+        The sum over the operations that the outputs depend on, at batch size 1. Of a condition
+        the larger branch counts, of a loop one pass. What can't be counted (a type of operation
+        that isn't known, a loop's further passes, a shape that is known only at run time) is
+        logged as a warning.
+
+    Raises:
+        ValueError: an input has an unknown dimension besides the batch.
+    """
+    import keras
+
+    unknown: set[str] = set()
+    total = _graph_flops(keras.tree.flatten(_trace(model).structured_outputs), unknown)
+    _warn(unknown)
+    return total
+
+
+def count_flops_of_outputs(model) -> list[int]:
+    """For each output of a model, the FLOPs of all that it depends on; else as `count_flops`."""
+    import keras
+
+    unknown: set[str] = set()
+    outputs = keras.tree.flatten(_trace(model).structured_outputs)
+    totals = [_graph_flops([output], unknown) for output in outputs]
+    _warn(unknown)
+    return totals
+
+
+def _warn(unknown: set[str]) -> None:
+    if unknown:
+        logging.getLogger(__name__).warning("FLOPs not counted for %s", ", ".join(sorted(unknown)))
+
+
+def count_params(model) -> int:
+    """Number of parameters that inference reads: all floating-point weights, each once."""
+    from bridge_tf.utils.keras_utils import is_float
+
+    weights = {id(weight): weight for weight in model.weights if is_float(weight)}
+    return sum(math.prod(weight.shape) for weight in weights.values())
+
+
+def _trace(model):
+    import keras
+    import tensorflow as tf
+
+    from bridge_tf.utils.graph import as_functional
+    from bridge_tf.utils.keras_utils import unrolled
+
+    model = as_functional(model)
+    specs = keras.tree.map_structure(
+        lambda tensor: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype), model.input
+    )
+    if not all(spec.shape.is_fully_defined() for spec in keras.tree.flatten(specs)):
+        raise ValueError(f"FLOPs need inputs of a known size. Received: model.input={model.input}")
+    # Not frozen: freezing drops the static shapes behind calls that XLA compiles, which is how
+    # Keras runs grouped convolutions on a CPU.
+    function = tf.function(lambda inputs: model(inputs, training=False))
+    with unrolled(model):  # the passes of a loop can't be counted
+        return function.get_concrete_function(specs)
+
+
+def _graph_flops(outputs, unknown: set[str]) -> int:
+    """FLOPs of all that `outputs` depend on; adds to `unknown` what couldn't be counted."""
+    total = 0
+    pending, seen = [tensor.op for tensor in outputs], set()
+    while pending:
+        operation = pending.pop()
+        if operation in seen:
+            continue
+        seen.add(operation)
+        pending.extend(tensor.op for tensor in operation.inputs)
+        if operation.type in _CALLS:
+            total += _call_flops(operation, unknown)
+            continue
+        flops = _operation_flops(operation)
+        if flops is None:
+            unknown.add(operation.type)
+        else:
+            total += flops
+    return total
+
+
+def _call_flops(operation, unknown: set[str]) -> int:
+    if operation.type in ("While", "StatelessWhile"):
+        unknown.add(f"{operation.type} (passes after the first)")
+    # TensorFlow has no public way from an operation to the function that it calls.
+    graphs = [
+        operation.graph._get_function(operation.get_attr(name).name).graph
+        for name in _CALLS[operation.type]
+    ]
+    return max(_graph_flops(graph.outputs, unknown) for graph in graphs)
+
+
+def _operation_flops(operation) -> int | None:
+    kind = operation.type
+    if kind in _MOVES_DATA:
+        return 0
+    tensors = (*operation.inputs, *operation.outputs)
+    if not all(tensor.shape.is_fully_defined() for tensor in tensors):
+        return None
+    if kind in _ELEMENTWISE:
+        return _size(operation.outputs[0])
+    if kind in _REDUCTIONS:
+        return _reads(operation)
+    if kind in _CONVOLUTIONS:
+        kernel = operation.inputs[1].shape.as_list()
+        # Conv: height, width, inputs (of a group), outputs. Depthwise: …, inputs, multiplier.
+        window = math.prod(kernel[:-1] if kind != "DepthwiseConv2dNative" else kernel[:-2])
+        return 2 * window * _size(operation.outputs[0])
+    if kind in _PRODUCTS:
+        transposed = operation.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
+        inner = operation.inputs[0].shape.as_list()[-2 if transposed else -1]
+        return 2 * inner * _size(operation.outputs[0])
+    if kind == "Einsum":
+        return _einsum_flops(operation)
+    return None
+
+
+def _reads(operation) -> int:
+    if operation.type in ("AvgPool", "MaxPool"):
+        # Overlapping windows read an element more than once.
+        return math.prod(operation.get_attr("ksize")) * _size(operation.outputs[0])
+    return _size(operation.inputs[0])
+
+
+def _einsum_flops(operation) -> int:
+    letters = operation.get_attr("equation").decode().partition("->")[0].split(",")
+    sizes = {}
+    for names, tensor in zip(letters, operation.inputs, strict=True):
+        sizes.update(zip(names.replace("...", ""), tensor.shape.as_list(), strict=True))
+    return 2 * math.prod(sizes.values())
+
+
+def _size(tensor) -> int:
+    return math.prod(tensor.shape.as_list())

@@ -1,0 +1,76 @@
+"""Keras files of a run: written whole, and equal where the models are equal."""
+
+import json
+import pathlib
+import shutil
+import zipfile
+
+import keras
+
+from bridge_tf.utils.errors import InputError, reason
+
+_METADATA, _CONFIG = "metadata.json", "config.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
+
+
+def write_model(model, path: pathlib.Path) -> None:
+    """Saves `model` as a .keras file that holds neither the time nor addresses in memory.
+
+    Equal models give equal bytes, so that a digest tells whether a file made anew is the old one.
+
+    Args:
+        path: as `bridge_tf.utils.files.replacing` gives it; it must end in .keras.
+    """
+    dated = path.with_name(f".partial-dated-{path.name}")
+    try:
+        model.save(dated)
+        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(path, "w") as target:
+            for name in sorted(source.namelist()):
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.file_size = source.getinfo(name).file_size  # for files above 2 GiB
+                with source.open(name) as old, target.open(entry, "w") as new:
+                    if name in (_METADATA, _CONFIG):
+                        new.write(json.dumps(_timeless(json.load(old), {})).encode())
+                    else:
+                        shutil.copyfileobj(old, new, 1 << 20)
+    finally:
+        dated.unlink(missing_ok=True)
+
+
+def _timeless(value, numbers: dict):
+    """Plain data without the date, objects that are shared numbered in their order."""
+    if isinstance(value, list):
+        return [_timeless(item, numbers) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for key, item in value.items():
+        if key == "shared_object_id" and isinstance(item, int):
+            kept[key] = numbers.setdefault(item, len(numbers))
+        elif key != "date_saved":
+            kept[key] = _timeless(item, numbers)
+    return kept
+
+
+def is_whole(path: pathlib.Path) -> bool:
+    """Whether a .keras file holds what it must, and all checksums hold."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {_METADATA, _CONFIG} < set(archive.namelist()) and archive.testzip() is None
+    except Exception:  # damaged files raise all sorts
+        return False
+
+
+def read(path: pathlib.Path, kind: type, remedy: str) -> keras.Model:
+    """Reads a .keras file, in safe mode, which must hold a `kind`.
+
+    Raises:
+        InputError: it can't be read or holds something else; the message ends in `remedy`.
+    """
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
+        raise InputError(f"{path} can't be read ({reason(error)}); {remedy}") from error
+    if not isinstance(model, kind):
+        raise InputError(f"{path} holds a {type(model).__name__}, not a {kind.__name__}; {remedy}")
+    return model

@@ -1,0 +1,110 @@
+"""Weights from files for the networks of `keras.applications`.
+
+Layers are matched by name. The files that Keras publishes (legacy .h5) are otherwise matched in
+their order, as Keras itself does it: some layers were renamed after their weights were published.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from bridge_tf.networks.h5_weights import read_h5
+from bridge_tf.networks.loading import read_model
+from bridge_tf.networks.names import automatic_prefix, numbered
+from bridge_tf.networks.preprocessing import IMAGENET_STD
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.keras_utils import inner_layers
+
+
+def load_weights(model: keras.Model, path) -> None:
+    """Gives a classifier the weights of another one of the same architecture.
+
+    The classifier, its last layer with weights, keeps its fresh weights where the file has none
+    that fit, as for another number of classes.
+
+    Args:
+        model: a Functional model, its layers numbered by `number_layers`.
+        path: a .keras file, a .weights.h5 file or a legacy .h5 file.
+
+    Raises:
+        InputError: the file is missing or damaged, some layer but the classifier has no fitting
+            weights in it, or it has layers that the model lacks; nothing is loaded then.
+    """
+    stored, in_order = _read(path)
+    # A legacy file has one entry for a nested model, the others one for each layer inside it.
+    layers = model.layers if in_order else _leaves(model)
+    variables = {
+        layer.name: layer.trainable_weights + layer.non_trainable_weights
+        for layer in layers
+        if layer.weights
+    }
+    prefixes = {automatic_prefix(layer) for layer in layers} - {None}
+    values = [arrays for _, arrays in stored]
+    found = dict(zip(numbered([name for name, _ in stored], prefixes), values, strict=True))
+    *body, classifier = variables
+    if in_order and not found.keys() >= set(body) and len(values) <= len(variables):
+        found = dict(zip(variables, values, strict=False))
+
+    fitting = [name for name in variables if _fits(variables[name], found.get(name, ()))]
+    unknown = sorted(found.keys() - {layer.name for layer in layers})
+    if classifier not in found and len(unknown) == 1:
+        unknown = []  # the file's classifier has another name
+    if not set(fitting) & set(body):
+        raise InputError(f"--weights={path}: has no layer that fits {model.name}")
+    if misfits := [name for name in body if name not in fitting]:
+        raise InputError(
+            f"--weights={path}: has no weights, or of other shapes, for {_some(misfits)} of "
+            f"{model.name}; only the classifier '{classifier}' may differ"
+        )
+    if unknown:
+        raise InputError(
+            f"--weights={path}: belongs to another network, with layers that {model.name} lacks: "
+            f"{_some(unknown)}"
+        )
+    for name in fitting:
+        for variable, value in zip(variables[name], found[name], strict=True):
+            variable.assign(value)
+    for layer in _leaves(model):
+        if isinstance(layer, keras.layers.Normalization):
+            _finalize(layer)
+
+
+def _read(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
+    """Name and arrays of each layer with weights, and whether the layers are in their order."""
+    if not str(path).endswith(".keras"):
+        return read_h5(path)
+    layers = ((layer.name, _arrays(layer)) for layer in _leaves(read_model(path, "weights")))
+    return [(name, arrays) for name, arrays in layers if arrays], False
+
+
+def _arrays(layer) -> list[np.ndarray]:
+    if isinstance(layer, keras.layers.Normalization) and not layer.weights:
+        # Its moments became constants when the file's model was made.
+        moments = (layer.input_mean, layer.input_variance)
+        return [*(np.asarray(moment, "float32") for moment in moments), np.zeros((), "int32")]
+    return [ops.convert_to_numpy(variable) for variable in layer.weights]
+
+
+def _leaves(model) -> list:
+    """The layers that hold no others, in the model's order."""
+    return [x for layer in model.layers for x in inner_layers(layer) if len(inner_layers(x)) == 1]
+
+
+def _fits(variables, arrays) -> bool:
+    return [tuple(v.shape) for v in variables] == [a.shape for a in arrays]
+
+
+def _finalize(layer: keras.layers.Normalization) -> None:
+    """Puts loaded moments into force."""
+    # EfficientNet's published variances are standard deviations: keras.applications divides by
+    # their roots a second time if, and only if, it loads the weights itself.
+    variance = layer.adapt_variance if layer.weights else None
+    if variance is not None and variance.shape == (3,) and np.allclose(variance, IMAGENET_STD):
+        variance.assign(ops.square(variance))
+    layer.finalize_state()
+
+
+def _some(names: list[str]) -> str:
+    """The first names, and how many there are besides."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

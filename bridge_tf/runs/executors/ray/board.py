@@ -1,0 +1,54 @@
+"""The progress of tasks that run on many machines, in one view."""
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bridge_tf.utils.terminal import say, shows_bars
+
+
+class Board:
+    """A row for each task that runs, on a terminal; elsewhere its lines, each with its task.
+
+    Used as a context, so that the rows go whatever happens.
+
+    Args:
+        total: tasks of the run.
+    """
+
+    def __init__(self, total: int):
+        self.total, self.done = total, 0
+        console = Console(stderr=True)
+        self._rows = {}
+        self._view = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not shows_bars(console),
+            transient=True,
+        )
+
+    def __enter__(self):
+        self._view.start()
+        return self
+
+    def __exit__(self, *error):
+        self._view.stop()
+
+    def begun(self, task: str) -> None:
+        """A task was handed out."""
+        self._rows[task] = self._view.add_task(f"{task}: waits for a place")
+
+    def line(self, task: str, text: str) -> None:
+        """A task says something."""
+        if self._view.disable:
+            say(f"{task}: {text}")
+        elif task in self._rows:
+            self._view.update(self._rows[task], description=f"{task}: {text}")
+
+    def ended(self, task: str, text: str = "") -> None:
+        """A task is done, or has failed, as `text` says."""
+        if task in self._rows:
+            self._view.remove_task(self._rows.pop(task))
+        self.done += not text
+        say(f"{task}: {text or f'done, {self.done} of {self.total}'}")

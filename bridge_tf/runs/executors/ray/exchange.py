@@ -1,0 +1,120 @@
+"""What goes between a run's work directory and the storage that nodes see."""
+
+import pathlib
+import tempfile
+
+from bridge_tf.runs.executors.ray.storage import Storage
+from bridge_tf.runs.executors.ray.worker import outbox
+from bridge_tf.utils.errors import InputError, TrainingError
+from bridge_tf.utils.files import sha256
+from bridge_tf.runs.manifest import Manifest
+from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.task_graph import Task
+
+
+class Exchange:
+    """The files of a run that its process and the nodes exchange.
+
+    Args:
+        pipeline: the run.
+        storage: the work directory itself, or it becomes a copy of it.
+    """
+
+    def __init__(self, pipeline: Pipeline, storage: Storage):
+        self.pipeline, self.storage = pipeline, storage
+        self.files = pipeline.files
+        self.shared = storage.folder == self.files.path.absolute()
+        self._sent: dict[str, str] = {}
+
+    def check(self) -> None:
+        """Checks that the storage holds this run, or none.
+
+        Raises:
+            InputError: it holds another one.
+        """
+        name = self.files.manifest.path.name
+        if self.shared or not self.storage.exists(name):
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            self.storage.read(name, pathlib.Path(folder) / name)
+            there = Manifest(pathlib.Path(folder)).read()
+        inputs = there.get("inputs", self.pipeline.inputs)
+        same = there.get("fingerprint") == self.pipeline.config.fingerprint
+        if not same or inputs != self.pipeline.inputs:
+            raise InputError(
+                f"--storage={self.storage.url}: holds a run with other flags or other data; name "
+                "another place"
+            )
+
+    def begin(self) -> None:
+        """Lets the storage tell whose run it holds."""
+        if not self.shared:
+            self.storage.write(self.files.manifest.path, self.files.manifest.path.name)
+
+    def send(self, task: Task, paths: list[pathlib.Path]) -> dict[str, dict]:
+        """Sees that the storage has what a task reads, and what it has got to.
+
+        Returns:
+            The manifest's entries of these files, those that are there.
+        """
+        known = self.files.manifest.read()["files"]
+        paths = {self._name(path): path for path in paths if path.exists()}
+        for name, path in paths.items():
+            if name not in known:  # of a version that kept no manifest
+                self.files.manifest.add(path, path)
+        known = self.files.manifest.read()["files"]
+        entries = {name: known[name] for name in paths}
+        if self.shared:
+            return entries
+        for name, entry in entries.items():
+            if self._sent.get(name) != entry["sha256"]:
+                self.storage.write(paths[name], name)
+                self._sent[name] = entry["sha256"]
+        target = task.file(self.files)
+        folders = [self.files.backup(target), self.files.logs(target)] if target else []
+        for folder in folders or [self.files.all_logs]:
+            self.storage.write_folder(folder, self._name(folder))
+        return entries
+
+    def take(self, task: Task, answer: dict) -> None:
+        """Takes a task's results into the work directory.
+
+        Args:
+            answer: the worker's.
+
+        Raises:
+            TrainingError: a file isn't as the worker wrote it.
+        """
+        box, target = outbox(self.files, task, answer["attempt"]), task.file(self.files)
+        for name, entry in answer["entries"].items():
+            notes = {
+                key: value
+                for key, value in entry.items()
+                if key not in ("sha256", "made_from", "replaces")
+            }
+            sources = [self.files.path / source for source in entry["made_from"]]
+            with self.files.writing(self.files.path / name, sources, **notes) as partial:
+                self.storage.read(f"{box}/{name}", partial)
+                if sha256(partial) != entry["sha256"]:
+                    raise TrainingError(f"{name} didn't come as its node wrote it")
+        if target is None:
+            self.pipeline.take_evaluation()
+        elif not self.shared:
+            logs = self.files.logs(target)
+            self.storage.read_folder(self._name(logs), logs)
+        target = target or self.files.report
+        self.storage.remove(self._name(self.files.backup(target)))
+        self.files.remove_backup(target)
+
+    def end(self, unfinished: list[Task]) -> None:
+        """Brings what tasks that aren't done have got to, and makes the storage a copy."""
+        if self.shared:
+            return
+        for target in (task.file(self.files) for task in unfinished):
+            if target is not None:
+                backup = self.files.backup(target)
+                self.storage.read_folder(self._name(backup), backup)
+        self.storage.write_folder(self.files.path, "")
+
+    def _name(self, path: pathlib.Path) -> str:
+        return path.relative_to(self.files.path).as_posix()

@@ -1,0 +1,58 @@
+"""The baselines of a run among its members and rows."""
+
+import functools
+from collections.abc import Iterator
+
+import keras
+
+from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+from bridge_tf.evaluation.scores import network_predictor
+from bridge_tf.runs.stages.evaluate.sources import Source
+
+_ONE_NETWORK = ("swa", "distillation")
+
+
+def baseline_sources(run) -> Iterator[Source]:
+    """What the predictions of the trained baselines come from; members are named (NAME, number).
+
+    Args:
+        run: a `bridge_tf.runs.stages.baselines.BaselineTrainings`.
+    """
+    for name in run.trained_baselines:
+        predictor = network_predictor() if name == "fge" else None
+        for k, path in enumerate(run.baseline_files(name)):
+            # Read once, for its size and its predictions.
+            model = functools.cache(functools.partial(run.load, path, keras.Model))
+            size = 1 if name == "fge" else baseline_size(model())
+            members = [(name, k + number) for number in range(size)]
+            yield Source(f"baseline-{path.stem}", members, model, predictor)
+
+
+def baseline_size(model) -> int:
+    """How many members a baseline's model has: those of its output, or one."""
+    if isinstance(model.output, dict):
+        return model.output["log_probabilities"].shape[1]
+    return 1
+
+
+def baseline_rows(run, modes) -> Iterator[tuple]:
+    """(method, name, the graph that is executed, its members) of each row.
+
+    Args:
+        run: as in `baseline_sources`.
+        modes: its networks.
+    """
+    for name in run.trained_baselines:
+        files = run.baseline_files(name)
+        if name == "fge":
+            # The trained network that the cycles begin with, and those at their ends.
+            members = [("mode", 0), *((name, k) for k in range(len(files)))]
+            for size in range(2, len(members) + 1):
+                graph = BridgeEnsemble(modes[0], [], [modes[0]] * (size - 1))
+                yield name, f"{name}_{size}", graph, members[:size]
+        elif name in _ONE_NETWORK:
+            yield name, f"{name}_1", modes[0], [(name, 0)]
+        else:
+            graph = run.load(files[0], keras.Model)
+            size = baseline_size(graph)
+            yield name, f"{name}_{size}", graph, [(name, k) for k in range(size)]

@@ -1,0 +1,90 @@
+"""What ensembles are worth on images unlike their own: corrupted ones, and those of other data."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from bridge_tf.data.corruptions import SEVERITIES, corrupt
+from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.ood_detection import ood_detection
+from bridge_tf.runs.stages.evaluate.predictions import Predictions
+from bridge_tf.evaluation.calibration import apply_temperature
+from bridge_tf.utils.terminal import track
+
+
+def measure_elsewhere(run, predictions: Predictions, rows: Sequence[tuple[dict, list]]) -> dict:
+    """What is wanted of "ood" and "corruptions" in report.json.
+
+    Args:
+        run: a `bridge_tf.runs.context.Run`; its configuration says what is wanted.
+        predictions: of its members.
+        rows: of "ensembles", each with the names of its members.
+    """
+    found = {}
+    if run.config.ood_dataset:
+        found["ood"] = _ood(run, predictions, rows)
+    if run.config.corruptions:
+        found["corruptions"] = _corruptions(run, predictions, rows)
+    return found
+
+
+def is_measured(config, report: dict) -> bool:
+    """Whether a report holds what a configuration wants measured elsewhere, and no more."""
+    ood, corruptions = report.get("ood"), report.get("corruptions")
+    if (ood["fingerprint"] if ood else None) != _fingerprint(config.ood_dataset):
+        return False
+    wanted = min(config.corruption_images, report["dataset"]["num_test"])
+    measured = (set(corruptions["kinds"]), corruptions["images"]) if corruptions else (set(), 0)
+    return measured == (set(config.corruptions), wanted if config.corruptions else 0)
+
+
+def _fingerprint(spec: str) -> str | None:
+    """What tells one --ood_dataset from another, but not where it lies."""
+    return hashlib.sha256(spec.encode()).hexdigest() if spec else None
+
+
+def _ood(run, predictions: Predictions, rows) -> dict:
+    (name, images), found = run.other_images(), []
+    by_member = predictions.on("ood", images)
+    for row, members in rows:
+        test, _ = predictions.of_ensemble(members)
+        others = metrics.ensemble_log_probs([by_member[member] for member in members])
+        found.append({"name": row["name"], **ood_detection(test, others)})
+    return {
+        "dataset": name,
+        "fingerprint": _fingerprint(run.config.ood_dataset),
+        "num_images": len(images),
+        "rows": found,
+    }
+
+
+def _corruptions(run, predictions: Predictions, rows) -> dict:
+    test, kinds = run.data.test, list(run.config.corruptions)
+    count = min(run.config.corruption_images, len(test))
+    indices = np.arange(count) * len(test) // count  # spread evenly
+    labels, found = test.labels[indices], []
+    for row, members in rows:
+        clean = predictions.of_ensemble(members)[0][indices]
+        figures = _figures(clean, labels, row["temperature"])
+        found.append({"name": row["name"], "clean": figures, "corrupted": []})
+    places = [(kind, severity) for kind in kinds for severity in SEVERITIES]
+    for kind, severity in track("evaluate: predictions on corrupted images", places):
+        images = corrupt(test.images[indices], kind, severity, indices)
+        by_member = predictions.on(f"{kind}-{severity}", images)
+        for (row, members), measured in zip(rows, found, strict=True):
+            log_probs = metrics.ensemble_log_probs([by_member[member] for member in members])
+            figures = _figures(log_probs, labels, row["temperature"])
+            place = {"corruption": kind, "severity": severity}
+            measured["corrupted"].append(place | figures)
+    return {"images": count, "kinds": kinds, "rows": found}
+
+
+def _figures(log_probs: np.ndarray, labels: np.ndarray, temperature: float) -> dict:
+    """With the temperature of the clean validation split."""
+    return {
+        "accuracy": metrics.accuracy(log_probs, labels),
+        "nll": metrics.nll(log_probs, labels),
+        "calibrated_nll": metrics.nll(apply_temperature(log_probs, temperature), labels),
+        "ece": metrics.expected_calibration_error(log_probs, labels),
+    }

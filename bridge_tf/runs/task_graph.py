@@ -1,0 +1,117 @@
+"""A run as a graph of tasks, each a function of the files before it, the settings and its seed.
+
+Only the configuration decides the graph, so that it is known before anything is imported or made.
+"""
+
+import dataclasses
+import pathlib
+
+from bridge_tf.config import STAGES, Config
+from bridge_tf.config.names import pair_name
+from bridge_tf.runs.run_files import RunFiles
+
+# What makes a .keras file; the other stages read and write a work directory's other files.
+TRAININGS = ("modes", "curves", "bridges", "baselines")
+ENSEMBLE = "ensemble"
+_STAGES = {"mode": "modes", "curve": "curves", "bridge": "bridges", ENSEMBLE: "bridges"}
+
+
+def kind_of(name: str) -> str:
+    """What all tasks of a kind begin their names with: mode, curve, bridge, fge, swa, …"""
+    return name.partition("-")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One piece of work that another process or machine can do.
+
+    Attributes:
+        name: "mode-0", "curve-0-1", "bridge-0-1", "ensemble", "fge-1", "evaluate", "export".
+        after: the names of the tasks whose files it reads.
+    """
+
+    name: str
+    after: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """The one of `STAGES` that it belongs to."""
+        if self.name in STAGES:
+            return self.name
+        return _STAGES.get(kind_of(self.name), "baselines")
+
+    @property
+    def is_training(self) -> bool:
+        """Whether it trains something, by gradient steps."""
+        return self.stage in TRAININGS and self.name != ENSEMBLE
+
+    @property
+    def modes(self) -> tuple[int, ...]:
+        """The number of a mode, or the two of a curve or bridge."""
+        return tuple(int(part) for part in self.name.split("-")[1:])
+
+    def file(self, files: RunFiles) -> pathlib.Path | None:
+        """The one file that it makes; None if it makes others."""
+        if self.name == ENSEMBLE:
+            return files.ensemble
+        if self.stage == "modes":
+            return files.mode(*self.modes)
+        if self.stage == "curves":
+            return files.curve(self.modes)
+        if self.stage == "bridges":
+            return files.bridge(self.modes)
+        return files.baseline(self.name) if self.stage == "baselines" else None
+
+    def sources(self, files: RunFiles) -> list[pathlib.Path]:
+        """The files of other tasks that it reads."""
+        return [Task(name).file(files) for name in self.after]
+
+
+def mode_task(index: int) -> str:
+    """The name of the task that trains a mode."""
+    return f"mode-{index}"
+
+
+class TaskGraph:
+    """The tasks of a run, each after those whose files it reads.
+
+    Args:
+        config: the run's.
+        baselines: those that are part of it; default: those of --baselines.
+
+    Attributes:
+        tasks: by name, in the order in which one process does them.
+    """
+
+    def __init__(self, config: Config, baselines=None):
+        self.tasks: dict[str, Task] = {}
+        modes = [self._add(mode_task(k)) for k in range(config.num_modes)]
+        pairs = [(pair_name(pair), [modes[k] for k in pair]) for pair in config.curves()]
+        curves = [self._add(f"curve-{name}", ends) for name, ends in pairs]
+        bridges = [
+            self._add(f"bridge-{name}", [*ends, curve])
+            for (name, ends), curve in zip(pairs, curves, strict=True)
+        ]
+        self._add(ENSEMBLE, [*(modes if config.bridge_type == 2 else modes[:1]), *bridges])
+        for name in config.baselines if baselines is None else baselines:
+            self._add_baseline(name, modes)
+        # What it measures is all that there is.
+        self._add("evaluate", [*self.tasks])
+        self._add("export", [ENSEMBLE])
+
+    def of(self, stage: str) -> list[Task]:
+        """The tasks of a stage."""
+        return [task for task in self.tasks.values() if task.stage == stage]
+
+    def _add(self, name: str, after=()) -> str:
+        self.tasks[name] = Task(name, tuple(after))
+        return name
+
+    def _add_baseline(self, name: str, modes: list[str]) -> None:
+        """Deep ensembles and members of curves need no training of their own."""
+        if name == "fge":
+            before = modes[0]
+            for k in range(1, len(modes)):
+                before = self._add(f"fge-{k}", [before])
+        elif name not in ("deep_ensemble", "curve"):
+            self._add(name, modes if name == "distillation" else ())

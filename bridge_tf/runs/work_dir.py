@@ -1,0 +1,269 @@
+"""The work directory: where a run keeps its files, and whose run it is."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+
+from bridge_tf.config import Config
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.files import check_writable, remove_partials, replacing
+from bridge_tf.utils.locks import locked
+from bridge_tf.runs.manifest import Manifest
+from bridge_tf.utils.terminal import say
+from bridge_tf.runs.run_files import FOLDERS, RunFiles
+
+
+def damage(path: pathlib.Path) -> str:
+    """What to say of a damaged file."""
+    return (
+        f"{path} isn't as it was written: damaged, or changed since; bin/train --repair makes it "
+        "again"
+    )
+
+
+def versions() -> dict[str, str]:
+    """Those of the packages that decide what a run computes."""
+    packages = ("bridge_tf", "keras", "tensorflow")
+    return {name: importlib.metadata.version(name) for name in packages}
+
+
+class WorkDir(RunFiles):
+    """A run's files, and which of them are done. Nothing is written before `claim`.
+
+    Args:
+        path: the directory; it need not exist yet.
+        repair: make damaged files again instead of refusing them.
+    """
+
+    def __init__(self, path: str | os.PathLike, repair: bool = False):
+        super().__init__(path)
+        self.repair = repair
+        self.manifest = Manifest(self.path)
+        self._lock = contextlib.nullcontext
+
+    def remove_backup(self, target: pathlib.Path) -> None:
+        """Removes the checkpoints of a training whose result is saved, and what it leaves empty."""
+        backup = self.backup(target)
+        shutil.rmtree(backup, ignore_errors=True)
+        for folder in (backup.parent, backup.parent.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run has claimed the directory."""
+        return self.config.exists() or self.manifest.path.exists()
+
+    @contextlib.contextmanager
+    def held(self, wait: bool = False) -> Iterator[None]:
+        """Keeps other processes from writing here: at once if a run is here, else from `claim` on.
+
+        Args:
+            wait: for a process that does write here; else it is an error.
+        """
+        with contextlib.ExitStack() as stack:
+
+            def lock():
+                stack.enter_context(locked(self.path, "--workdir", wait))
+                folders = [self.path / name for name in FOLDERS]
+                for folder in (self.path, *folders, *self.path.glob("checkpoints/**/")):
+                    if not folder.is_symlink():
+                        remove_partials(folder)
+                self._lock = contextlib.nullcontext  # it is held
+
+            self._lock = lock
+            check_writable("--workdir", self.path)
+            if self.holds_a_run:
+                lock()
+            yield
+
+    def read_config(self) -> Config:
+        """The configuration of the run that the directory holds.
+
+        Raises:
+            InputError: there is none, or it can't be read.
+        """
+        check_writable("--workdir", self.path)
+        if not self.config.exists():
+            raise InputError(
+                f"--workdir: {self.path} holds no config.json; name the work directory of a "
+                "finished bin/train"
+            )
+        remedy = "bin/train --repair with the run's flags writes it again"
+        if self.damaged(self.config):
+            raise InputError(f"{self.config} isn't as bin/train wrote it; {remedy}")
+        try:
+            return Config(**json.loads(self.config.read_text(encoding="utf-8"))["flags"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{self.config} can't be read ({error}); {remedy}") from error
+
+    def check(self, config: Config) -> None:
+        """Checks that the directory is free or holds the run of `config`.
+
+        Raises:
+            InputError: it is a file, or holds another run; the flags that differ are named.
+        """
+        check_writable("--workdir", self.path)
+        for folder in self.linked_folders():
+            raise InputError(
+                f"--workdir: {folder} is a link; a run keeps its files in its own directory: "
+                "name a --workdir on the disk that you want"
+            )
+        if self.repair:
+            self._repair(config)
+        known = self.manifest.read().get("fingerprint", config.fingerprint)
+        if not self.config.exists() and known != config.fingerprint:
+            raise InputError(
+                f"--workdir: {self.path} holds a run with other flags, and no config.json any "
+                "more; use its flags or another --workdir"
+            )
+        if self.config.exists():
+            differences = config.differences(self.read_config())
+            if differences:
+                raise InputError(
+                    f"--workdir: {self.path} holds a run with other flags: "
+                    f"{', '.join(differences)}; use these flags or another --workdir"
+                )
+
+    def _repair(self, config: Config) -> None:
+        """Sets damaged manifest.json and config.json aside."""
+        known = None  # whose run it is, if the manifest can tell
+        try:
+            known = self.manifest.read().get("fingerprint")
+        except InputError:
+            self.set_aside(self.manifest.path)
+        try:
+            if self.config.exists():
+                self.read_config()
+        except InputError:
+            if known in (None, config.fingerprint):
+                self.set_aside(self.config)
+
+    def claim(self, config: Config) -> None:
+        """Makes the directory and writes config.json, unless it is there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        self.check(config)  # another process may have come first
+        if not self.config.exists():
+            content = {
+                "flags": config.to_json(),
+                "versions": versions(),
+                "fingerprint": config.fingerprint,
+            }
+            self.write_json(self.config, content)
+        elif self.state(self.config) == "unlisted":  # of a version that kept no manifest
+            self.manifest.add(self.config, self.config)
+        self.manifest.set("fingerprint", config.fingerprint)
+
+    @contextlib.contextmanager
+    def writing(
+        self, target: pathlib.Path, sources: Sequence[pathlib.Path] = (), **notes
+    ) -> Iterator[pathlib.Path]:
+        """Gives a name to write to, which becomes `target` and is listed in the manifest.
+
+        Args:
+            sources: the files that it is made from.
+            **notes: kept in the manifest.
+        """
+        with replacing(target) as partial:
+            yield partial
+            self.manifest.add(target, partial, sources, **notes)
+
+    def write_json(self, target: pathlib.Path, content, sources: Sequence[pathlib.Path] = ()):
+        """Writes plain data to `target`, as `writing` does."""
+        with self.writing(target, sources) as partial:
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def state(self, target: pathlib.Path, sources: Sequence[pathlib.Path] = ()) -> str:
+        """What is known of a file that is made from `sources`.
+
+        "missing"; "unlisted" in the manifest; "damaged", or changed since; "replaced", where a
+        process was killed before it could rename the new one; "outdated", made from others than
+        `sources` are now; "current".
+        """
+        if not target.exists():
+            return "missing"
+        entry = self.manifest.entry(target)
+        if entry is None:
+            return "unlisted"
+        digest = self.manifest.digest(target)
+        if digest != entry["sha256"]:
+            return "replaced" if digest == entry.get("replaces") else "damaged"
+        return "current" if entry["made_from"] == self.manifest.digests(sources) else "outdated"
+
+    def damaged(self, path: pathlib.Path) -> bool:
+        """Whether a listed file isn't as it was written."""
+        return self.state(path) == "damaged"
+
+    def verify(self, path: pathlib.Path) -> None:
+        """Checks a file before it is read.
+
+        Raises:
+            InputError: it isn't as it was written.
+        """
+        if self.damaged(path):
+            raise InputError(damage(path))
+
+    def current(self, target: pathlib.Path, sources: Sequence[pathlib.Path]) -> bool:
+        """Whether a file that costs little to make again is as it should be.
+
+        Raises:
+            InputError: it isn't as it was written, and isn't to be repaired.
+        """
+        if self.repair and self.damaged(target):
+            self.set_aside(target)
+        self.verify(target)
+        return self.state(target, sources) == "current"
+
+    def bind(self, inputs: dict[str, str]) -> None:
+        """Remembers what the run is made from that isn't in its directory.
+
+        Args:
+            inputs: digests by the flags that name the things.
+
+        Raises:
+            InputError: something isn't what it was when the run began.
+        """
+        for flag in self.changed(inputs):
+            raise InputError(
+                f"{flag}: isn't what it was when the run in {self.path} began; put that back, or "
+                "use another --workdir"
+            )
+        self.manifest.set("inputs", inputs)
+
+    def changed(self, inputs: dict[str, str]) -> list[str]:
+        """The flags whose things aren't what they were when the run began."""
+        known = self.manifest.read().get("inputs", inputs)
+        return [flag for flag, digest in inputs.items() if known.get(flag) != digest]
+
+    def retries(self) -> dict[str, list[str]]:
+        """Why trainings were retried at a lower rate, by the names of their files."""
+        entries = self.manifest.read()["files"]
+        return {name: entry["retries"] for name, entry in entries.items() if "retries" in entry}
+
+    def set_aside(self, path: pathlib.Path) -> None:
+        """Renames a file that is to be made again to NAME.damaged, or NAME.damaged-2 and so on."""
+        aside, number = path.with_name(f"{path.name}.damaged"), 1
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}.damaged-{number}")
+        os.replace(path, aside)
+        say(f"{path} is kept as {aside.name} and made again")
+        if path != self.manifest.path:
+            self.manifest.remove(path)
+
+    def need(self, paths: list[pathlib.Path], stage: str, before: str) -> None:
+        """Checks that the files `stage` reads are there.
+
+        Raises:
+            InputError: one is missing; the message names the stages to run first.
+        """
+        for path in paths:
+            if not path.exists():
+                raise InputError(
+                    f"--stages={stage}: {path} is missing; run --stages={before} first"
+                )

@@ -1,0 +1,230 @@
+"""Checkpoints of a training, from which it goes on as if it had never stopped."""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import re
+import time
+import zipfile
+
+import keras
+import numpy as np
+
+from bridge_tf.utils import signals
+from bridge_tf.utils.errors import reason
+from bridge_tf.utils.files import replacing
+from bridge_tf.utils.terminal import say
+
+_NAME = re.compile(r"(?:epoch|step)-(\d+)\.npz", re.ASCII)
+_NOTES = "notes"
+
+
+@dataclasses.dataclass
+class State:
+    """What a checkpoint holds.
+
+    Attributes:
+        name: of its file.
+        step: steps done since the training began.
+        notes: what isn't a variable, as plain data.
+        arrays: the values of all that training changes, by group and number.
+    """
+
+    name: str
+    step: int
+    notes: dict
+    arrays: dict[str, np.ndarray]
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Keeps the state of a training: weights, optimizer, metrics, seeds, position in the data.
+
+    `folder` holds a file of each of the last two epochs, `epoch-N.npz` (0 before the first), and,
+    within an epoch, one of the last step that was kept, `step-N.npz` (steps since the training
+    began). Each appears in one rename; zip's checksums tell a damaged one, which is set aside and
+    the one before it used. They stay when the training ends: remove the folder once the model is
+    saved.
+
+    When a signal asks the process to stop (`bridge_tf.utils.signals`), the state is written after
+    the running step.
+
+    Args:
+        folder: made with the first checkpoint.
+        minutes: between checkpoints within an epoch; 0 makes none.
+        made_from: names what the training starts from, digests for example. Checkpoints of
+            something else are passed over.
+        on_divergence: "stop" or "retry", see `bridge_tf.training.callbacks.divergence`.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        minutes: float = 5.0,
+        made_from: dict | None = None,
+        on_divergence: str = "stop",
+    ):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.seconds = 60 * minutes or float("inf")
+        self.made_from = made_from or {}
+        self.on_divergence = on_divergence
+        self.notes: dict = {}
+        self.within_epochs = True
+        self.step = 0
+
+    def newest(self, epochs_only: bool = False) -> State | None:
+        """The newest of `states`, if there is one."""
+        return max(self.states(epochs_only), key=lambda state: state.step, default=None)
+
+    def states(self, epochs_only: bool = False) -> list[State]:
+        """The checkpoints that are whole and of this training; damaged ones are set aside."""
+        found = []
+        for path in self._files("epoch-*.npz" if epochs_only else "*.npz"):
+            content = path.read_bytes()
+            try:
+                state = _parsed(path.stem, content)
+            except MemoryError:
+                raise
+            except Exception as error:  # zipfile and numpy raise all sorts for damaged content
+                say(f"{path} is damaged ({reason(error)}) and passed over")
+                path.rename(path.with_name(f"{path.name}.damaged"))
+                continue
+            if state.notes.get("made_from") == self.made_from:
+                found.append(state)
+        return found
+
+    def forget_after(self, state: State | None) -> None:
+        """Leaves only the checkpoints of epochs up to this one; none without it."""
+        paths = self._files("epoch-*.npz")
+        kept = paths[: [path.stem for path in paths].index(state.name) + 1] if state else []
+        for path in set(self._files("*.npz")) - set(kept):
+            path.unlink()
+
+    def restore(self, model, state: State | None) -> None:
+        """Gives a compiled model the state of a checkpoint; without one, that of its start."""
+        model.optimizer.build(model.trainable_variables)
+        self.step = state.step if state else 0
+        self.notes = {**(state.notes if state else {}), "made_from": self.made_from}
+        # Of a state within an epoch: what begins anew with each epoch, but must go on here.
+        self._to_set = self._to_add = None
+        if state:
+            _assign(_variables(model), state.arrays)
+            if state.name.startswith("step"):
+                self._to_set = self._to_add = state.arrays
+
+    def write(self, model, name: str) -> None:
+        """Writes the state of `model`, and removes what is older than it needs be."""
+        arrays = {
+            key: keras.ops.convert_to_numpy(variable)
+            for key, variable in (_variables(model) | _metrics(model)).items()
+        }
+        earlier = self._files("step-*.npz")
+        if name.startswith("epoch"):
+            earlier += self._files("epoch-*.npz")[:-1]
+        path = self._write(State(name, self.step, self.notes, arrays))
+        for other in set(earlier) - {path}:
+            other.unlink()
+        self._written = time.monotonic()
+
+    def roll_back(self, notes: dict) -> None:
+        """Makes the last epoch's checkpoint, with other notes, the newest one."""
+        state = self.newest(epochs_only=True)
+        for path in self._files("step-*.npz"):
+            path.unlink()
+        self._write(dataclasses.replace(state, notes=state.notes | notes))
+
+    def on_train_begin(self, logs=None):
+        self._written = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._to_set is not None:
+            _assign(_variables(self.model), self._to_set)
+            self._to_set = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        if self._to_add is not None:
+            # Keras builds metrics in the first step only. They are sums, as those of means are.
+            for key, variable in _metrics(self.model).items():
+                variable.assign(variable + self._to_add[key])
+            self._to_add = None
+        if batch + 1 == self.params["steps"]:
+            return  # the epoch's own checkpoint comes next
+        signal = signals.requested()
+        due = time.monotonic() - self._written >= self.seconds
+        if self.within_epochs and (signal or due):
+            self.write(self.model, f"step-{self.step}")
+        _leave_if(signal)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.write(self.model, f"epoch-{epoch + 1}")
+        _leave_if(signals.requested())
+
+    def _write(self, state: State) -> pathlib.Path:
+        path = self.folder / f"{state.name}.npz"
+        # With the names, since a flipped bit can hide entries of a zip file without a trace.
+        notes = {**state.notes, "step": state.step, "names": sorted(state.arrays)}
+        notes = json.dumps(notes).encode()
+        with replacing(path) as partial, open(partial, "wb") as file:
+            np.savez(file, **{_NOTES: np.frombuffer(notes, "uint8")}, **state.arrays)
+        return path
+
+    def _files(self, pattern: str) -> list[pathlib.Path]:
+        """Checkpoints in the order of their numbers."""
+        names = {path: _NAME.fullmatch(path.name) for path in self.folder.glob(pattern)}
+        return sorted(filter(names.get, names), key=lambda path: int(names[path][1]))
+
+
+def _leave_if(signal: int | None) -> None:
+    if signal:
+        raise signals.Interrupted(signal)
+
+
+def _parsed(name: str, content: bytes) -> State:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        arrays = {
+            entry.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(entry)), allow_pickle=False
+            )
+            for entry in archive.namelist()
+        }
+    notes = json.loads(arrays.pop(_NOTES).tobytes())
+    if notes.pop("names") != sorted(arrays):
+        raise ValueError("values are missing")
+    return State(name, notes.pop("step"), notes, arrays)
+
+
+def _variables(model) -> dict:
+    """The variables that training changes, by group and number."""
+    own = getattr(model, "changing_variables", model.variables)
+    groups = {"model": own, "optimizer": model.optimizer.variables}
+    return {f"{group}-{k}": v for group, some in groups.items() for k, v in enumerate(some)}
+
+
+def _metrics(model) -> dict:
+    return {f"metrics-{k}": v for k, v in enumerate(model.metrics_variables)}
+
+
+def _assign(variables: dict, arrays: dict[str, np.ndarray]) -> None:
+    for key, variable in variables.items():
+        value = arrays[key]
+        if value.dtype.kind == "V":  # numpy's files don't know bfloat16
+            value = value.view(keras.ops.convert_to_numpy(variable).dtype)
+        variable.assign(value)
+
+
+class EpochSeeds(keras.callbacks.Callback):
+    """Makes every random draw inside a model a function of its seed, the epoch and the step.
+
+    Keras doesn't save the state of its seed generators, so that without this a training that
+    goes on from a checkpoint would draw what the first epochs drew.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable in self.model.non_trainable_variables:
+            if variable.name == "seed_generator_state":
+                seed = int(keras.ops.convert_to_numpy(variable)[0])
+                # Each draw counts the second number up by one.
+                variable.assign(keras.ops.convert_to_tensor([seed, epoch << 20], variable.dtype))

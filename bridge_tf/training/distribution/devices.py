@@ -1,0 +1,249 @@
+"""Several devices that share each batch of a training.
+
+On TensorFlow they are mirrored (`tf.distribute.MirroredStrategy`), on JAX the batch is sharded
+(`keras.distribution.DataParallel`), over several processes too (`multihost`). A step is that of one
+device: the same batch, loss, gradient and draws, and batch-norm statistics of all its rows.
+
+Only `fit` is shared. It trains a copy that lives on all devices, whose values then go back; what
+comes before and after, and the files, are those of one device.
+"""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+
+import keras
+
+from bridge_tf.curves.batch_norm import batch_norms
+from bridge_tf.training.distribution import multihost as processes
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.keras_utils import clone, with_weights_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """What shares each batch: two devices or more, of one process or of several.
+
+    Attributes:
+        names: of the devices of all processes, in the order in which they take rows of a batch.
+        processes: their number.
+        process: which of them this one is, from 0.
+    """
+
+    names: tuple[str, ...]
+    processes: int = 1
+    process: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        devices: str = "all",
+        hosts: Sequence[str] = (),
+        process_id: int = 0,
+        batch_size: int | None = None,
+    ) -> "Devices | None":
+        """The devices that the flags of these names ask for; None if that is one device alone.
+
+        With `hosts` it waits for the other processes, and must come before anything is computed.
+
+        Raises:
+            InputError: there are fewer, the backend can't share a batch, or they can't share one
+                of this size equally.
+        """
+        if devices == "1" and not hosts:
+            return None
+        backend = keras.backend.backend()
+        if hosts and backend != "jax":
+            raise InputError(
+                f"--hosts={','.join(hosts)}: only JAX shares a training between processes, the "
+                f"backend here is {backend}; set KERAS_BACKEND=jax, or leave it out"
+            )
+        if backend not in ("tensorflow", "jax"):
+            raise InputError(
+                f"--devices={devices}: the backend {backend} trains on one device here; set "
+                "KERAS_BACKEND to tensorflow or jax, or leave it out"
+            )
+        if hosts:
+            processes.join(tuple(hosts), process_id)
+        names = _names(devices, max(1, len(hosts)))
+        if len(names) == 1:
+            return None
+        if batch_size and batch_size % len(names):
+            raise InputError(
+                f"--batch_size={batch_size}: {len(names)} devices share each batch equally; take "
+                f"a multiple of {len(names)}"
+            )
+        return cls(tuple(names), max(1, len(hosts)), process_id if hosts else 0)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether XLA can compile a step: not one that reads variables of several devices."""
+        return keras.backend.backend() != "tensorflow"
+
+    def scope(self):
+        """The context in which what is made lives on all devices."""
+        if keras.backend.backend() == "tensorflow":
+            return _strategy(self.names).scope()
+        # Keras's own sharding of data sets would put rows into batches of another order.
+        return keras.distribution.DataParallel(
+            devices=[*self.names], auto_shard_dataset=False
+        ).scope()
+
+    def share(self, data, batch_size: int | None):
+        """Batches as `fit` takes them here: of several processes, each reads its own rows.
+
+        Args:
+            data: arrays, or a `tf.data.Dataset` of whole batches.
+            batch_size: of arrays, else None.
+
+        Raises:
+            ValueError: there may be batches that can't be shared equally.
+        """
+        count = len(self.names)
+        if batch_size:
+            rows = len(keras.tree.flatten(data)[0])
+            if batch_size % count or rows % batch_size or self.processes > 1:
+                raise ValueError(
+                    f"{count} devices share batches of one known size, a multiple of {count}: give "
+                    "a tf.data.Dataset, or, unless other processes share it, arrays that fill such "
+                    f"batches. Received: {rows} rows, batch_size={batch_size}"
+                )
+            return data
+        spec = getattr(data, "element_spec", None)
+        sizes = {leaf.shape[0] for leaf in keras.tree.flatten(spec)} if spec is not None else {None}
+        (size,) = sizes if len(sizes) == 1 else (None,)
+        if size is None or size % count:
+            raise ValueError(
+                f"{count} devices share batches of one known size, a multiple of {count}: give a "
+                f"tf.data.Dataset, batched with drop_remainder=True. Received: {spec or data}"
+            )
+        if self.processes == 1:
+            return data
+        size //= self.processes
+        first = self.process * size
+
+        def own(*batch):
+            rows = keras.tree.map_structure(lambda tensor: tensor[first : first + size], batch)
+            return rows if len(rows) > 1 else rows[0]
+
+        return data.map(own)
+
+
+@contextlib.contextmanager
+def shared(model, devices: Devices | None) -> Iterator[keras.Model]:
+    """A copy of a model on all devices, whose values the model gets at the end, unless by an error.
+
+    Without devices it is the model itself. What trains it is to be made within the context.
+
+    Args:
+        model: a built model that can be copied, as a `Curve` copies what it wraps.
+    """
+    if devices is None:
+        yield model
+        return
+    if devices.processes > 1:
+        processes.agree(model.variables)
+    with devices.scope():
+        copy = clone(model)
+        # On TensorFlow each device would use statistics of its own rows.
+        if keras.backend.backend() == "tensorflow":
+            for layer in batch_norms(getattr(copy, "network", copy)):
+                layer.synchronized = True
+        yield copy
+    with_weights_of(copy, model)
+
+
+def replicas() -> int:
+    """How many copies of a model's code run on parts of a batch; JAX has one, for all of it."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def whole(rows):
+    """The number of rows of the whole batch, given this copy's."""
+    count = replicas()
+    return rows if count == 1 else rows * count
+
+
+def part_of_mean(loss):
+    """This copy's part in the mean loss of the whole batch, given the mean of its own rows.
+
+    Keras adds the parts up; its own losses are such parts already.
+    """
+    count = replicas()
+    return loss if count == 1 else loss / count
+
+
+def whole_batch(rows):
+    """The rows of all copies, in the order of the batch, given those of this one."""
+    context = _context()
+    return rows if context is None else context.all_gather(rows, axis=0)
+
+
+def own_rows(values, rows):
+    """Of values for all rows of the batch those for this copy's.
+
+    Args:
+        values: one for each row of the batch, along axis 0.
+        rows: number of this copy's rows.
+    """
+    context = _context()
+    if context is None:
+        return values[:rows] if replicas() > 1 else values
+    first = context.replica_id_in_sync_group * rows
+    return values[first : first + rows]
+
+
+def _context():
+    """TensorFlow's context of one copy among several; None where there is one, and in tracing that
+    only finds shapes.
+    """
+    if replicas() == 1:
+        return None
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context()
+
+
+@functools.cache  # a second one would take the first one's keys for its reductions
+def _strategy(names: tuple[str, ...]):
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy([*names])
+
+
+def _names(devices: str, count: int) -> list[str]:
+    """The names of the devices that are asked for, of all `count` processes."""
+    found = _found(count)
+    least = min(map(len, found))
+    if devices == "all":
+        if least < max(map(len, found)):
+            raise InputError(
+                "--devices=all: the processes have different numbers of devices, "
+                f"{', '.join(str(len(names)) for names in found)}; name a number"
+            )
+        return [name for names in found for name in names]
+    wanted = int(devices)
+    if wanted > least:
+        what = f"{least} device{'s' * (least > 1)} ({', '.join(found[0][:least])})"
+        raise InputError(f"--devices={devices}: there {'are' if least > 1 else 'is'} {what}")
+    return [name for names in found for name in names[:wanted]]
+
+
+def _found(count: int) -> list[list[str]]:
+    """The names of all devices of each process: GPUs and the like, or where there are none CPUs."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        kinds = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
+        return [[device.name for device in next(filter(None, kinds))]]
+    import jax
+
+    return [
+        [f"{device.platform}:{device.id}" for device in jax.devices() if device.process_index == k]
+        for k in range(count)
+    ]

@@ -1,0 +1,123 @@
+"""Several processes of JAX, on one machine or several, that train as one.
+
+Each is a whole run with a work directory of its own and computes the same; of a training's batches
+each takes its rows. What they must have in common is compared where a training begins, since from
+there on a process that does something else would spoil the others' results, or keep them waiting.
+"""
+
+import atexit
+import functools
+import json
+import os
+import sys
+import zlib
+
+import keras
+import numpy as np
+
+from bridge_tf.utils.errors import InputError, TrainingError, reason
+
+# More than the checkpoints of epochs that a folder holds.
+_KEPT = 8
+
+
+@functools.cache
+def join(hosts: tuple[str, ...], process_id: int) -> None:
+    """Waits for all processes; must come before anything is computed.
+
+    Args:
+        hosts: an address HOST:PORT of each; the first one's is where they meet.
+        process_id: which of them this one is, from 0.
+
+    Raises:
+        InputError: they don't meet.
+    """
+    import jax
+
+    # It would catch SIGTERM for itself, and a run asked to stop would go on.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        keras.distribution.initialize(",".join(hosts), len(hosts), process_id)
+    except Exception as error:  # of many kinds, by what fails
+        raise InputError(f"--hosts={','.join(hosts)}: no meeting ({reason(error)})") from error
+
+
+def agree(variables, *others) -> None:
+    """Compares what is about to be trained: weights, and whatever `repr` tells of.
+
+    Raises:
+        InputError: another process is about to train something else.
+    """
+    digest = zlib.crc32(repr(others).encode())
+    for variable in variables:
+        digest = zlib.crc32(keras.ops.convert_to_numpy(variable).tobytes(), digest)
+    if len(set(_gathered([digest])[:, 0].tolist())) > 1:
+        raise InputError(
+            "--hosts: the processes are about to train different things; give all of them the same "
+            "flags and the same data, and copy the files of the work directory that is furthest to "
+            "the others"
+        )
+
+
+def common(states: list):
+    """The newest of the `State`s that every process has; None where none has got beyond its start.
+
+    Raises:
+        InputError: some have, but there is none that all have.
+    """
+    known = {(state.step, _digest(state)): state for state in states}
+    rows = [list(key) for key in sorted(known, reverse=True)[:_KEPT]]
+    rows += [[0, 0]] * (_KEPT - len(rows))
+    gathered = _gathered(rows)
+    everywhere = set.intersection(*({tuple(row) for row in each.tolist()} for each in gathered))
+    state = max((known[key] for key in everywhere & set(known)), key=_step, default=None)
+    if state is None and gathered[..., 0].any():
+        raise InputError(
+            "--hosts: the processes have no checkpoint in common; copy the folder backup of the "
+            "work directory that is furthest to the others, or remove it from all to begin anew"
+        )
+    return state
+
+
+def gone(error: Exception) -> TrainingError | None:
+    """What to say of an error by which JAX tells that another process is gone, if it is one."""
+    own = any(word in str(error) for word in ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT"))
+    if own or type(error).__name__ not in ("JaxRuntimeError", "XlaRuntimeError"):
+        return None
+    atexit.register(_leave)
+    return TrainingError(
+        f"another process of --hosts has stopped, or can't be reached ({reason(error)}); run all "
+        "of them again, which go on from the last epoch that all have kept"
+    )
+
+
+def _leave() -> None:
+    """Ends the process as after an error; JAX would wait at exit for who is gone, and abort."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
+
+
+def _step(state) -> int:
+    return state.step
+
+
+def _digest(state) -> int:
+    notes = {key: value for key, value in state.notes.items() if key != "made_from"}
+    digest = zlib.crc32(json.dumps(notes, sort_keys=True).encode())
+    for name in sorted(state.arrays):
+        digest = zlib.crc32(state.arrays[name].tobytes(), digest)
+    return digest
+
+
+def _gathered(values: list) -> np.ndarray:
+    """The values of all processes, whole numbers of 32 bits, processes × …"""
+    from jax.experimental import multihost_utils
+
+    try:
+        return multihost_utils.process_allgather(np.asarray(values, "uint32"))
+    except Exception as error:
+        found = gone(error)
+        if found is None:
+            raise
+        raise found from error

@@ -1,0 +1,184 @@
+"""Compile and fit, such that a training can be interrupted, and stops when it diverges."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+
+import keras
+
+from bridge_tf.training.callbacks.checkpoints import Checkpoints, EpochSeeds
+from bridge_tf.training.callbacks.divergence import Diverged, DivergenceWatch
+from bridge_tf.training.distribution import multihost as hosts
+from bridge_tf.training.distribution.devices import Devices
+from bridge_tf.utils import signals
+from bridge_tf.utils.errors import TrainingError
+from bridge_tf.utils.terminal import say
+
+_RETRIES = 4
+
+
+def fit(
+    model,
+    data,
+    recipe,
+    *,
+    loss=None,
+    metrics=None,
+    batch_size: int = 128,
+    steps_per_epoch: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    backup_dir: str | os.PathLike | Checkpoints | None = None,
+    devices: Devices | None = None,
+) -> keras.callbacks.History:
+    """Compiles and fits `model` by a `Recipe`.
+
+    Args:
+        data: batches, or arrays: a tuple (inputs, targets) or the inputs alone. A function is
+            called with the number of steps that are done and gives the batches of the others.
+        batch_size: for arrays.
+        steps_per_epoch: needed where `data` is endless, a function, or spans all epochs.
+        callbacks: further Keras callbacks.
+        backup_dir: where to keep checkpoints, from which an interrupted training goes on; a
+            `Checkpoints` says how often, too. Only if `data` is a function can it go on within an
+            epoch, and end as if it had never stopped; arrays are shuffled anew. The folder isn't
+            removed: do so once the model is saved.
+        devices: what shares each batch; `model` is then made of what `shared` gives. Of several
+            processes all must have a checkpoint, which are those of epochs only.
+
+    Raises:
+        InputError: another process of `devices` is about to train something else.
+        TrainingError: the loss diverged (see `DivergenceWatch`), and wasn't to be retried or did
+            so after four retries, each from the last epoch's checkpoint at half the rate.
+    """
+    arrays = isinstance(data, tuple) or hasattr(data, "shape")
+    if steps_per_epoch is None:
+        size = len(data[0] if isinstance(data, tuple) else data)
+        steps_per_epoch = math.ceil(size / batch_size) if arrays else size
+    if backup_dir is not None and not isinstance(backup_dir, Checkpoints):
+        backup_dir = Checkpoints(backup_dir)
+    training = _Training(
+        model,
+        data,
+        recipe,
+        steps_per_epoch,
+        batch_size if arrays else None,
+        callbacks,
+        backup_dir,
+        devices,
+    )
+    if training.several:
+        hosts.agree([], recipe, steps_per_epoch)
+    while True:
+        try:
+            return training.run(loss=loss, metrics=metrics)
+        except Diverged as error:
+            training.go_back(error)
+        except Exception as error:
+            gone = hosts.gone(error) if training.several else None
+            if gone is None:
+                raise
+            raise gone from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Training:
+    """The arguments of `fit`; `batch_size` is None unless `data` are arrays."""
+
+    model: keras.Model
+    data: object
+    recipe: object
+    steps_per_epoch: int
+    batch_size: int | None
+    callbacks: Sequence[keras.callbacks.Callback]
+    checkpoints: Checkpoints | None
+    devices: Devices | None
+
+    @property
+    def several(self) -> bool:
+        """Whether other processes train the same."""
+        return self.devices is not None and self.devices.processes > 1
+
+    def run(self, **compiling) -> keras.callbacks.History:
+        """Trains from the newest checkpoint on."""
+        checkpoints = self.checkpoints
+        within_epochs = callable(self.data) and not self.several
+        state = checkpoints and checkpoints.newest(epochs_only=not within_epochs)
+        if checkpoints and self.several:
+            state = hosts.common(checkpoints.states(epochs_only=True))
+            checkpoints.forget_after(state)
+        retries = state.notes.get("retries", []) if state else []
+        peak = self.recipe.learning_rate / 2 ** len(retries)
+        recipe = dataclasses.replace(self.recipe, learning_rate=peak)
+        self.model.compile(
+            optimizer=recipe.optimizer(self.steps_per_epoch),
+            jit_compile=recipe.jit_compile and (self.devices is None or self.devices.compiles),
+            **compiling,
+        )
+        if checkpoints is None:
+            return self._fit(0, DivergenceWatch({}))
+        checkpoints.within_epochs = within_epochs
+        checkpoints.restore(self.model, state)
+        if state is None:
+            checkpoints.write(self.model, "epoch-0")
+        with signals.held():
+            # The checkpoints come last, so that what diverges leaves none.
+            return self._fit(checkpoints.step, DivergenceWatch(checkpoints.notes), checkpoints)
+
+    def _fit(self, done: int, *callbacks) -> keras.callbacks.History:
+        """Trains from step `done` to the end: what is left of an epoch, then the others."""
+        epoch, within = divmod(done, self.steps_per_epoch)
+        pieces = [(epoch, self.recipe.epochs, self.steps_per_epoch)]
+        if within:
+            rest = self.steps_per_epoch - within
+            pieces = [(epoch, epoch + 1, rest), (epoch + 1, *pieces[0][1:])]
+        history = keras.callbacks.History()
+        history.on_train_begin()
+        for first, end, steps in pieces:
+            if first == end:
+                continue
+            data = self.data(done) if callable(self.data) else self.data
+            if self.devices is not None:
+                data = self.devices.share(data, self.batch_size)
+            inputs, targets = data if isinstance(data, tuple) else (data, None)
+            fitted = self.model.fit(
+                inputs,
+                targets,
+                batch_size=self.batch_size,
+                epochs=end,
+                initial_epoch=first,
+                steps_per_epoch=None if self.batch_size else steps,
+                shuffle=bool(self.batch_size),
+                callbacks=[EpochSeeds(), *self.callbacks, *callbacks],
+                verbose=0,
+            )
+            done += (end - first - 1) * self.steps_per_epoch + steps
+            history.epoch += fitted.epoch
+            for name, values in fitted.history.items():
+                history.history.setdefault(name, []).extend(values)
+        return history
+
+    def go_back(self, error: Diverged) -> None:
+        """Prepares a retry from the last epoch's checkpoint at half the rate, if there is to be
+        one.
+
+        Raises:
+            TrainingError: there isn't.
+        """
+        checkpoints = self.checkpoints
+        if checkpoints is None:
+            raise TrainingError(f"{error}; try a lower --learning_rate") from error
+        last = checkpoints.newest(epochs_only=True)
+        retries = checkpoints.notes.get("retries", [])
+        after = f" after {len(retries)} retries" if retries else ""
+        place = f"the last good checkpoint is {last.name}.npz" if last else "no checkpoint is left"
+        told = f"{error}{after}; {place} in {checkpoints.folder}"
+        lower = "with a lower --learning_rate in another --workdir"
+        if last is None or len(retries) == _RETRIES:
+            raise TrainingError(f"{told}; train {lower}") from error
+        if checkpoints.on_divergence == "stop":
+            raise TrainingError(
+                f"{told}; run again with --on_divergence=retry, or {lower}"
+            ) from error
+        checkpoints.roll_back({"retries": [*retries, str(error)]})
+        say(f"{error}; back to the end of epoch {last.name.partition('-')[2]}, at half the rate")

@@ -1,0 +1,71 @@
+"""Training modes and curves: thin over `compile` and `fit`."""
+
+import os
+
+import keras
+
+from bridge_tf.curves.curve import Curve
+from bridge_tf.networks.classifier import ends_in_softmax
+from bridge_tf.training.distribution.devices import Devices, shared
+from bridge_tf.training.fit import fit
+from bridge_tf.training.recipe import Recipe
+
+
+def fit_modes(build, data, num_modes: int, recipe: Recipe, **options) -> list:
+    """Trains `num_modes` networks, mode k from seed `recipe.seed` + k.
+
+    Args:
+        build: called without arguments, gives a fresh classifier.
+        data, **options: as in `fit_mode`; checkpoints of mode k are kept in `backup_dir`/k, so
+            that `backup_dir` must be a path here.
+
+    Returns:
+        The trained networks.
+    """
+    modes = []
+    backup_dir = options.pop("backup_dir", None)
+    for k in range(num_modes):
+        keras.utils.set_random_seed(recipe.seed + k)
+        modes.append(build())
+        backup = None if backup_dir is None else os.path.join(backup_dir, str(k))
+        fit_mode(modes[-1], data, recipe, backup_dir=backup, **options)
+    return modes
+
+
+def fit_mode(
+    model, data, recipe: Recipe, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
+    """Trains one classifier on its cross-entropy, in place.
+
+    Args:
+        model: a classifier with logits or a softmax as output.
+        data: batches of (images, integer labels), or a tuple of two arrays.
+        recipe: how to train.
+        devices: what shares each batch; by default one device. The model isn't compiled then.
+        **options: as in `fit`. `loss` is needed for a subclassed model that ends in a softmax,
+            which can't be seen from outside.
+    """
+    with shared(model, devices) as model:
+        return fit_classifier(model, data, recipe, devices=devices, **options)
+
+
+def fit_curve(
+    curve: Curve, data, recipe: Recipe, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
+    """Trains a curve's inner control points on the cross-entropy at r ~ U(0, 1), in place.
+
+    Arguments as in `fit_mode`.
+    """
+    with shared(curve, devices) as curve:
+        return fit_classifier(curve, data, recipe, devices=devices, **options)
+
+
+def fit_classifier(model, data, recipe: Recipe, **options) -> keras.callbacks.History:
+    """As `fit_mode` or `fit_curve`, of a model that is on the devices already, see `shared`."""
+    network = model.network if isinstance(model, Curve) else model
+    return fit(model, data, recipe, **(_classification(network) | options))
+
+
+def _classification(model) -> dict:
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
+    return {"loss": loss, "metrics": ["accuracy"]}

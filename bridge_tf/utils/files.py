@@ -1,0 +1,112 @@
+"""Writing files so that nobody ever sees half of one."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge_tf.utils.errors import InputError
+
+_PARTIAL = ".partial-"
+
+
+def check_writable(flag: str, folder: str | os.PathLike) -> pathlib.Path:
+    """`folder` as a path, once it is known that files can be written there.
+
+    Args:
+        flag: the flag that named the folder, for the message.
+        folder: it need not exist yet. Nothing stays of the attempt.
+
+    Raises:
+        InputError: files can't be written there.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        existing = folder
+        while not existing.exists():
+            existing = existing.parent
+        with tempfile.TemporaryFile(dir=existing):
+            return folder
+    except OSError as error:
+        raise InputError(
+            f"{flag}: can't write in {folder} ({error.strerror}); name a folder that can be written"
+        ) from error
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Digest of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: pathlib.Path, content) -> None:
+    """Writes `content` so that a reader sees the whole file or none."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a name beside `path` to write to, and renames it to `path` when all went well.
+
+    What was written is on the disk before it has its name, so that not even a machine that stops
+    leaves half a file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{_PARTIAL}{path.name}")
+    partial.unlink(missing_ok=True)  # it may be a link to elsewhere
+    try:
+        yield partial
+        _to_disk(partial)
+        os.replace(partial, path)
+        _to_disk(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: pathlib.Path) -> None:
+    """Removes what processes that were killed while they wrote have left in `folder`."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        if path.is_file() or path.is_symlink():
+            path.unlink()
+
+
+def folder_to_disk(folder: pathlib.Path) -> None:
+    """Waits until all files below `folder` are on the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        _to_disk(path)
+
+
+def _to_disk(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_space(flag: str, folder: str | os.PathLike, wanted: int, what: str) -> None:
+    """Checks that the disk of `folder` has room for what is about to be written.
+
+    Args:
+        flag: the flag that named the folder, for the message.
+        folder: it need not exist yet.
+        wanted: bytes.
+        what: will be written, for the message.
+
+    Raises:
+        InputError: there is less.
+    """
+    existing = pathlib.Path(folder).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < wanted:
+        raise InputError(
+            f"{flag}: {what} will take {wanted / 1e6:,.1f} MB in {folder}, whose disk has "
+            f"{free / 1e6:,.1f} MB left; free some space or name a folder on another disk"
+        )

@@ -1,0 +1,112 @@
+"""One writer a folder: a lock that the system releases when its holder dies."""
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import pathlib
+import shlex
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import filelock
+
+from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.terminal import say
+
+NAME = ".lock"
+_POLL_SECONDS = 0.25
+_held: set[tuple[int, str]] = set()  # with the process, since a fork copies the set
+
+
+@contextmanager
+def locked(
+    folder: str | os.PathLike, flag: str = "--workdir", wait: bool = False
+) -> Iterator[None]:
+    """Keeps other processes out of `folder` while the block runs.
+
+    The lock is on FOLDER/.lock, which says who holds it and goes when the block is left. If the
+    holder dies the file stays, and the next process takes it over.
+
+    A process is one holder. Within a block, another one of the same process does nothing more, in
+    whatever thread it is: threads aren't kept apart, and the lock goes when the block that took it
+    is left. A process forked within a block holds nothing.
+
+    Args:
+        folder: must exist.
+        flag: the flag that named it, for messages.
+        wait: until it is free, rather than failing.
+
+    Raises:
+        InputError: another process holds it, and `wait` is false; or it can't be locked.
+    """
+    process = os.getpid()
+    key = process, os.path.realpath(folder)
+    if key in _held:
+        yield
+        return
+    path = pathlib.Path(folder) / NAME
+    lock = filelock.FileLock(path, on_acquired=_sign)
+    try:
+        os.stat(folder)  # filelock would make it
+        _acquire(lock, path, flag, wait)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            f"{flag}: can't lock {folder} ({error.strerror or reason(error)}); name a folder in "
+            f"which {NAME} can be written"
+        ) from error
+    _held.add(key)
+    try:
+        yield
+    finally:
+        _held.discard(key)
+        if os.getpid() == process:
+            # Before the release. Who waits for the file that is gone finds that it has no name any
+            # more, and opens the next one.
+            with contextlib.suppress(OSError):
+                path.unlink()
+            lock.release()
+
+
+def _acquire(lock, path: pathlib.Path, flag: str, wait: bool) -> None:
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        used = f"{flag}: {path.parent} is in use by {_holder(path)}"
+        if not wait:
+            raise InputError(f"{used}; wait for it with --wait or use another {flag}") from None
+        say(f"{used}; waiting for it")
+        lock.acquire(poll_interval=_POLL_SECONDS)
+
+
+def _sign(file: int) -> None:
+    """Writes into the lock file who holds it."""
+    program = "/".join(pathlib.Path(sys.argv[0]).parts[-2:]) or "python"
+    entry = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "command": shlex.join([program, *sys.argv[1:]])[:200],
+        "since": datetime.datetime.now().isoformat(" ", "minutes"),
+    }
+    with contextlib.suppress(OSError):  # it is held all the same
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(entry).encode(), 0)
+
+
+def _holder(path: pathlib.Path) -> str:
+    """Who holds the lock, as far as its file tells."""
+    try:
+        entry = json.loads(path.read_bytes()[:10_000])
+        pid = int(entry["pid"])
+        program, host, since = (
+            "".join(c for c in str(entry[key]).split(sep)[0] if c.isprintable())[:60]
+            for key, sep in (("command", " "), ("host", " "), ("since", "\n"))
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "another process"
+    return f"{program}, process {pid} on host {host} since {since}"

@@ -1,0 +1,52 @@
+"""Memory that is left on this machine, and refusing what would need more."""
+
+import pathlib
+
+from bridge_tf.utils.errors import InputError
+
+_MEMINFO = pathlib.Path("/proc/meminfo")
+_CGROUP = pathlib.Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int | None:
+    """Bytes that can still be used, by the machine's count and the container's; None if unknown."""
+    found = []
+    for line in _lines(_MEMINFO):
+        if line.startswith("MemAvailable:"):
+            found.append(1024 * int(line.split()[1]))
+    limit, used = (_lines(_CGROUP / f"memory.{name}") for name in ("max", "current"))
+    if limit and used and limit[0].isdigit():
+        cached = sum(
+            int(line.split()[1])
+            for line in _lines(_CGROUP / "memory.stat")
+            if line.startswith("inactive_file ")
+        )
+        found.append(max(0, int(limit[0]) - int(used[0]) + cached))
+    return min(found) if found else None
+
+
+def check_memory(flag: str, what: str, needed: int, remedy: str) -> None:
+    """Checks that images fit into memory.
+
+    Args:
+        flag: what names them, as `--dataset=folder:PATH`.
+        what: the images, as "its 100 images of 8×8 pixels".
+        needed: bytes, copies included.
+        remedy: what to do if they don't fit.
+
+    Raises:
+        InputError: they don't.
+    """
+    available = available_memory()
+    if available is not None and needed > available:
+        raise InputError(
+            f"{flag}: {what} need {needed / 1e9:,.1f} GB of memory, {available / 1e9:,.1f} GB are "
+            f"available; {remedy}"
+        )
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,47 @@
+"""Predictions of an evaluation that isn't done yet, so that a killed one needn't begin anew."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bridge_tf.utils.files import replacing
+
+
+class KeptPredictions:
+    """Arrays by name, in files of a folder, which is to be removed when the report is written.
+
+    Args:
+        folder: made with the first file.
+        made_from: what the predictions are made from, as plain data; those made from something
+            else are passed over, as are damaged ones.
+    """
+
+    def __init__(self, folder: pathlib.Path, made_from):
+        self.folder = folder
+        text = json.dumps(made_from, sort_keys=True)
+        self.made_from = np.frombuffer(hashlib.sha256(text.encode()).digest(), "uint8")
+
+    def get(self, name: str, make: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray]:
+        """The arrays called `name`, made by `make` if they aren't there."""
+        path = self.folder / f"{name}.npz"
+        kept = self._read(path)
+        if kept is None:
+            kept = list(make())
+            with replacing(path) as partial, open(partial, "wb") as file:
+                np.savez(file, *kept, made_from=self.made_from, count=len(kept))
+        return kept
+
+    def _read(self, path: pathlib.Path) -> list[np.ndarray] | None:
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except Exception:  # damaged files raise all sorts
+            return None
+        if not np.array_equal(arrays.pop("made_from", None), self.made_from):
+            return None
+        # With their count, since a flipped bit can hide entries of a zip file without a trace.
+        names = [f"arr_{k}" for k in range(int(arrays.pop("count", -1)))]
+        return [arrays[name] for name in names] if set(names) == set(arrays) else None

@@ -1,0 +1,207 @@
+import dataclasses
+import json
+
+import keras
+import pytest
+
+from bridge_tf.config import Config
+from bridge_tf.curves.curve import Curve
+from bridge_tf.networks.saving import write_model
+from bridge_tf.runs.cost_model import Cost, CostModel, DataSizes
+from bridge_tf.runs.run_files import RunFiles
+from bridge_tf.training.callbacks.checkpoints import Checkpoints
+from bridge_tf.training.recipe import L2SGD
+from bridge_tf.utils.errors import InputError
+from tests.conftest import REPOSITORY
+
+DIGITS = DataSizes(900, 100, 797, (8, 8, 1), 10)
+SMALL = {"batch_size": 64, "mode_epochs": 30, "curve_epochs": 20, "bridge_epochs": 10}
+# Of one image, by hand: a convolution with bias, the mean over its pixels, a dense layer.
+TINY_FLOPS = 2 * 9 * 64 * 4 + 64 * 4 + (64 * 4) + 2 * 4 * 10 + 10
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> str:
+    """A network whose costs can be told by hand."""
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 1))
+    features = layers.Conv2D(4, 3, padding="same", name="conv")(inputs)
+    outputs = layers.Dense(10)(layers.GlobalAveragePooling2D(name="pool")(features))
+    path = tmp_path_factory.mktemp("tiny") / "tiny.keras"
+    keras.Model(inputs, outputs).save(path)
+    return str(path)
+
+
+def model_of(tiny: str, sizes: DataSizes = DIGITS, **settings) -> CostModel:
+    config = Config(model=tiny, taps=["pool"], bridge_width=1.0, **{**SMALL, **settings})
+    return CostModel(config, sizes)
+
+
+def cost(model: CostModel, task: str) -> Cost:
+    return model.of(model.graph.tasks[task])
+
+
+def test_steps_are_full_batches_times_epochs(tiny):
+    model = model_of(tiny, baselines=["swa", "fge"], num_modes=3)
+    wanted = {"mode-2": 30, "curve-0-1": 20, "bridge-0-2": 10, "swa": 30, "fge-2": 1}
+    for task, epochs in wanted.items():
+        assert cost(model, task).steps == epochs * 14, task
+    assert cost(model, "ensemble").steps == cost(model, "evaluate").steps == 0
+    trained = 3 * 30 + 2 * 20 + 2 * 10 + 30 + 2 * 1
+    assert model.total().steps == trained * 14
+
+
+def test_flops_of_trainings_are_those_of_a_hand_count(tiny):
+    model = model_of(tiny, num_modes=3, baselines=["distillation"])
+    network, bridge = TINY_FLOPS, 2 * 4 * 10 + 10
+    tapped = network - bridge
+    assert cost(model, "mode-0").flops == 30 * 14 * 64 * 3 * network
+    assert cost(model, "curve-0-1").flops == 20 * 14 * 64 * 3 * network
+    assert cost(model, "bridge-0-1").flops == 10 * 14 * 64 * (tapped + network + 3 * bridge)
+    assert cost(model, "distillation").flops == 30 * 14 * 64 * (3 + 3) * network
+    two = model_of(tiny, num_modes=3, bridge_type=2)
+    assert cost(two, "bridge-1-2").flops > 10 * 14 * 64 * (2 * tapped + network + 3 * bridge)
+
+
+def test_an_evaluation_predicts_by_all_members(tiny):
+    network, bridge, images = TINY_FLOPS, 2 * 4 * 10 + 10, 100 + 797
+    # Points 0, ¼, ½, ¾, 1 on curve and line; ½ on the curve is the bridge's member.
+    settings = {"num_modes": 3, "curve_points": 5}
+    model = model_of(tiny, **settings)
+    networks = images * (3 + 2) + 797 * 2 * (2 + 3)
+    assert cost(model, "evaluate").flops == networks * network + images * (network + 2 * bridge)
+    answers = images * (3 + 2 + 2 + 1) + 797 * 2 * (2 + 3)
+    assert model.files.kept_predictions == 8 * 10 * answers
+    more = model_of(tiny, **settings, corruptions=["noise"], corruption_images=50)
+    assert more.files.kept_predictions == 8 * 10 * (answers + 5 * 50 * 8)
+
+
+def test_members_with_batch_norm_have_their_statistics_estimated():
+    settings = {"num_modes": 2, "curve_points": 3, "width": 0.25, **SMALL}
+    plain, normed = (CostModel(Config(norm=norm, **settings), DIGITS) for norm in ("frn", "batch"))
+    # 14 batches each, for the member at ½ on the curve, and for the point at ½ on the line.
+    once = 14 * 64 * normed.networks.mode.flops
+    assert plain.predicted.reestimation_flops == 0
+    assert normed.predicted.reestimation_flops == once
+    images, network = 897, normed.networks.mode.flops
+    predicted = images * (2 + 1) * network + 797 * network
+    predicted += images * (network + normed.networks.bridge.flops)
+    assert cost(normed, "evaluate").flops == predicted + 2 * once
+    step = normed.networks.tapped + network + 3 * normed.networks.bridge.flops
+    assert cost(normed, "bridge-0-1").flops == 10 * 14 * 64 * step + once
+
+
+def test_critical_path(tiny):
+    model = model_of(tiny, num_modes=3)
+    path = [task.name for task in model.critical_path()]
+    assert path == ["mode-0", "curve-0-1", "bridge-0-1", "ensemble", "evaluate"]
+    left = [*model.graph.of("bridges"), *model.graph.of("export")]
+    path = [task.name for task in model.critical_path(left)]
+    assert path == ["bridge-0-1", "ensemble", "export"]
+    assert model.critical_path([]) == []
+    path = model_of(tiny, curve_epochs=1, baselines=["distillation"]).critical_path()
+    assert [task.name for task in path] == ["mode-0", "distillation", "evaluate"]
+    path = model_of(tiny, mode_epochs=600, baselines=["fge"], num_modes=4).critical_path()
+    assert [task.name for task in path][:4] == ["mode-0", "fge-1", "fge-2", "fge-3"]
+
+
+def test_files_are_as_large_as_said(build, tmp_path):
+    config = Config(width=0.25, **SMALL)
+    model = CostModel(config, dataclasses.replace(DIGITS, classes=5))
+    mode = build()
+    curve = Curve.between(mode, build())
+    for network, kind in ((mode, "mode"), (curve, "curve")):
+        network.compile(L2SGD(0.1, momentum=0.9), "mse")
+        network.optimizer.build(network.trainable_variables)
+        path = tmp_path / f"{kind}.keras"
+        write_model(network, path)
+        assert model.files.result(kind) == pytest.approx(path.stat().st_size, rel=0.05)
+        checkpoints = Checkpoints(tmp_path / kind)
+        checkpoints.write(network, "epoch-0")
+        size = (tmp_path / kind / "epoch-0.npz").stat().st_size
+        assert model.files.checkpoint(kind) == pytest.approx(size, rel=0.05)
+
+
+def test_files_of_a_run(smoke_run):
+    work = smoke_run(REPOSITORY / "configs" / "digits.flags").work
+    config = Config(**json.loads((work / "config.json").read_text("utf-8"))["flags"])
+    model = CostModel(config, DataSizes(256, 100, 256, (8, 8, 1), 10))
+    for task in model.graph.tasks.values():
+        if path := task.file(RunFiles(work)):
+            found = model.files.result(task.name.partition("-")[0])
+            assert found == pytest.approx(path.stat().st_size, rel=0.1), task
+    content = json.loads((work / "manifest.json").read_text("utf-8"))
+    for name in [*content["files"]]:
+        if not name.endswith((".keras", "config.json")):
+            del content["files"][name]
+    size = len(json.dumps(content, indent=2))
+    assert model.files.manifest == pytest.approx(size, rel=0.1)
+
+
+def test_images_in_files_are_read_each_epoch(tiny):
+    sizes = dataclasses.replace(DIGITS, file_bytes=10**9)
+    held, stored = (
+        model_of(tiny, dataclasses.replace(sizes, in_files=kept)) for kept in (False, True)
+    )
+    task = "bridge-0-1"
+    more = cost(stored, task).bytes_read - cost(held, task).bytes_read
+    assert more == pytest.approx(10 * 10**9 * 900 / 1797)
+    assert cost(stored, "evaluate").bytes_read == cost(held, "evaluate").bytes_read
+    # Decoded images of the size of photographs are held in memory or not.
+    large = dataclasses.replace(sizes, train=10**6, image_shape=(224, 224, 3))
+    held, stored = (
+        CostModel(
+            Config(model="imagenet_resnet18", **SMALL), dataclasses.replace(large, in_files=x)
+        )
+        for x in (False, True)
+    )
+    assert cost(held, "mode-0").memory > 150e9 > 20e9 > cost(stored, "mode-0").memory
+
+
+def test_a_checkpoint_each_epoch(tiny):
+    few, many = (model_of(tiny, mode_epochs=epochs) for epochs in (10, 11))
+    more = cost(many, "mode-0").bytes_written - cost(few, "mode-0").bytes_written
+    assert few.files.checkpoint("mode") < more < few.files.checkpoint("mode") + 1000
+
+
+def test_an_evaluation_of_64_modes_reads_each_file_once(tiny):
+    model = model_of(tiny, num_modes=64, bridge_type=2)
+    evaluate = model.graph.tasks["evaluate"]
+    assert len(model.graph.of("curves")) == 2016
+    # Mode 0 once more, for its names; bridges are in the ensemble.
+    assert model.files.loads(evaluate) == {"mode": 65, "curve": 2016, "ensemble": 1}
+    assert len(model.critical_path()) == 5
+
+
+def test_memory_grows_with_batch_and_data(tiny):
+    settings = {"model": "resnet8", **SMALL}
+    small, large = (
+        CostModel(Config(**{**settings, "batch_size": batch}), DIGITS) for batch in (64, 640)
+    )
+    assert 0.8e9 < cost(small, "mode-0").memory < cost(large, "mode-0").memory < 2e9
+
+
+def test_what_the_run_refuses_is_refused(tiny):
+    with pytest.raises(InputError, match="--batch_size=901"):
+        cost(model_of(tiny, batch_size=901), "mode-0")
+    with pytest.raises(InputError, match="resnet9"):
+        cost(CostModel(Config(model="resnet9"), DIGITS), "mode-0")
+
+
+def test_sizes_of_a_data_set():
+    from bridge_tf import load_dataset
+
+    sizes = DataSizes.of(load_dataset("digits", max_images=300))
+    assert sizes == DataSizes(300, 100, 300, (8, 8, 1), 10)
+    assert sizes.bytes_in_files == 700 * 64
+
+
+def test_a_subclassed_network_is_refused(tmp_path):
+    from bridge_tf.runs.cost_model.networks import Network
+
+    class Own(keras.Model):
+        def call(self, images):
+            return images
+
+    with pytest.raises(InputError, match="--dry_run: can't tell what the subclassed network"):
+        Network.of(Own())

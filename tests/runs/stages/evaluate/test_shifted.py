@@ -1,0 +1,135 @@
+"""What is measured on corrupted images and on other data, of made-up members."""
+
+import types
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from bridge_tf.config import Config
+from bridge_tf.data import Split
+from bridge_tf.data.corruptions import corrupt
+from bridge_tf.evaluation import (
+    accuracy,
+    apply_temperature,
+    ensemble_log_probs,
+    expected_calibration_error,
+    nll,
+    ood_detection,
+)
+from bridge_tf.runs.stages.evaluate.shifted import is_measured, measure_elsewhere
+
+NAMES = [("mode", 0), ("mode", 1)]
+ROWS = [
+    ({"name": "single", "temperature": 2.0}, NAMES[:1]),
+    ({"name": "deep_ensemble_2", "temperature": 0.5}, NAMES),
+]
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1)).astype("uint8")
+OTHERS = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 1)).astype("uint8")
+TEST = Split(IMAGES, np.arange(12) % 3)
+
+
+class Members:
+    """Answers that are a linear function of the pixels."""
+
+    def __init__(self):
+        self.asked = []
+        self.weights = np.random.default_rng(2).normal(0, 1e-3, (2, 64, 3))
+
+    def on(self, name, images) -> dict:
+        self.asked.append((name, len(images)))
+        pixels = images.reshape(len(images), 64).astype("float64")
+        answers = [log_softmax(pixels @ weights, axis=1) for weights in self.weights]
+        return dict(zip(NAMES, answers, strict=True))
+
+    def ensemble(self, members, images) -> np.ndarray:
+        by_member = self.on("test", images)
+        return ensemble_log_probs([by_member[member] for member in members])
+
+    def of_ensemble(self, members) -> list:
+        return [self.ensemble(members, IMAGES), None]
+
+
+def run_of(**settings) -> types.SimpleNamespace:
+    config = Config(**settings)
+    data = types.SimpleNamespace(test=TEST)
+    return types.SimpleNamespace(config=config, data=data, other_images=lambda: ("others", OTHERS))
+
+
+def test_nothing_is_measured_unasked():
+    members = Members()
+    assert measure_elsewhere(run_of(), members, ROWS) == {}
+    assert not members.asked
+
+
+def test_every_row_tells_other_data_apart():
+    members = Members()
+    found = measure_elsewhere(run_of(ood_dataset="npz:others.npz"), members, ROWS)["ood"]
+    assert (found["dataset"], found["num_images"]) == ("others", 5)
+    assert "npz" not in str(found)  # where it lies isn't everybody's business
+    for measured, (row, names) in zip(found["rows"], ROWS, strict=True):
+        pair = (members.ensemble(names, images) for images in (IMAGES, OTHERS))
+        assert measured == {"name": row["name"], **ood_detection(*pair)}
+
+
+def test_every_row_is_measured_on_every_corruption():
+    members = Members()
+    run = run_of(corruptions=["jpeg", "noise"], corruption_images=4)
+    found = measure_elsewhere(run, members, ROWS)["corruptions"]
+    assert (found["images"], found["kinds"]) == (4, ["jpeg", "noise"])
+    indices = [0, 3, 6, 9]
+    labels = TEST.labels[indices]
+    places = [(kind, severity) for kind in ("jpeg", "noise") for severity in range(1, 6)]
+    for measured, (row, names) in zip(found["rows"], ROWS, strict=True):
+
+        def figures(images, names=names, row=row) -> dict:
+            log_probs = members.ensemble(names, images)
+            calibrated = apply_temperature(log_probs, row["temperature"])
+            return {
+                "accuracy": accuracy(log_probs, labels),
+                "nll": nll(log_probs, labels),
+                "calibrated_nll": nll(calibrated, labels),
+                "ece": expected_calibration_error(log_probs, labels),
+            }
+
+        assert measured["name"] == row["name"]
+        clean = figures(IMAGES[indices])
+        assert measured["clean"] == {key: pytest.approx(clean[key], rel=1e-12) for key in clean}
+        assert [(c["corruption"], c["severity"]) for c in measured["corrupted"]] == places
+        for corrupted, (kind, severity) in zip(measured["corrupted"], places, strict=True):
+            # By the images' numbers in the test split.
+            images = corrupt(IMAGES, kind, severity)[indices]
+            place = {"corruption": kind, "severity": severity}
+            assert corrupted == {**place, **figures(images)}
+    assert [asked for asked in members.asked if asked[0] != "test"] == [
+        (f"{kind}-{severity}", 4) for kind, severity in places
+    ]
+
+
+def test_no_more_images_are_corrupted_than_there_are():
+    run = run_of(corruptions=["contrast"])
+    found = measure_elsewhere(run, Members(), ROWS)["corruptions"]
+    assert found["images"] == 12
+
+
+MEASURED = {"ood_dataset": "npz:others.npz", "corruptions": ["noise", "blur"]}
+
+
+def test_a_report_is_of_what_was_wanted_of_it():
+    report = {"dataset": {"num_test": 12}}
+    assert is_measured(Config(), report)
+    assert not is_measured(Config(**MEASURED), report)
+    report |= measure_elsewhere(run_of(**MEASURED), Members(), ROWS)
+    assert is_measured(Config(**MEASURED), report)
+    # In any order, and with as many images as there are.
+    other = {"corruptions": ["blur", "noise"], "corruption_images": 12}
+    assert is_measured(Config(**MEASURED | other), report)
+    for changes in (
+        {"ood_dataset": ""},
+        {"ood_dataset": "npz:elsewhere/others.npz"},
+        {"corruptions": []},
+        {"corruptions": ["noise"]},
+        {"corruption_images": 11},
+    ):
+        assert not is_measured(Config(**MEASURED | changes), report)
+    assert not is_measured(Config(), report)

@@ -1,0 +1,140 @@
+import dataclasses
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from bridge_tf.config import Config
+from bridge_tf.config.fields import BASELINES
+from bridge_tf.networks.flops import count_flops
+from bridge_tf.runs.runner import Pipeline
+from bridge_tf.utils.errors import InputError
+from tests.runs.test_runner import SMALL, check_interrupted, digests
+
+CONFIG = Config(num_modes=3, norm="batch", baselines=BASELINES, **{**SMALL, "mode_epochs": 4})
+FILES = {"swa", "fge-1", "fge-2", "distillation", "batch_ensemble", "mimo", "mc_dropout"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = Pipeline(CONFIG, tmp_path_factory.mktemp("baselines") / "run")
+    run.run(("modes", "curves", "bridges", "baselines", "evaluate"))
+    return run
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    """A function that gives the run, in a folder of its own, with other settings."""
+
+    def copied(**changes):
+        folder = shutil.copytree(run.files.path, tmp_path / "run", dirs_exist_ok=True)
+        return Pipeline(dataclasses.replace(CONFIG, **changes), folder)
+
+    return copied
+
+
+@pytest.fixture(scope="module")
+def rows(run):
+    return {row["name"]: row for row in json.loads(run.files.report.read_text())["ensembles"]}
+
+
+def test_each_baseline_has_its_files_and_rows(run, rows):
+    assert {path.stem for path in run.files.path.glob("baselines/*")} == FILES
+    assert [*rows] == [
+        *("single", "deep_ensemble_2", "deep_ensemble_3", "curve_1", "curve_2"),
+        *("swa_1", "fge_2", "fge_3", "distillation_1"),
+        *("batch_ensemble_3", "mimo_2", "mc_dropout_3", "bridge_1", "bridge_2"),
+    ]
+    assert {row["method"] for row in rows.values()} == {"single", "bridge", *BASELINES}
+
+
+def test_costs_of_inference(rows):
+    def costs(name):
+        return rows[name]["relative_flops"], rows[name]["relative_params"]
+
+    assert costs("swa_1") == costs("distillation_1") == (1, 1)
+    assert costs("fge_3") == costs("deep_ensemble_3")
+    # All members run, but share their kernels; MIMO has first and last layers of its own.
+    assert 3 < costs("batch_ensemble_3")[0] < 3.2 and 1 < costs("batch_ensemble_3")[1] < 1.2
+    assert 3 < costs("mc_dropout_3")[0] < 3.2 and 1 < costs("mc_dropout_3")[1] < 1.1
+    assert 1 < costs("mimo_2")[0] < 1.2 and 1 < costs("mimo_2")[1] < 1.2
+
+
+def test_costs_of_training(run, rows):
+    cost = {name: row["training_cost"] for name, row in rows.items()}
+    assert cost["single"] == cost["swa_1"] == 1
+    assert cost["deep_ensemble_3"] == 3
+    assert cost["curve_2"] == 3 + 2 * 2 / 4  # 2 epochs each, where a mode has 4
+    assert cost["fge_3"] == 1 + 2 * 1 / 4  # cycles of 1 epoch
+    assert cost["distillation_1"] == 3 + (3 + 3) / 3  # three teachers answer, one student learns
+    for name in ("batch_ensemble_3", "mc_dropout_3"):
+        assert cost[name] == pytest.approx(rows[name]["relative_flops"] / 3)
+    assert cost["mimo_2"] == rows["mimo_2"]["relative_flops"]
+    base, ensemble = run.load_mode(0), run.build_ensemble().first(1)
+    front = keras.Model(base.input, base.get_layer("stage2_block1").output)
+    step = count_flops(front) + count_flops(base) + 3 * count_flops(ensemble.bridges[0])
+    assert cost["bridge_1"] == pytest.approx(2 + 2 / 4 + 2 / 4 * step / (3 * count_flops(base)))
+
+
+def test_cycles_begin_where_the_last_ended(run):
+    first, second = (run.load(path, keras.Model) for path in run.baseline_files("fge"))
+    mode = run.load_mode(0)
+
+    def distance(a, b):
+        return sum(
+            np.square(x - y).sum() for x, y in zip(a.get_weights(), b.get_weights(), strict=True)
+        )
+
+    assert 0 < distance(mode, first) < distance(mode, run.load_mode(1))
+    assert 0 < distance(first, second) < distance(mode, run.load_mode(1))
+
+
+def test_a_second_run_trains_nothing_and_compares_what_is_there(copied, run):
+    before = digests(run.files.path)
+    again = copied(baselines=())
+    again.run(("modes", "curves", "bridges", "baselines", "evaluate"))
+    assert digests(again.files.path) == before
+    assert again.files.report.read_bytes() == run.files.report.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_same_figures_when_measured_anew(copied, run):
+    again = copied(baselines=())
+    again.reevaluate()
+    assert again.files.report.read_bytes() == run.files.report.read_bytes()
+
+
+def test_a_baseline_that_is_missing_is_named(copied):
+    again = copied(baselines=("swa",))
+    again.files.baseline("swa").unlink()
+    with pytest.raises(InputError, match=r"swa.keras is missing; run --stages=baselines first"):
+        again.reevaluate()
+
+
+def test_what_a_baseline_was_made_from_is_known(copied):
+    again = copied()
+    shutil.copyfile(again.files.mode(1), again.files.mode(0))
+    again.files.manifest.add(again.files.mode(0), again.files.mode(0), [])
+    with pytest.raises(InputError, match=r"fge-1.keras was made from other files"):
+        again.check_baselines()
+
+
+def test_mimo_of_a_file_is_refused_before_anything_is_trained(copied, run, tmp_path):
+    config = Config(model=str(run.files.mode(0)), baselines=("mimo",), max_images=64)
+    with pytest.raises(InputError, match="--baselines=mimo: needs more inputs and answers"):
+        Pipeline(config, tmp_path / "other").run()
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_unknown_baseline_is_refused():
+    with pytest.raises(InputError, match=r"--baselines=swag: .*distillation"):
+        Config(baselines=("swag",))
+
+
+@pytest.mark.slow
+def test_baselines_interrupted_in_every_training_end_the_same(tmp_path, monkeypatch):
+    config = dataclasses.replace(CONFIG, num_modes=2)
+    trainings = 2 + 1 + 1 + len(FILES - {"fge-2"})
+    check_interrupted(config, trainings, tmp_path, monkeypatch, ("baselines",), of_one_epoch=1)

@@ -1,0 +1,72 @@
+"""What a run makes of its exported files; tests/cli/test_runs.py exports quantized ones."""
+
+import pytest
+
+from bridge_tf import InputError, ParityError
+from bridge_tf.config import Config
+from bridge_tf.export.exporter import settings_of
+from bridge_tf.runs.runner import Pipeline
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Makes a run with these settings, and an export that was made with others."""
+    from bridge_tf.runs.stages import export as exports
+
+    def run(there: dict | None = None, **settings) -> Pipeline:
+        def find(export_dir, name, source, accept):
+            return ["found"] if there is not None and accept(there) else []
+
+        monkeypatch.setattr(exports, "find_export", find)
+        made = Pipeline(Config(**settings), tmp_path / "run")
+        made.files.ensemble.parent.mkdir(exist_ok=True)
+        made.files.ensemble.write_bytes(b"an ensemble")
+        return made
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("there", "settings", "found"),
+    [
+        ({}, {}, False),  # of an earlier version
+        (settings_of([], "float32", 1.05), {}, True),
+        (settings_of([], "float32", 1.05), {"tflite": ["int8"]}, False),
+        (settings_of(["int8", "float16"], "uint8", 1.05), {"tflite": ["float32"]}, True),
+        (settings_of(["int8"], "uint8", 1.05), {"tflite": ["int8"]}, False),
+        (
+            settings_of(["int8", "float16"], "uint8", 1.05),
+            {"tflite": ["int8"], "tflite_io": "uint8"},
+            True,
+        ),
+        (settings_of([], "float32", 1.1), {}, False),
+        (settings_of([], "float32", 1.05), {"fuse_bridges": True}, False),
+        (settings_of([], "float32", 1.05, True), {"fuse_bridges": True}, True),
+        (settings_of([], "float32", 1.05, True), {}, False),
+    ],
+)
+def test_an_export_is_done_if_it_has_what_is_asked_for(run, there, settings, found):
+    assert bool(run(there, **settings).exported_files()) == found
+
+
+def test_bridges_are_not_fused_without_timing(run):
+    with pytest.raises(InputError, match="--fuse_bridges: is decided by times; needs --latency"):
+        run(fuse_bridges=True, latency=False).run(["export"])
+
+
+def test_a_file_that_loses_too_much_is_named_with_both_figures(run):
+    rows = [{"file": name, "accuracy": a} for name, a in (("e.keras", 0.9), ("a.int8.tflite", 0.8))]
+    run(max_accuracy_drop=0.11)._check_accuracy(*rows, "--tflite")
+    message = r"a.int8.tflite is right on 0.8000 .* on 0.9000; .* --max_accuracy_drop=0.05 less"
+    with pytest.raises(ParityError, match=message):
+        run(max_accuracy_drop=0.05)._check_accuracy(*rows, "--tflite")
+
+
+def test_rows_of_another_ensemble_are_not_shown(run):
+    made = run()
+    assert made.artifacts() == []
+    made.files.claim(made.config)
+    made.files.write_json(made.files.artifacts, [{"file": "a"}], [made.files.ensemble])
+    assert made.artifacts() == [{"file": "a"}]
+    made.files.ensemble.write_bytes(b"another ensemble")
+    assert made.artifacts() == []

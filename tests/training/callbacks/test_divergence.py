@@ -1,0 +1,138 @@
+import keras
+import numpy as np
+import pytest
+
+from bridge_tf import Recipe, TrainingError, fit_mode
+from bridge_tf.training.callbacks.checkpoints import Checkpoints
+from bridge_tf.training.callbacks.divergence import Diverged, DivergenceWatch
+
+QUICK = Recipe(epochs=3, learning_rate=0.05, warmup_epochs=0, jit_compile=False)
+
+
+@pytest.fixture
+def data(images, labels):
+    return images, labels
+
+
+class Spoil(keras.callbacks.Callback):
+    """Makes a weight infinite before a step, as often as told."""
+
+    def __init__(self, epoch, times=1):
+        super().__init__()
+        self.at, self.times = epoch, times
+        self.rates = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.rates.append(float(self.model.optimizer.learning_rate))
+        if epoch == self.at and self.times:
+            self.times -= 1
+            weight = self.model.trainable_variables[0]
+            weight.assign(weight * np.inf)
+
+
+def test_a_bad_loss_stops_the_training_and_is_told(build, data):
+    with pytest.raises(
+        TrainingError, match=r"loss became (nan|inf) in step [12] \(epoch 1, learning rate .*e\+"
+    ):
+        fit_mode(build(), data, Recipe(3, 1e20, warmup_epochs=0, jit_compile=False), batch_size=8)
+
+
+def test_the_message_names_the_last_good_checkpoint(build, data, tmp_path):
+    with pytest.raises(TrainingError) as error:
+        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(1)], backup_dir=tmp_path)
+    assert "the loss became nan in step 4 (epoch 2, learning rate 0.0" in str(error.value)
+    assert f"epoch-1.npz in {tmp_path}" in str(error.value)
+    assert "--on_divergence=retry" in str(error.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0.npz", "epoch-1.npz"]
+
+
+def test_after_a_bad_loss_in_the_first_epoch_the_start_is_kept(build, data, tmp_path):
+    with pytest.raises(TrainingError, match=r"epoch-0\.npz"):
+        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0.npz"]
+    # And the advice of the message can be followed.
+    retry = Checkpoints(tmp_path, on_divergence="retry")
+    fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=retry)
+    assert len(retry.notes["retries"]) == 1
+
+
+def test_without_a_checkpoint_of_an_epoch_there_is_no_retry(build, data, tmp_path):
+    class Lose(Spoil):
+        def on_epoch_begin(self, epoch, logs=None):
+            super().on_epoch_begin(epoch)
+            for path in tmp_path.iterdir():
+                path.unlink()
+
+    retry = Checkpoints(tmp_path, on_divergence="retry")
+    with pytest.raises(TrainingError, match=r"no checkpoint is left .*another --workdir"):
+        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Lose(0)], backup_dir=retry)
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(build, data, tmp_path, capsys, epoch):
+    spoil = Spoil(epoch)
+    checkpoints = Checkpoints(tmp_path, on_divergence="retry")
+    network = build()
+    fit_mode(network, data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
+    assert all(np.isfinite(weight).all() for weight in network.get_weights())
+    usual = [float(QUICK.optimizer(3)._learning_rate(3 * k)) for k in range(3)]
+    expected = usual[: epoch + 1] + [rate / 2 for rate in usual[epoch:]]
+    np.testing.assert_allclose(spoil.rates, expected, rtol=1e-5)
+    assert len(checkpoints.notes["retries"]) == 1
+    assert f"back to the end of epoch {epoch}, at half the rate" in capsys.readouterr().err
+
+
+def test_a_retry_that_was_interrupted_goes_on_at_its_rate(build, data, tmp_path):
+    class Interrupt(Spoil):
+        def on_epoch_begin(self, epoch, logs=None):
+            super().on_epoch_begin(epoch)
+            if len(self.rates) == 3:  # of the retry
+                raise KeyboardInterrupt
+
+    checkpoints = Checkpoints(tmp_path, on_divergence="retry")
+    spoil = Interrupt(1)
+    with pytest.raises(KeyboardInterrupt):
+        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
+    again = Spoil(-1)
+    fit_mode(build(), data, QUICK, batch_size=8, callbacks=[again], backup_dir=tmp_path)
+    assert again.rates[0] == spoil.rates[-1] == pytest.approx(spoil.rates[1] / 2)
+
+
+def test_retries_come_to_an_end(build, data, tmp_path):
+    checkpoints = Checkpoints(tmp_path, on_divergence="retry")
+    spoil = Spoil(0, times=9)
+    with pytest.raises(TrainingError, match="after 4 retries"):
+        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
+    assert len(spoil.rates) == 5
+
+
+def test_growth_out_of_all_bounds_is_told_from_a_high_start():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd")
+
+    def watch(*losses):
+        callback = DivergenceWatch({})
+        callback.set_model(model)
+        for epoch, loss in enumerate(losses):
+            callback.on_epoch_begin(epoch)
+            callback.on_epoch_end(epoch, {"loss": loss})
+
+    watch(300.0, 40.0, 2.0)
+    watch(0.01, 0.5, 9.0)
+    watch(2.3, 20.0)
+    with pytest.raises(Diverged, match=r"grew from 2.3 to 24 .*epoch 3"):
+        watch(2.3, 2.0, 24.0)
+
+
+@pytest.mark.parametrize("weight", ["kernel", "moving_variance"])
+def test_weights_that_became_infinite_in_the_last_step_are_found(weight):
+    dense, norm = keras.layers.Dense(1, name="d"), keras.layers.BatchNormalization(name="d")
+    model = keras.Sequential([keras.Input((1,)), dense if weight == "kernel" else norm])
+    model.compile("sgd")
+    variable = getattr(model.layers[0], weight)
+    variable.assign(np.full(variable.shape, np.nan))
+    callback = DivergenceWatch({})
+    callback.set_model(model)
+    callback.on_epoch_begin(0)
+    with pytest.raises(Diverged, match=f"d/{weight} became infinite"):
+        callback.on_epoch_end(0, {"loss": 1.0})

@@ -1,0 +1,123 @@
+import keras
+import numpy as np
+import pytest
+
+from bridge_tf import Curve, Recipe, fit_curve, fit_mode, fit_modes
+from bridge_tf.training.recipe import L2SGD
+from bridge_tf.training.trainers import _classification
+from bridge_tf.utils.keras_utils import clone
+
+QUICK = Recipe(epochs=2, learning_rate=0.05, warmup_epochs=0, jit_compile=False)
+
+
+def test_schedule_warms_up_linearly_and_decays_as_a_cosine():
+    schedule = Recipe(epochs=20, learning_rate=0.4, warmup_epochs=5).optimizer(10)._learning_rate
+    assert float(schedule(0)) == pytest.approx(0.004)
+    assert float(schedule(25)) == pytest.approx((0.004 + 0.4) / 2)
+    assert float(schedule(50)) == pytest.approx(0.4)
+    assert float(schedule(125)) == pytest.approx(0.2, rel=1e-5)
+    assert float(schedule(200)) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_without_warmup_training_starts_at_the_peak():
+    schedule = Recipe(epochs=4, learning_rate=0.4, warmup_epochs=0).optimizer(10)._learning_rate
+    assert float(schedule(0)) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_l2_is_in_the_gradient_before_the_momentum(nesterov):
+    optimizer = L2SGD(0.1, momentum=0.9, nesterov=nesterov, l2=0.5)
+    weight = keras.Variable(np.array([1.0, -2.0]), dtype="float32")
+    expected, velocity = np.array([1.0, -2.0]), np.zeros(2)
+    for gradient in (np.array([0.3, 0.1]), np.array([-0.2, 0.4])):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient, "float32")], [weight])
+        full = gradient + 0.5 * expected
+        velocity = 0.9 * velocity - 0.1 * full
+        expected = expected + (0.9 * velocity - 0.1 * full if nesterov else velocity)
+    np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
+
+
+def test_modes_differ_by_seed_and_repeat_with_it(build, images, labels):
+    from bridge_tf import build_network
+
+    def fresh():
+        return build_network("resnet8", (8, 8, 1), 5, width=0.25)
+
+    first, second = fit_modes(fresh, (images, labels), 2, QUICK, batch_size=8)
+    again = fit_modes(fresh, (images, labels), 1, QUICK, batch_size=8)[0]
+    assert np.abs(first.get_weights()[0] - second.get_weights()[0]).max() > 0.01
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_loss_knows_how_a_classifier_ends():
+    inputs = keras.Input((3,))
+    for activation, from_logits in (("linear", True), ("softmax", False)):
+
+        def dense(activation=activation):
+            return keras.layers.Dense(5, activation=activation)
+
+        for model in (
+            keras.Model(inputs, dense()(inputs)),
+            keras.Sequential([keras.Input((3,)), dense()]),
+            keras.Model(inputs, keras.Sequential([keras.layers.Dense(4), dense()])(inputs)),
+        ):
+            assert _classification(model)["loss"].from_logits == from_logits
+    for layer in (keras.layers.Softmax(), keras.layers.Activation("softmax"), keras.ops.softmax):
+        loss = _classification(keras.Model(inputs, layer(inputs)))["loss"]
+        assert not loss.from_logits
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["mode", "curve"])
+def test_an_interrupted_training_goes_on(build, images, labels, tmp_path, kind):
+    recipe = Recipe(epochs=4, learning_rate=0.05, warmup_epochs=1, jit_compile=False)
+    data = (images[:8], labels[:8])  # one batch, so that the order is always the same
+    ends = [build(), build()]
+
+    def train(**options):
+        model = clone(ends[0]) if kind == "mode" else Curve.between(*ends, seed=3)
+        fit_one = fit_mode if kind == "mode" else fit_curve
+        history = fit_one(model, data, recipe, batch_size=8, **options)
+        return model.get_weights(), history.epoch
+
+    undisturbed, _ = train()
+    with pytest.raises(KeyboardInterrupt):
+        train(callbacks=[Interrupt()], backup_dir=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-1.npz", "epoch-2.npz"]
+    resumed, epochs = train(backup_dir=tmp_path)
+    assert epochs == [2, 3]
+    for a, b in zip(resumed, undisturbed, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # A training that is done already, and only its result was lost.
+    again, epochs = train(backup_dir=tmp_path)
+    assert epochs == []
+    for a, b in zip(again, undisturbed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_damaged_checkpoint_counts_as_none(build, images, labels, tmp_path):
+    network = build()
+    before = network.get_weights()
+    data = (images[:8], labels[:8])
+    fit_mode(network, data, QUICK, batch_size=8, backup_dir=tmp_path)
+    trained = network.get_weights()
+    for checkpoint in tmp_path.iterdir():
+        checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    network.set_weights(before)
+    history = fit_mode(network, data, QUICK, batch_size=8, backup_dir=tmp_path)
+    assert history.epoch == [0, 1]
+    for a, b in zip(network.get_weights(), trained, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_modes_keep_checkpoints_of_their_own(build, images, labels, tmp_path):
+    data = (images[:8], labels[:8])
+    fit_modes(build, data, 2, QUICK, batch_size=8, backup_dir=tmp_path)
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.npz"))
+    assert names == [f"{mode}/epoch-{epoch}.npz" for mode in (0, 1) for epoch in (1, 2)]
