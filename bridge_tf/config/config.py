@@ -42,7 +42,7 @@ INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "baselines", "early_exit_budget"),
     *("ood_dataset", "corruptions", "corruption_images"),
-    *("tflite", "tflite_io", "fuse_bridges", "max_accuracy_drop", "latency"),
+    *("tflite", "tflite_io", "max_accuracy_drop", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
 )
 
@@ -191,10 +191,10 @@ class Config(
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: "Config") -> list[str]:
-        """A text for each decisive flag that differs, as `--seed=1 (there: 0)`."""
+        """A text for each decisive setting that differs, as "`seed=1` (there: 0)"."""
         ours, theirs = _decisive(self.to_json()), _decisive(other.to_json())
         return [
-            f"--{k}={text_of(v)} (there: {text_of(theirs[k])})"
+            f"`{k}={text_of(v)}` (there: {text_of(theirs[k])})"
             for k, v in ours.items()
             if v != theirs[k]
         ]

@@ -23,6 +23,8 @@ BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
     *("distillation", "batch_ensemble", "mimo", "mc_dropout"),
 )
+# The others are of modes and curves that every run has.
+TRAINED_BASELINES = BASELINES[2:]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,9 +250,6 @@ class ExportSettings:
     )
     tflite_io: str = setting(
         "float32", "Type of the images that quantized files take.", choices=("float32", "uint8")
-    )
-    fuse_bridges: bool = setting(
-        False, "Run bridges side by side in TFLite files, if that is faster on this machine."
     )
     max_accuracy_drop: float = setting(
         0.01, "Accuracy on the test split that a quantized file may lose, as a fraction.", low=0

@@ -8,7 +8,6 @@ import numpy as np
 
 from bridge_tf.export.predictor import load_predictor
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.terminal import say
 
 _WANTED = "name a .tflite file that bin/export wrote"
 
@@ -61,24 +60,8 @@ def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel
     labels = predictor.labels
     if len(labels) != num_classes:
         labels = tuple(str(k) for k in range(num_classes))
-    content = path.read_bytes()
-    if _is_fused(content):
-        say(
-            f"demo: the bridges of {path} run side by side, and the page shows no single ones; "
-            "for these export it with --nofuse_bridges"
-        )
-    content = with_batch_of_one(content)
+    content = with_batch_of_one(path.read_bytes())
     return DemoModel(path.stem, content, (height, width, channels), labels, tuple(positions))
-
-
-def _is_fused(content: bytes) -> bool:
-    """Whether a .tflite file has a signature of all bridges, but none of single ones."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(content)
-    found = map(model.SignatureDefs, range(model.SignatureDefsLength()))
-    names = {signature.SignatureKey().decode() for signature in found}
-    return "bridges" in names and "bridge_0" not in names
 
 
 def with_batch_of_one(content: bytes) -> bytes:

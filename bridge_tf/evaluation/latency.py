@@ -140,18 +140,8 @@ def latency_ratio(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> 
         image: H×W×C.
     """
     runners = litert_runner(path, "serving_default"), litert_runner(base, "base")
-    return _ratio(*runners, image)
-
-
-def compare_files(path: pathlib.Path, other: pathlib.Path, image: np.ndarray) -> float:
-    """How long a file's serving_default takes for an image, over how long another file's does."""
-    runners = (litert_runner(each, "serving_default") for each in (path, other))
-    return _ratio(*runners, image, rounds=4 * _FEW)
-
-
-def _ratio(first: Callable, second: Callable, image: np.ndarray, rounds: int = _FEW) -> float:
-    calls = (lambda run=run: sum(_round(lambda: run(image[None]))) for run in (first, second))
-    timed = in_turn(*calls, rounds)
+    calls = (lambda run=run: sum(_round(lambda: run(image[None]))) for run in runners)
+    timed = in_turn(*calls, _FEW)
     return statistics.median(a / b for a, b in timed[1:])  # the first warms up
 
 

@@ -41,7 +41,6 @@ def export(
     tflite: Sequence[str] = (),
     tflite_io: str = "float32",
     calibration: np.ndarray = (),
-    fuse_bridges: bool = False,
     early_exit: dict | None = None,
     judge: Callable[[pathlib.Path], None] | None = None,
     card: Callable[[], str] | None = None,
@@ -73,8 +72,6 @@ def export(
         tflite: quantized TFLite files to write too: "float16", "int8", "int8_dynamic".
         tflite_io: type of the images that these take, "float32" or "uint8".
         calibration: for "int8", inputs as `images`: real ones that the model was trained on.
-        fuse_bridges: let bridges of one shape run side by side in TFLite files, if that is faster
-            here; these have no signatures of single bridges then.
         early_exit: "threshold" (and what else is known of it) of early answers, kept beside both
             artifacts as early_exit.json.
         judge: is called with each TFLite file, model.tflite or model.KIND.tflite, before it is
@@ -92,7 +89,7 @@ def export(
     from bridge_tf.export.parity import spread
     from bridge_tf.export.precision import in_float32
     from bridge_tf.export.signatures import signatures
-    from bridge_tf.export.tflite_files import fused_if_faster, write_float32, write_others
+    from bridge_tf.export.tflite_files import write_float32, write_others
 
     if not keras.utils.is_keras_tensor(ensemble.input):
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
@@ -102,14 +99,13 @@ def export(
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
     budget = early_exit and early_exit.get("budget")
-    settings = settings_of(tflite, tflite_io, budget, fuse_bridges)
+    settings = settings_of(tflite, tflite_io, budget)
     with staging(export_dir) as folder:
         saved_model = folder / "saved_model"
         found = signatures(ensemble)
         difference = write_float32(found, folder, images)
-        fused = fused_if_faster(found, folder, images) if fuse_bridges else None
         kinds = settings["tflite"]
-        quantized = write_others(ensemble, folder, kinds, tflite_io, calibration, fused)
+        quantized = write_others(ensemble, folder, kinds, tflite_io, calibration)
         for path in (folder / "model.tflite", *quantized) if judge else ():
             judge(path)
         described = describe(name, [folder / "model.tflite", *quantized], class_names, shape)
@@ -128,19 +124,13 @@ def export(
         return artifacts
 
 
-def settings_of(
-    tflite: Sequence[str],
-    tflite_io: str,
-    early_exit_budget: float | None,
-    fuse_bridges: bool = False,
-) -> dict:
+def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None) -> dict:
     """What an export's record says of how it was exported."""
     kinds = sorted({*tflite} - {"float32"})
     return {
         "tflite": kinds,
         "tflite_io": tflite_io if kinds else None,
         "early_exit_budget": early_exit_budget,
-        "fuse_bridges": fuse_bridges,
     }
 
 

@@ -47,8 +47,7 @@ def spread(images: np.ndarray) -> np.ndarray:
 
 def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Signatures, with the artifact's probabilities and the Keras model's."""
-    from bridge_tf.export.parts import BRIDGES
-    from bridge_tf.export.signatures import SAVED_MODEL_ONLY
+    from bridge_tf.export.signatures import BRIDGES, SAVED_MODEL_ONLY
 
     ensemble, specs = signatures.ensemble, signatures.specs
     run = _open(path)
@@ -78,7 +77,7 @@ def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.nda
         yield BRIDGES, answer(BRIDGES, *given)["probabilities"], whole
     member = 1 + len(ensemble.other_modes)
     yield "taps", taps["probabilities"], members[:, :member]
-    for k in range(len(ensemble.bridges) if signatures.fused is None else 0):
+    for k in range(len(ensemble.bridges)):
         features = [taps[spec.name] for spec in specs[f"bridge_{k}"] if spec.name in taps]
         conditioned = len(features) < len(specs[f"bridge_{k}"])
         for r in ensemble.positions if conditioned else [None]:

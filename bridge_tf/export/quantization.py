@@ -14,8 +14,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from bridge_tf.export.main_subgraph import with_main
-from bridge_tf.export.parts import as_typed, values_for
-from bridge_tf.export.signatures import Signatures, converter_of
+from bridge_tf.export.signatures import Signatures, as_typed, converter_of, values_for
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.quiet import quiet_stderr
 

@@ -104,7 +104,7 @@ def _requests(signatures, name: str, images: np.ndarray) -> Iterator:
     import tensorflow as tf
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
-    from bridge_tf.export.parts import as_typed, values_for
+    from bridge_tf.export.signatures import as_typed, values_for
 
     images = np.asarray(images[:_ROWS])
     values = values_for(signatures["taps"], images, signatures.ensemble.positions)

@@ -1,12 +1,10 @@
 """The TFLite files of an export, written to a folder and compared with the Keras model."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from bridge_tf.evaluation.latency import compare_files
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.quantization import write_quantized
 from bridge_tf.export.signatures import (
@@ -15,11 +13,6 @@ from bridge_tf.export.signatures import (
     write_saved_model,
     write_tflite,
 )
-from bridge_tf.fusion import fuse_bridges
-from bridge_tf.utils.terminal import say
-
-# Fused bridges must take at most this share of the others' time; less of a gain may be noise.
-_FASTER = 0.97
 
 
 def write_tflite_files(
@@ -46,48 +39,18 @@ def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -
     return max(check_parity(found, path, images) for path in (saved_model, tflite))
 
 
-def fused_if_faster(found: Signatures, folder: pathlib.Path, images: np.ndarray):
-    """Lets bridges run side by side in model.tflite if that is faster on this machine.
-
-    Returns:
-        The fused bridges, if the file holds them now.
-    """
-    fused = fuse_bridges(found.ensemble.bridges) if len(found.ensemble.bridges) > 1 else None
-    if fused is None:
-        say("export: these bridges can't run side by side, and run one after the other")
-        return None
-    other = signatures(found.ensemble, fused=fused)
-    saved_model, path = _fused_place(folder), folder / "fused.tflite"
-    write_saved_model(other, saved_model)
-    write_tflite(other, saved_model, path)
-    check_parity(other, path, images)
-    ratio = compare_files(path, folder / "model.tflite", images[0])
-    faster = ratio <= _FASTER
-    how = "run side by side" if faster else "run one after the other"
-    say(f"export: bridges {how}; side by side the whole takes {ratio:.3f} of the time")
-    if not faster:
-        path.unlink()
-        return None
-    os.replace(path, folder / "model.tflite")
-    return fused
-
-
 def write_others(
-    ensemble, folder: pathlib.Path, kinds: Sequence[str], io: str, images: np.ndarray, fused=None
+    ensemble, folder: pathlib.Path, kinds: Sequence[str], io: str, images: np.ndarray
 ) -> list[pathlib.Path]:
     """Writes quantized files to a folder that `write_float32` wrote to; their paths."""
     paths = {kind: folder / f"model.{kind}.tflite" for kind in kinds}
     if not paths:
         return []
-    found = signatures(ensemble, io, fused)
-    saved_model = _fused_place(folder) if fused is not None else folder / "saved_model"
+    found = signatures(ensemble, io)
+    saved_model = folder / "saved_model"
     if io != "float32":
         saved_model = folder / f"saved_model_{io}"
         write_saved_model(found, saved_model)
     for kind, path in paths.items():
         write_quantized(found, saved_model, path, kind, images)
     return list(paths.values())
-
-
-def _fused_place(folder: pathlib.Path) -> pathlib.Path:
-    return folder / "saved_model_fused"

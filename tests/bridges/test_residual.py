@@ -9,7 +9,6 @@ from bridge_tf import BridgeEnsemble, InputError, Recipe, build_bridge, fit_brid
 from bridge_tf.bridges.bridge import answers_at, bridge_features, bridge_taps, is_residual
 from bridge_tf.bridges.distillation import BridgeTraining
 from bridge_tf.config import Config
-from bridge_tf.fusion import fuse_bridges
 
 TAP = "stage2_block1"
 # Each with the options of `build_bridge` and whether the ensemble needs positions.
@@ -137,19 +136,6 @@ def test_training_with_repulsion_brings_it_nearer(build, images):
     recipe = Recipe(epochs=4, learning_rate=0.05, warmup_epochs=0, jit_compile=False)
     losses = fit_bridge(bridge, base, member, images, recipe, repulsion=0.1, batch_size=8).history
     assert losses["loss"][-1] < losses["loss"][0]
-
-
-def test_side_by_side(build):
-    base = build("batch")
-    bridges = [_shaken(_bridge(base), k) for k in range(3)]
-    fused = fuse_bridges(bridges)
-    generator = np.random.default_rng(0)
-    features = [
-        generator.normal(size=(4, *x.shape[1:])).astype("float32") for x in bridges[0].inputs
-    ]
-    wanted = np.stack([bridge(features) for bridge in bridges], axis=1)
-    np.testing.assert_allclose(fused(features), wanted, atol=1e-5)
-    assert fuse_bridges([bridges[0], build_bridge(base, TAP, 0.5)]) is None
 
 
 def test_a_layer_of_the_reserved_name_cannot_be_tapped():

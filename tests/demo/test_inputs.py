@@ -55,17 +55,6 @@ def test_labels_are_read_if_there_is_one_a_class(exported, tmp_path):
     assert load_model(path).labels == tuple(map(str, range(12)))
 
 
-def test_a_file_without_single_bridges_says_how_to_have_them(exported, tmp_path, capsys):
-    load_model(exported.parts)
-    load_model(exported.colour)  # of no bridges at all
-    assert capsys.readouterr().err == ""
-    path = tmp_path / "fused.tflite"
-    path.write_bytes(exported.parts.read_bytes().replace(b"bridge_", b"another"))
-    load_model(path)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert str(path) in line and line.endswith("for these export it with --nofuse_bridges")
-
-
 def test_models_that_cannot_be_shown_are_named(exported, tmp_path):
     content = exported.parts.read_bytes()
     for name, damaged in (("text", b"no model"), ("half", content[: len(content) // 2])):

@@ -9,14 +9,14 @@ import tf_keras
 
 from bridge_tf.ensembles.bridge_ensemble import TINY, statistics
 from bridge_tf.export.main_subgraph import with_main
-from bridge_tf.export.parts import OUTPUTS
+from bridge_tf.export.signatures import OUTPUTS
 from bridge_tf.export.sizes import of_size
 
 
 def write_file(model, plan: dict, path: pathlib.Path) -> None:
     """Writes a file of 8 bits with the signatures serving_default, base and taps, and bridges where
     the base is the only mode and no bridge is conditioned; they are as in other files, see
-    `bridge_tf.export.parts`.
+    `bridge_tf.export.signatures`.
 
     Args:
         model: from images to features and logits, as the plan's model, trained for quantization.

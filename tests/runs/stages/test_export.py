@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge_tf import InputError, ParityError
+from bridge_tf import ParityError
 from bridge_tf.config import Config
 from bridge_tf.export.exporter import settings_of
 from bridge_tf.runs.runner import Pipeline
@@ -40,18 +40,10 @@ def run(tmp_path, monkeypatch):
             True,
         ),
         (settings_of([], "float32", 1.1), {}, False),
-        (settings_of([], "float32", 1.05), {"fuse_bridges": True}, False),
-        (settings_of([], "float32", 1.05, True), {"fuse_bridges": True}, True),
-        (settings_of([], "float32", 1.05, True), {}, False),
     ],
 )
 def test_an_export_is_done_if_it_has_what_is_asked_for(run, there, settings, found):
     assert bool(run(there, **settings).exported_files()) == found
-
-
-def test_bridges_are_not_fused_without_timing(run):
-    with pytest.raises(InputError, match="--fuse_bridges: is decided by times; needs --latency"):
-        run(fuse_bridges=True, latency=False).run(["export"])
 
 
 def test_a_file_that_loses_too_much_is_named_with_both_figures(run):
