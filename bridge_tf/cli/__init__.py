@@ -1,1 +1,1 @@
-"""The commands in bin/. Nothing here imports TensorFlow before a command has work for it."""
+"""The command `bridge-tf`. Nothing here imports TensorFlow before a subcommand has work for it."""

@@ -1,20 +1,20 @@
-"""bin/benchmark: how fast it is, as ratios."""
+"""bridge-tf benchmark: how fast it is, as ratios."""
 
+import dataclasses
 import json
-import sys
 
-from absl import flags
-
-from bridge_tf.cli import app
-from bridge_tf.config import Config
+from bridge_tf.cli.command import Command, some_of
+from bridge_tf.cli.existing import import_keras
+from bridge_tf.cli.flags import Flags
+from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
 
 USAGE = """
 Times training steps, or exported files, on random images and prints one JSON object a measurement.
 
-    bin/benchmark --measure=curve_step,bridge_step,pipeline [--model=resnet8 --norm=frn]
-    bin/benchmark --measure=curve_step,curve_memory --model=MobileNetV2 --image_size=96
-    bin/benchmark --measure=latency --files=saved_models/digits.tflite,saved_models/digits/1
+    bridge-tf benchmark --measure=curve_step,bridge_step,pipeline [--model=resnet8 --norm=frn]
+    bridge-tf benchmark --measure=curve_step,curve_memory --model=MobileNetV2 --image_size=96
+    bridge-tf benchmark --measure=latency --files=saved_models/digits.tflite,saved_models/digits/1
 
 Images of training steps are 32×32 unless --image_size says otherwise.
 
@@ -30,8 +30,6 @@ each. Each number of threads has a process of its own.
 
 TRAINING = ("curve_step", "curve_memory", "bridge_step", "pipeline")
 MEASURES = (*TRAINING, "latency")
-KNOWN = ", ".join(MEASURES)
-DEFAULT = ("curve_step", "bridge_step", "pipeline")
 MOST_THREADS = 256
 SETTINGS = (
     "model",
@@ -48,42 +46,38 @@ SETTINGS = (
 )
 
 
-def main() -> None:
-    module = sys.argv[0]
-    flags.DEFINE_list("measure", list(DEFAULT), f"What to measure: {KNOWN}.", module_name=module)
-    flags.DEFINE_integer(
-        "steps",
-        30,
-        "Steps a timing; each begins a new epoch, which takes a while.",
-        1,
-        module_name=module,
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The measurements."""
+
+    measure: list[str] = setting(
+        ("curve_step", "bridge_step", "pipeline"), "What to measure.", choices=MEASURES
     )
-    flags.DEFINE_integer("rounds", 7, "Timings of each side.", 1, module_name=module)
-    flags.DEFINE_list(
-        "files",
-        [],
-        "For latency: exported .tflite files and SavedModel folders.",
-        module_name=module,
-    )
-    flags.DEFINE_list("threads", ["1", "2"], "For latency: numbers of threads.", module_name=module)
-    app.define_config_flags(SETTINGS)
-    app.run(_benchmark, USAGE)
+    steps: int = setting(30, "Steps a timing; each begins a new epoch, which takes a while.", low=1)
+    rounds: int = setting(7, "Timings of each side.", low=1)
+    files: list[str] = setting((), "For latency: exported .tflite files and SavedModel folders.")
+    threads: list[str] = setting(("1", "2"), "For latency: numbers of threads.")
 
 
-def _benchmark(arguments: list[str]) -> None:
-    app.no_arguments(arguments)
-    measures = app.chosen("measure", MEASURES)
-    # Checks them, before anything slow is imported.
-    config = Config(**{name: flags.FLAGS[name].value for name in SETTINGS})
-    latency = _latency_settings("latency" in measures)
+def _benchmark(flags: Flags) -> None:
+    options = flags.options
+    measures = some_of("measure", options.measure, MEASURES)
+    # Checked before anything slow is imported.
+    config, latency = flags.config(SETTINGS), _latency_settings(flags, "latency" in measures)
     training = [name for name in measures if name in TRAINING]
     if training:
-        app.import_keras()
+        import_keras()
         from bridge_tf.evaluation.benchmarks import Benchmarks
 
-        benchmarks = Benchmarks(config, flags.FLAGS.steps, flags.FLAGS.rounds)
+        benchmarks = Benchmarks(config, options.steps, options.rounds)
+        measured = {
+            "curve_step": benchmarks.curve_step,
+            "curve_memory": benchmarks.curve_memory,
+            "bridge_step": benchmarks.bridge_step,
+            "pipeline": benchmarks.pipeline,
+        }
         for name in training:
-            print(json.dumps(getattr(benchmarks, name)()), flush=True)
+            print(json.dumps(measured[name]()), flush=True)
     if latency:
         from bridge_tf.evaluation.latency import latencies
 
@@ -91,37 +85,40 @@ def _benchmark(arguments: list[str]) -> None:
             print(json.dumps(row), flush=True)
 
 
-def _latency_settings(wanted: bool) -> dict:
+def _latency_settings(flags: Flags, wanted: bool) -> dict:
     """The arguments of `latencies`; none where it isn't wanted.
 
     Raises:
         InputError: a file is none that can be measured, flags of latency are given without it, or
             it without files.
     """
-    own = {name: flags.FLAGS[name] for name in ("files", "threads")}
+    options = flags.options
     if not wanted:
-        for name, flag in own.items():
-            if flag.present:
-                raise InputError(f"--{name}: is for --measure=latency; add that, or leave it out")
+        for name in ("files", "threads"):
+            if flags.is_given(name):
+                raise InputError(f"`{name}`: is for `measure=latency`; add that, or leave it out")
         return {}
-    if not own["files"].value:
+    if not options.files:
         raise InputError(
-            "--files: missing; name exported files, as in --files=saved_models/a.tflite"
+            "`files`: missing; name exported files, as in `files=saved_models/a.tflite`"
         )
     from bridge_tf.evaluation.latency import check_files
 
-    files = check_files(own["files"].value)
+    settings = {"files": check_files(options.files), "threads": _threads(options.threads)}
     # The defaults of these two are those of training steps.
-    others = {name: flags.FLAGS[name] for name in ("batch_size", "rounds")}
-    others = {name: flag.value for name, flag in others.items() if flag.present}
-    return {"files": files, "threads": _threads(own["threads"].value), **others}
+    if flags.is_given("rounds"):
+        settings["rounds"] = options.rounds
+    return {**settings, **flags.given(["batch_size"])}
 
 
-def _threads(given: list[str]) -> list[int]:
+def _threads(given: tuple[str, ...]) -> list[int]:
     counts = [int(text) if text.isdecimal() and text.isascii() else 0 for text in given]
     if not counts or not all(1 <= count <= MOST_THREADS for count in counts):
         raise InputError(
-            f"--threads={','.join(given)}: must be whole numbers from 1 to {MOST_THREADS} between "
+            f"`threads={','.join(given)}`: must be whole numbers from 1 to {MOST_THREADS} between "
             "commas"
         )
     return counts
+
+
+COMMAND = Command(USAGE, _benchmark, Options, settings=SETTINGS)

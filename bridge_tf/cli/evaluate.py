@@ -1,56 +1,50 @@
-"""bin/evaluate: the report of a finished run, anew."""
+"""bridge-tf evaluate: the report of a finished run, measured again."""
 
-import sys
+import dataclasses
 
-from absl import flags
-
-from bridge_tf.cli import app
+from bridge_tf.cli.command import Command, FinishedRun, Writer
+from bridge_tf.cli.existing import existing_run
+from bridge_tf.cli.flags import Flags
+from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
 
 USAGE = """
-Measures a finished run anew, writes its report and prints the comparison.
+Measures a finished run again, writes its report and prints the comparison.
 
-    bin/evaluate --workdir=DIR [--ood_dataset=DATA] [--corruptions=noise,jpeg,…] [--loss_plane]
+    bridge-tf evaluate --workdir=DIR [--ood_dataset=DATA] [--corruptions=noise,jpeg] [--loss_plane]
 """
 _SETTINGS = ("early_exit_budget", "ood_dataset", "corruptions", "corruption_images")
 
 
-def main() -> None:
-    module = sys.argv[0]
-    app.define_workdir_flags()
-    flags.DEFINE_bool(
-        "loss_plane",
+@dataclasses.dataclass(frozen=True)
+class Options(Writer, FinishedRun):
+    """The run."""
+
+    loss_plane: bool = setting(
         False,
         "Also measure the loss over the plane through the first curve's ends and control point.",
-        module_name=module,
     )
-    flags.DEFINE_integer(
-        "loss_plane_points", 21, "Points of the plane's grid, a side.", 3, module_name=module
-    )
-    flags.DEFINE_integer(
-        "loss_plane_images",
-        1000,
-        "Test images to measure the plane on, at most.",
-        1,
-        module_name=module,
-    )
-    app.define_config_flags(_SETTINGS)
-    app.define_wait_flag()
-    app.run(_evaluate, USAGE)
+    loss_plane_points: int = setting(21, "Points of the plane's grid, a side.", low=3)
+    loss_plane_images: int = setting(1000, "Test images to measure the plane on, at most.", low=1)
 
 
-def _evaluate(arguments: list[str]) -> None:
-    app.no_arguments(arguments)
+def _evaluate(flags: Flags) -> None:
+    options = flags.options
     for name in ("loss_plane_points", "loss_plane_images"):
-        if flags.FLAGS[name].present and not flags.FLAGS.loss_plane:
-            raise InputError(f"--{name}: tells how --loss_plane is measured; give that too")
-    run = app.existing_run(**app.given_settings(_SETTINGS))
-    if flags.FLAGS["corruption_images"].present and not run.config.corruptions:
-        raise InputError("--corruption_images: tells how --corruptions is measured; give that too")
+        if flags.is_given(name) and not options.loss_plane:
+            raise InputError(f"`{name}`: tells how `loss_plane` is measured; give that too")
+    run = existing_run(flags, **flags.given(_SETTINGS))
+    if flags.is_given("corruption_images") and not run.config.corruptions:
+        raise InputError("`corruption_images`: tells how `corruptions` is measured; give that too")
     plane = None
-    if flags.FLAGS.loss_plane:
+    if options.loss_plane:
         from bridge_tf.evaluation.plane import check_degree
 
         check_degree(run.config.curve_degree)
-        plane = flags.FLAGS.loss_plane_points, flags.FLAGS.loss_plane_images
-    run.reevaluate(plane)
+        plane = options.loss_plane_points, options.loss_plane_images
+    from bridge_tf.runs.runner import measure_again
+
+    measure_again(run, plane)
+
+
+COMMAND = Command(USAGE, _evaluate, Options, settings=("imports", *_SETTINGS))

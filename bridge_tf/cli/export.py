@@ -1,34 +1,36 @@
-"""bin/export: the deployable files of a finished run."""
+"""bridge-tf export: the deployable files of a finished run."""
 
-import sys
+import dataclasses
 
-from absl import flags
-
-from bridge_tf.cli import app
+from bridge_tf.cli.command import Command, FinishedRun, Writer, required
+from bridge_tf.cli.existing import existing_run
+from bridge_tf.cli.flags import Flags
+from bridge_tf.config.validation import setting
 
 USAGE = """
 Exports a finished run's ensemble as a SavedModel and a TFLite file.
 
-    bin/export --workdir=DIR --export_dir=DIR [--tflite=float32,float16,int8,int8_dynamic]
+    bridge-tf export --workdir=DIR --export_dir=DIR [--tflite=float32,float16,int8,int8_dynamic]
 """
-_SETTINGS = (
-    *("tflite", "tflite_io", "fuse_bridges", "max_accuracy_drop", "latency"),
-    "early_exit_budget",
-)
+_SETTINGS = ("tflite", "tflite_io", "max_accuracy_drop", "latency", "early_exit_budget")
 
 
-def main() -> None:
-    app.define_workdir_flags()
-    app.define_wait_flag()
-    flags.DEFINE_string("export_dir", "", "Folder for the exported model.", module_name=sys.argv[0])
-    app.define_config_flags(_SETTINGS)
-    app.run(_export, USAGE)
+@dataclasses.dataclass(frozen=True)
+class Options(Writer, FinishedRun):
+    """The run."""
+
+    export_dir: str = setting("", "Folder for the exported model.")
 
 
-def _export(arguments: list[str]) -> None:
-    app.no_arguments(arguments)
-    changes = app.given_settings(_SETTINGS)
-    run = app.existing_run(export_dir=app.required("export_dir"), **changes)
-    run.run(["export"])
-    for path in run.exported_files():
+def _export(flags: Flags) -> None:
+    folder = required("export_dir", flags.options.export_dir)
+    run = existing_run(flags, ["export"], export_dir=folder, **flags.given(_SETTINGS))
+    from bridge_tf.runs.artifacts import exported_files
+    from bridge_tf.runs.runner import execute
+
+    execute(run)
+    for path in exported_files(run):
         print(path)
+
+
+COMMAND = Command(USAGE, _export, Options, settings=("imports", *_SETTINGS))

@@ -1,38 +1,43 @@
-"""bin/predict: what a model says about images."""
+"""bridge-tf predict: what a model predicts for images."""
 
+import dataclasses
 import json
 import pathlib
-import sys
 
 import numpy as np
-from absl import flags
 
-from bridge_tf.cli import app
+from bridge_tf.cli.command import Command, required
+from bridge_tf.cli.existing import import_keras
+from bridge_tf.cli.flags import Flags
+from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.user_modules import import_modules
 
 USAGE = """
 Prints one JSON object an image: its class, probabilities, entropy and disagreement (nats).
 
-    bin/predict --model=PATH IMAGE…
+    bridge-tf predict --model=PATH IMAGE…
 
 PATH is a SavedModel directory (or the folder of its versions), a .tflite or a .keras file. Images
 are resized to the model's input.
 """
 
 
-def main() -> None:
-    flags.DEFINE_string(
-        "model", "", "SavedModel directory, .tflite or .keras file.", module_name=sys.argv[0]
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The model."""
+
+    model: str = setting("", "SavedModel directory, .tflite or .keras file.")
+    imports: list[str] = setting(
+        (), "Python modules to import first, which register the layers of `model`."
     )
-    app.define_config_flags(("imports",))
-    app.run(_predict, USAGE)
 
 
-def _predict(paths: list[str]) -> None:
+def _predict(flags: Flags) -> None:
     from bridge_tf.data.image_io import read_image
 
-    model = app.required("model")
+    options, paths = flags.options, flags.arguments
+    model = required("model", options.model)
     if not paths:
         raise InputError("no images: name one or more files after the flags")
     for path in paths:
@@ -40,30 +45,33 @@ def _predict(paths: list[str]) -> None:
         read_image(path, channels=3)
 
     if not model.endswith(".tflite"):
-        app.import_keras()
-        import_modules(flags.FLAGS.imports)
+        import_keras()
+        import_modules(options.imports)
     from bridge_tf.export.predictor import load_predictor
 
     predictor = load_predictor(pathlib.Path(model))
     height, width, channels = predictor.image_shape
     if channels not in (1, 3):
         raise InputError(
-            f"--model: {model} takes images of {channels} channels; image files have 1 or 3"
+            f"`model`: {model} takes images of {channels} channels; image files have 1 or 3"
         )
     for path in paths:
         image = read_image(path, channels=channels, size=(height, width))
         outputs = predictor(image[np.newaxis])
-        print(json.dumps(_answer(path, outputs, predictor.labels)), flush=True)
+        print(json.dumps(_prediction(path, outputs, predictor.labels)), flush=True)
 
 
-def _answer(path: str, outputs: dict, labels: tuple[str, ...]) -> dict:
+def _prediction(path: str, outputs: dict, labels: tuple[str, ...]) -> dict:
     probabilities = outputs["probabilities"][0]
     top = int(np.argmax(probabilities))
-    answer = {"image": path, "class": top}
+    prediction = {"image": path, "class": top}
     if labels:
-        answer["label"] = labels[top]
-    answer["probabilities"] = [float(p) for p in probabilities]
+        prediction["label"] = labels[top]
+    prediction["probabilities"] = [float(p) for p in probabilities]
     for key in ("entropy", "disagreement"):
         if key in outputs:
-            answer[key] = float(outputs[key][0])
-    return answer
+            prediction[key] = float(outputs[key][0])
+    return prediction
+
+
+COMMAND = Command(USAGE, _predict, Options, takes_arguments=True)

@@ -1,0 +1,7 @@
+"""`python -m bridge_tf`: the command `bridge-tf`."""
+
+from bridge_tf.cli.main import main
+
+# Processes that a command starts import this module, too.
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The flags of a subcommand: fields of dataclasses of settings, a group each."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from absl import flags
+
+from bridge_tf.config import Config
+from bridge_tf.config.fields import ExecutionSettings
+from bridge_tf.config.validation import check_setting, setting
+from bridge_tf.utils.errors import InputError
+
+_DEFINE = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    float | None: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    bool: flags.DEFINE_bool,
+    list[str]: flags.DEFINE_list,
+    list[float]: flags.DEFINE_list,
+}
+# Flags of `train` that messages of other commands name.
+_OF_TRAIN = ("repair", "stages")
+
+
+@dataclasses.dataclass(frozen=True)
+class Common:
+    """Every command."""
+
+    flagfile: str = setting(
+        "", "File with one flag a line; flags that follow it on the command line win."
+    )
+    verbosity: int = setting(
+        -1,
+        "Messages to show: -2 errors alone, -1 warnings and progress too, 0 information, 1 "
+        "debugging.",
+    )
+
+
+class Group(NamedTuple):
+    """Flags under one heading of --help."""
+
+    heading: str
+    fields: list[dataclasses.Field]
+    rarely_needed: bool  # for clusters and several devices: shown by --helpfull
+
+
+class Flags:
+    """The flags of one call of a subcommand, and their values.
+
+    Args:
+        options: a dataclass of settings, the flags of this subcommand alone.
+        settings: the names of the fields of `Config` that are flags, too; None: all.
+
+    Attributes:
+        arguments: those that are no flags.
+    """
+
+    def __init__(self, options: type, settings: Sequence[str] | None = ()):
+        self._options = options
+        self._flags = flags.FlagValues()
+        self.arguments: list[str] = []
+        self.groups = [
+            group
+            for of in (options, *reversed(Config.__bases__), Common)
+            if (group := _group(of, settings if issubclass(Config, of) else None)).fields
+        ]
+        for group in self.groups:
+            for field in group.fields:
+                self._define(field)
+
+    def parse(self, arguments: Sequence[str], positional: bool = False) -> None:
+        """Reads the command line.
+
+        Args:
+            positional: whether there may be arguments that are no flags.
+
+        Raises:
+            InputError: it is wrong.
+        """
+        try:
+            _, *self.arguments = self._flags(["bridge-tf", *arguments])
+        except flags.UnrecognizedFlagError as error:
+            raise InputError(f"{error}; --help lists the flags") from error
+        except flags.CantOpenFlagFileError as error:
+            what = str(error).rpartition("] ")[2]
+            raise InputError(f"`flagfile`: {what}; name a file of flags") from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"`flagfile`: is no text in UTF-8 ({error}); name a file of flags"
+            ) from error
+        except (flags.Error, ValueError) as error:
+            raise InputError(str(error)) from error
+        if self.arguments and not positional:
+            raise InputError(
+                f"'{self.arguments[0]}' is no flag; every setting is given as --NAME=VALUE"
+            )
+
+    @property
+    def verbosity(self) -> int:
+        return self._flags["verbosity"].value
+
+    @property
+    def options(self):
+        """The subcommand's own flags, checked: an instance of their dataclass.
+
+        Raises:
+            InputError: a value is out of its range.
+        """
+        values = {field.name: self._value(field) for field in dataclasses.fields(self._options)}
+        for field in dataclasses.fields(self._options):
+            check_setting(field, values[field.name])
+        return self._options(**values)
+
+    def config(self, names: Sequence[str] | None = None) -> Config:
+        """The configuration that all flags give, or the named ones.
+
+        Raises:
+            InputError: a value is out of its range.
+        """
+        found = [field for field in dataclasses.fields(Config) if not names or field.name in names]
+        return Config(**{field.name: self._value(field) for field in found})
+
+    def given(self, names: Sequence[str]) -> dict:
+        """The values of those of the named flags that were given."""
+        found = [field for field in dataclasses.fields(Config) if field.name in names]
+        return {field.name: self._value(field) for field in found if self.is_given(field.name)}
+
+    def is_given(self, name: str) -> bool:
+        return bool(self._flags[name].present)
+
+    def in_words(self, message: str) -> str:
+        """A message of the library with settings named as flags: `width=2` becomes --width=2."""
+        settings = {field.name for field in dataclasses.fields(Config)}
+        names = "|".join({*self._flags, *settings, *_OF_TRAIN})
+        return re.sub(rf"`((?:{names})(?:=.*?)?)`(?![^\s:;,.)\]])", r"--\1", message, flags=re.S)
+
+    def _define(self, field: dataclasses.Field) -> None:
+        name, help_text = field.name, field.metadata["help"]
+        choices, default = field.metadata.get("choices"), field.default
+        if choices and field.type is str:
+            flags.DEFINE_enum(name, default, choices, help_text, flag_values=self._flags)
+            return
+        if isinstance(default, tuple):
+            default = [str(item) for item in default]
+        _DEFINE[field.type](name, default, help_text, flag_values=self._flags)
+
+    def _value(self, field: dataclasses.Field):
+        value = self._flags[field.name].value
+        if field.type == list[float]:
+            try:
+                return tuple(map(float, value))
+            except ValueError as error:
+                raise InputError(
+                    f"`{field.name}={','.join(value)}`: must be numbers between commas"
+                ) from error
+        return tuple(value) if field.type == list[str] else value
+
+
+def _group(of: type, names: Sequence[str] | None) -> Group:
+    fields = [field for field in dataclasses.fields(of) if names is None or field.name in names]
+    return Group(of.__doc__.partition("\n")[0].rstrip("."), fields, of is ExecutionSettings)
