@@ -3,7 +3,6 @@
 The picture of mode connectivity: Garipov et al., NeurIPS 2018, figure 1.
 """
 
-import json
 from collections.abc import Callable
 
 import numpy as np
@@ -18,44 +17,7 @@ from bridge_tf.utils.terminal import track
 
 _BATCH = 250  # images at a time, at most
 _PATH_POINTS = 41
-_MARGIN = 0.2
-
-
-def check_plane(run) -> None:
-    """Checks that a run's first curve spans a plane.
-
-    Raises:
-        InputError: it is a straight line, or can't be read.
-    """
-    Plane(run.load_curve(run.config.curves()[0]))
-
-
-def write_loss_planes(run, points: int, images: int) -> None:
-    """Measures the plane of a run's first curve and writes it, unless that is done.
-
-    Args:
-        run: a `bridge_tf.runs.context.Run` whose curves are trained.
-        points: of the grid, a side.
-        images: of the test split, at most; they are spread evenly over it.
-    """
-    files, pair = run.files, run.config.curves()[0]
-    target, source = files.loss_plane(pair), files.curve(pair)
-    count = min(images, len(run.data.test))
-    made_from = [files.manifest.digests([source]), run.inputs, points, count, _MARGIN]
-    state = files.state(target, [source])
-    if state in ("damaged", "unlisted"):
-        files.set_aside(target)
-    elif state == "current" and files.manifest.entry(target).get("measured_on") == made_from:
-        return
-    test = run.data.test
-    split = test.take(np.arange(count) * len(test) // count)
-    kept = KeptPredictions(files.backup(target), made_from)
-    plane = measure_plane(
-        run.load_curve(pair), split, run.statistics_images(), points, _MARGIN, pair, kept
-    )
-    with files.writing(target, [source], measured_on=made_from) as partial:
-        partial.write_text(json.dumps(plane, allow_nan=False) + "\n", encoding="utf-8")
-    files.remove_backup(target)
+MARGIN = 0.2
 
 
 def measure_plane(
@@ -63,7 +25,7 @@ def measure_plane(
     split: Split,
     data=None,
     points: int = 21,
-    margin: float = _MARGIN,
+    margin: float = MARGIN,
     pair: tuple[int, int] = (0, 1),
     kept: KeptPredictions | None = None,
 ) -> dict:

@@ -1,4 +1,4 @@
-"""Reading the .keras files that users name."""
+"""Reading .keras files: those that users name, and those that a run wrote."""
 
 import pathlib
 import zipfile
@@ -34,4 +34,19 @@ def read_model(path, flag: str) -> keras.Model:
         raise InputError(
             f"--{flag}={path}: holds the layer {type(model).__name__}; it must hold a keras.Model"
         )
+    return model
+
+
+def read_as(path: pathlib.Path, kind: type, remedy: str) -> keras.Model:
+    """Reads a .keras file that a run wrote, in safe mode; it must hold a `kind`.
+
+    Raises:
+        InputError: it can't be read or holds something else; the message ends in `remedy`.
+    """
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
+        raise InputError(f"{path} can't be read ({reason(error)}); {remedy}") from error
+    if not isinstance(model, kind):
+        raise InputError(f"{path} holds a {type(model).__name__}, not a {kind.__name__}; {remedy}")
     return model

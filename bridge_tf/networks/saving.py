@@ -1,4 +1,4 @@
-"""Keras files of a run: written whole, and equal where the models are equal."""
+"""Writing .keras files that are equal where the models are equal."""
 
 import json
 import pathlib
@@ -6,8 +6,6 @@ import shutil
 import zipfile
 
 import keras
-
-from bridge_tf.utils.errors import InputError, reason
 
 _METADATA, _CONFIG = "metadata.json", "config.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
@@ -59,18 +57,3 @@ def is_whole(path: pathlib.Path) -> bool:
             return {_METADATA, _CONFIG} < set(archive.namelist()) and archive.testzip() is None
     except Exception:  # damaged files raise all sorts
         return False
-
-
-def read(path: pathlib.Path, kind: type, remedy: str) -> keras.Model:
-    """Reads a .keras file, in safe mode, which must hold a `kind`.
-
-    Raises:
-        InputError: it can't be read or holds something else; the message ends in `remedy`.
-    """
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
-        raise InputError(f"{path} can't be read ({reason(error)}); {remedy}") from error
-    if not isinstance(model, kind):
-        raise InputError(f"{path} holds a {type(model).__name__}, not a {kind.__name__}; {remedy}")
-    return model

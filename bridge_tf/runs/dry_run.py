@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
-from bridge_tf.config import STAGES
-from bridge_tf.runs.cost_model import Cost, CostModel, DataSizes
-from bridge_tf.utils.errors import InputError
 from bridge_tf.networks.saving import is_whole
-from bridge_tf.runs.runner import Pipeline
 from bridge_tf.report.markdown import padded_table
+from bridge_tf.runs.artifacts import artifacts, exported_files
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.cost_model import Cost, CostModel, DataSizes
+from bridge_tf.runs.runner import check_stages
+from bridge_tf.runs.stages.evaluate.stage import is_evaluated
 from bridge_tf.runs.task_graph import ENSEMBLE, Task
+from bridge_tf.utils.errors import InputError
 
-_HEADINGS = ["task", "state", "after", "steps", "FLOPs", "MB read", "MB written", "memory, GB"]
+_HEADINGS = ["task", "state", "after", "steps", "FLOPs", "result, MB"]
 _OF_STATE = {"current": "done", "replaced": "to do", "missing": "to do"}
 
 
@@ -18,19 +20,18 @@ class Plan:
     """The tasks of some stages of a run, none of which is done by this. Nothing is written.
 
     Args:
-        pipeline: the run.
-        stages: names.
+        run: the run, with the stages that are asked for.
 
     Raises:
         InputError: the work directory holds another run, or data, network or taps can't be.
     """
 
-    def __init__(self, pipeline: Pipeline, stages: Sequence[str] = STAGES):
-        pipeline.check_stages(stages)
-        pipeline.files.check(pipeline.config)
-        self.pipeline, self.graph = pipeline, pipeline.graph
-        self.tasks = [task for task in self.graph.tasks.values() if task.stage in stages]
-        self.costs = CostModel(pipeline.config, DataSizes.of(pipeline.data))
+    def __init__(self, run: Run):
+        check_stages(run.stages)
+        run.files.check(run.config)
+        self.run, self.graph = run, run.graph
+        self.tasks = [task for task in self.graph.tasks.values() if task.stage in run.stages]
+        self.costs = CostModel(run.config, DataSizes.of(run.data))
         self.states: dict[str, str] = {}
         for task in self.graph.tasks.values():  # in their order
             self.states[task.name] = self._state(task)
@@ -39,7 +40,7 @@ class Plan:
         """ "done", "to do", "damaged", "outdated": made from other files than are there now, or "to
         check": made from a file that is to be made again, and may be another then.
         """
-        files = self.pipeline.files
+        files = self.run.files
         path = task.file(files)
         if path is not None:
             found = files.state(path, task.sources(files))
@@ -54,10 +55,10 @@ class Plan:
             return "to do"
         if task.stage == "evaluate":
             try:
-                return "done" if self.pipeline.is_evaluated() else "to do"
+                return "done" if is_evaluated(self.run) else "to do"
             except InputError:
                 return "damaged"
-        exported = self.pipeline.exported_files() and self.pipeline.artifacts()
+        exported = exported_files(self.run) and artifacts(self.run)
         return "done" if exported else "to do"
 
     def text(self) -> str:
@@ -84,7 +85,7 @@ class Plan:
         )
         bad = [name for name, state in self.states.items() if state in ("damaged", "outdated")]
         if bad:
-            lines.append(f"--repair makes what is damaged or outdated again: {', '.join(bad)}.")
+            lines.append(f"`repair` makes what is damaged or outdated again: {', '.join(bad)}.")
         return "\n".join(lines)
 
 
@@ -99,5 +100,4 @@ def _flops(number: int) -> str:
 
 
 def _cells(cost: Cost) -> list[str]:
-    megabytes = [f"{size / 1e6:,.1f}" for size in (cost.bytes_read, cost.bytes_written)]
-    return [f"{cost.steps:,}", _flops(cost.flops), *megabytes, f"{cost.memory / 1e9:.2f}"]
+    return [f"{cost.steps:,}", _flops(cost.flops), f"{cost.result / 1e6:,.2f}"]

@@ -42,8 +42,7 @@ class Manifest:
             return content
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
-                f"{self.path} can't be read ({reason(error)}); bin/train --repair lists the files "
-                "anew"
+                f"{self.path} can't be read ({reason(error)}); `repair` lists the files anew"
             ) from error
 
     def entry(self, path: pathlib.Path) -> dict | None:

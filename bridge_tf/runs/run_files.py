@@ -56,7 +56,7 @@ class RunFiles:
 
     @property
     def choice(self) -> pathlib.Path:
-        """Where a run with --taps=auto keeps what was chosen."""
+        """Where a run with `taps=auto` keeps what was chosen."""
         return self.path / "bridges" / "choice.json"
 
     def logs(self, target: pathlib.Path) -> pathlib.Path:

@@ -12,16 +12,17 @@ import keras
 import numpy as np
 
 from bridge_tf import data
-from bridge_tf.curves.alignment import METHODS
-from bridge_tf.curves.alignment import align
 from bridge_tf.bridges.bridge import build_bridge
+from bridge_tf.bridges.distillation import fit_bridge
+from bridge_tf.bridges.tap_choice import WIDTHS, candidates_within, choose_bridge
+from bridge_tf.curves.alignment import METHODS, align
 from bridge_tf.curves.curve import Curve
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
-from bridge_tf.networks.flops import count_flops
 from bridge_tf.evaluation.scores import log_prob_predictor
-from bridge_tf.bridges.tap_choice import WIDTHS, candidates_within, choose_bridge
-from bridge_tf.bridges.distillation import fit_bridge
+from bridge_tf.networks.flops import count_flops
+from bridge_tf.runs.bridge_settings import bridge_settings
+from bridge_tf.runs.context import Run
 from bridge_tf.training.trainers import fit_curve
 
 _POSITIONS = (0.25, 0.5, 0.75)
@@ -32,19 +33,19 @@ class Studies:
     """Studies of the first curves of a run.
 
     Args:
-        run: a `bridge_tf.runs.context.Run` whose modes and curves are done.
+        run: one whose modes and curves are done.
         num_curves: how many of its curves to use.
         budgets: of FLOPs, for `taps_and_widths`.
         shared_until: for `conditioned`, a layer up to which a further bridge, of width 1, is the
             same for all r.
     """
 
-    def __init__(self, run, num_curves: int, budgets: list[float], shared_until: str = ""):
+    def __init__(self, run: Run, num_curves: int, budgets: list[float], shared_until: str = ""):
         self.run, self.budgets, self.shared_until = run, budgets, shared_until
         self.pairs = run.config.curves()[:num_curves]
         self.base = run.load_mode(0)
         self.flops = count_flops(self.base)
-        self.taps, self.width = run.bridge_settings(self.base)
+        self.taps, self.width = bridge_settings(run, self.base)
         self.test = run.data.test
         if shared_until:  # found wrong before anything is trained
             self._bridge(self.taps, 1.0, conditioned=True, shared_until=shared_until)

@@ -17,7 +17,7 @@ _STAGES = {"mode": "modes", "curve": "curves", "bridge": "bridges", ENSEMBLE: "b
 
 
 def kind_of(name: str) -> str:
-    """What all tasks of a kind begin their names with: mode, curve, bridge, fge, swa, …"""
+    """The kind of a task, which its name begins with: mode, curve, bridge, fge, swa, …"""
     return name.partition("-")[0]
 
 
@@ -50,6 +50,11 @@ class Task:
         """The number of a mode, or the two of a curve or bridge."""
         return tuple(int(part) for part in self.name.split("-")[1:])
 
+    @property
+    def pair(self) -> str:
+        """The modes at the ends of a curve or bridge, as 0-1."""
+        return pair_name(self.modes)
+
     def file(self, files: RunFiles) -> pathlib.Path | None:
         """The one file that it makes; None if it makes others."""
         if self.name == ENSEMBLE:
@@ -77,7 +82,7 @@ class TaskGraph:
 
     Args:
         config: the run's.
-        baselines: those that are part of it; default: those of --baselines.
+        baselines: those that are part of it; default: those of `baselines`.
 
     Attributes:
         tasks: by name, in the order in which one process does them.

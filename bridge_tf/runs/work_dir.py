@@ -9,20 +9,17 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from bridge_tf.config import Config
+from bridge_tf.runs.manifest import Manifest
+from bridge_tf.runs.run_files import FOLDERS, RunFiles
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_writable, remove_partials, replacing
 from bridge_tf.utils.locks import locked
-from bridge_tf.runs.manifest import Manifest
 from bridge_tf.utils.terminal import say
-from bridge_tf.runs.run_files import FOLDERS, RunFiles
 
 
 def damage(path: pathlib.Path) -> str:
     """What to say of a damaged file."""
-    return (
-        f"{path} isn't as it was written: damaged, or changed since; bin/train --repair makes it "
-        "again"
-    )
+    return f"{path} isn't as it was written: damaged, or changed since; `repair` makes it again"
 
 
 def versions() -> dict[str, str]:
@@ -68,7 +65,7 @@ class WorkDir(RunFiles):
         with contextlib.ExitStack() as stack:
 
             def lock():
-                stack.enter_context(locked(self.path, "--workdir", wait))
+                stack.enter_context(locked(self.path, "workdir", wait))
                 folders = [self.path / name for name in FOLDERS]
                 for folder in (self.path, *folders, *self.path.glob("checkpoints/**/")):
                     if not folder.is_symlink():
@@ -76,7 +73,7 @@ class WorkDir(RunFiles):
                 self._lock = contextlib.nullcontext  # it is held
 
             self._lock = lock
-            check_writable("--workdir", self.path)
+            check_writable("workdir", self.path)
             if self.holds_a_run:
                 lock()
             yield
@@ -87,15 +84,15 @@ class WorkDir(RunFiles):
         Raises:
             InputError: there is none, or it can't be read.
         """
-        check_writable("--workdir", self.path)
+        check_writable("workdir", self.path)
         if not self.config.exists():
             raise InputError(
-                f"--workdir: {self.path} holds no config.json; name the work directory of a "
-                "finished bin/train"
+                f"`workdir`: {self.path} holds no config.json; name the work directory of a "
+                "finished run"
             )
-        remedy = "bin/train --repair with the run's flags writes it again"
+        remedy = "`repair` with the run's settings writes it again"
         if self.damaged(self.config):
-            raise InputError(f"{self.config} isn't as bin/train wrote it; {remedy}")
+            raise InputError(f"{self.config} isn't as the run wrote it; {remedy}")
         try:
             return Config(**json.loads(self.config.read_text(encoding="utf-8"))["flags"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -105,28 +102,28 @@ class WorkDir(RunFiles):
         """Checks that the directory is free or holds the run of `config`.
 
         Raises:
-            InputError: it is a file, or holds another run; the flags that differ are named.
+            InputError: it is a file, or holds another run; the settings that differ are named.
         """
-        check_writable("--workdir", self.path)
+        check_writable("workdir", self.path)
         for folder in self.linked_folders():
             raise InputError(
-                f"--workdir: {folder} is a link; a run keeps its files in its own directory: "
-                "name a --workdir on the disk that you want"
+                f"`workdir`: {folder} is a link; a run keeps its files in its own directory: "
+                "name a `workdir` on the disk that you want"
             )
         if self.repair:
             self._repair(config)
         known = self.manifest.read().get("fingerprint", config.fingerprint)
         if not self.config.exists() and known != config.fingerprint:
             raise InputError(
-                f"--workdir: {self.path} holds a run with other flags, and no config.json any "
-                "more; use its flags or another --workdir"
+                f"`workdir`: {self.path} holds a run with other settings, and no config.json any "
+                "more; use its settings or another `workdir`"
             )
         if self.config.exists():
             differences = config.differences(self.read_config())
             if differences:
                 raise InputError(
-                    f"--workdir: {self.path} holds a run with other flags: "
-                    f"{', '.join(differences)}; use these flags or another --workdir"
+                    f"`workdir`: {self.path} holds a run with other settings: "
+                    f"{', '.join(differences)}; use these or another `workdir`"
                 )
 
     def _repair(self, config: Config) -> None:
@@ -223,22 +220,22 @@ class WorkDir(RunFiles):
         """Remembers what the run is made from that isn't in its directory.
 
         Args:
-            inputs: digests by the flags that name the things.
+            inputs: digests by the settings that name the things.
 
         Raises:
             InputError: something isn't what it was when the run began.
         """
-        for flag in self.changed(inputs):
+        for setting in self.changed(inputs):
             raise InputError(
-                f"{flag}: isn't what it was when the run in {self.path} began; put that back, or "
-                "use another --workdir"
+                f"`{setting}`: isn't what it was when the run in {self.path} began; put that back, "
+                "or use another `workdir`"
             )
         self.manifest.set("inputs", inputs)
 
     def changed(self, inputs: dict[str, str]) -> list[str]:
-        """The flags whose things aren't what they were when the run began."""
+        """The settings whose things aren't what they were when the run began."""
         known = self.manifest.read().get("inputs", inputs)
-        return [flag for flag, digest in inputs.items() if known.get(flag) != digest]
+        return [name for name, digest in inputs.items() if known.get(name) != digest]
 
     def retries(self) -> dict[str, list[str]]:
         """Why trainings were retried at a lower rate, by the names of their files."""
@@ -265,5 +262,5 @@ class WorkDir(RunFiles):
         for path in paths:
             if not path.exists():
                 raise InputError(
-                    f"--stages={stage}: {path} is missing; run --stages={before} first"
+                    f"`stages={stage}`: {path} is missing; run `stages={before}` first"
                 )

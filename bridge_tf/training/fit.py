@@ -1,5 +1,6 @@
 """Compile and fit, such that a training can be interrupted, and stops when it diverges."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -9,7 +10,7 @@ import keras
 
 from bridge_tf.training.callbacks.checkpoints import Checkpoints, EpochSeeds
 from bridge_tf.training.callbacks.divergence import Diverged, DivergenceWatch
-from bridge_tf.training.distribution import multihost as hosts
+from bridge_tf.training.distribution import multihost
 from bridge_tf.training.distribution.devices import Devices
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import TrainingError
@@ -68,14 +69,14 @@ def fit(
         devices,
     )
     if training.several:
-        hosts.agree([], recipe, steps_per_epoch)
+        multihost.agree([], recipe, steps_per_epoch)
     while True:
         try:
             return training.run(loss=loss, metrics=metrics)
         except Diverged as error:
             training.go_back(error)
         except Exception as error:
-            gone = hosts.gone(error) if training.several else None
+            gone = multihost.gone(error) if training.several else None
             if gone is None:
                 raise
             raise gone from error
@@ -100,12 +101,40 @@ class _Training:
         return self.devices is not None and self.devices.processes > 1
 
     def run(self, **compiling) -> keras.callbacks.History:
-        """Trains from the newest checkpoint on."""
+        """Trains from the newest checkpoint on: what is left of an epoch, then the others."""
+        watch, done = self._prepare(**compiling)
+        history = keras.callbacks.History()
+        history.on_train_begin()
+        with signals.held() if self.checkpoints else contextlib.nullcontext():
+            for first, end, steps in self._pieces(done):
+                data = self.data(done) if callable(self.data) else self.data
+                if self.devices is not None:
+                    data = self.devices.share(data, self.batch_size)
+                inputs, targets = data if isinstance(data, tuple) else (data, None)
+                fitted = self.model.fit(
+                    inputs,
+                    targets,
+                    batch_size=self.batch_size,
+                    epochs=end,
+                    initial_epoch=first,
+                    steps_per_epoch=None if self.batch_size else steps,
+                    shuffle=bool(self.batch_size),
+                    callbacks=[EpochSeeds(), *self.callbacks, *watch],
+                    verbose=0,
+                )
+                done += (end - first - 1) * self.steps_per_epoch + steps
+                history.epoch += fitted.epoch
+                for name, values in fitted.history.items():
+                    history.history.setdefault(name, []).extend(values)
+        return history
+
+    def _prepare(self, **compiling) -> tuple[list, int]:
+        """Compiles, and restores the newest checkpoint; further callbacks, and the steps done."""
         checkpoints = self.checkpoints
         within_epochs = callable(self.data) and not self.several
         state = checkpoints and checkpoints.newest(epochs_only=not within_epochs)
         if checkpoints and self.several:
-            state = hosts.common(checkpoints.states(epochs_only=True))
+            state = multihost.common(checkpoints.states(epochs_only=True))
             checkpoints.forget_after(state)
         retries = state.notes.get("retries", []) if state else []
         peak = self.recipe.learning_rate / 2 ** len(retries)
@@ -116,47 +145,22 @@ class _Training:
             **compiling,
         )
         if checkpoints is None:
-            return self._fit(0, DivergenceWatch({}))
+            return [DivergenceWatch({})], 0
         checkpoints.within_epochs = within_epochs
         checkpoints.restore(self.model, state)
         if state is None:
             checkpoints.write(self.model, "epoch-0")
-        with signals.held():
-            # The checkpoints come last, so that what diverges leaves none.
-            return self._fit(checkpoints.step, DivergenceWatch(checkpoints.notes), checkpoints)
+        # The checkpoints come last, so that what diverges leaves none.
+        return [DivergenceWatch(checkpoints.notes), checkpoints], checkpoints.step
 
-    def _fit(self, done: int, *callbacks) -> keras.callbacks.History:
-        """Trains from step `done` to the end: what is left of an epoch, then the others."""
+    def _pieces(self, done: int) -> list[tuple[int, int, int]]:
+        """First epoch, last epoch and steps an epoch of each call of Keras's `fit`."""
         epoch, within = divmod(done, self.steps_per_epoch)
         pieces = [(epoch, self.recipe.epochs, self.steps_per_epoch)]
         if within:
             rest = self.steps_per_epoch - within
             pieces = [(epoch, epoch + 1, rest), (epoch + 1, *pieces[0][1:])]
-        history = keras.callbacks.History()
-        history.on_train_begin()
-        for first, end, steps in pieces:
-            if first == end:
-                continue
-            data = self.data(done) if callable(self.data) else self.data
-            if self.devices is not None:
-                data = self.devices.share(data, self.batch_size)
-            inputs, targets = data if isinstance(data, tuple) else (data, None)
-            fitted = self.model.fit(
-                inputs,
-                targets,
-                batch_size=self.batch_size,
-                epochs=end,
-                initial_epoch=first,
-                steps_per_epoch=None if self.batch_size else steps,
-                shuffle=bool(self.batch_size),
-                callbacks=[EpochSeeds(), *self.callbacks, *callbacks],
-                verbose=0,
-            )
-            done += (end - first - 1) * self.steps_per_epoch + steps
-            history.epoch += fitted.epoch
-            for name, values in fitted.history.items():
-                history.history.setdefault(name, []).extend(values)
-        return history
+        return [piece for piece in pieces if piece[0] < piece[1]]
 
     def go_back(self, error: Diverged) -> None:
         """Prepares a retry from the last epoch's checkpoint at half the rate, if there is to be

@@ -46,7 +46,8 @@ def fit_mode(
             which can't be seen from outside.
     """
     with shared(model, devices) as model:
-        return fit_classifier(model, data, recipe, devices=devices, **options)
+        options = classification(model) | options
+        return fit(model, data, recipe, devices=devices, **options)
 
 
 def fit_curve(
@@ -57,15 +58,11 @@ def fit_curve(
     Arguments as in `fit_mode`.
     """
     with shared(curve, devices) as curve:
-        return fit_classifier(curve, data, recipe, devices=devices, **options)
+        options = classification(curve.network) | options
+        return fit(curve, data, recipe, devices=devices, **options)
 
 
-def fit_classifier(model, data, recipe: Recipe, **options) -> keras.callbacks.History:
-    """As `fit_mode` or `fit_curve`, of a model that is on the devices already, see `shared`."""
-    network = model.network if isinstance(model, Curve) else model
-    return fit(model, data, recipe, **(_classification(network) | options))
-
-
-def _classification(model) -> dict:
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model))
+def classification(network) -> dict:
+    """The loss and metrics of a classifier, as options of `fit`."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(network))
     return {"loss": loss, "metrics": ["accuracy"]}

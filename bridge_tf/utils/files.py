@@ -14,11 +14,11 @@ from bridge_tf.utils.errors import InputError
 _PARTIAL = ".partial-"
 
 
-def check_writable(flag: str, folder: str | os.PathLike) -> pathlib.Path:
+def check_writable(argument: str, folder: str | os.PathLike) -> pathlib.Path:
     """`folder` as a path, once it is known that files can be written there.
 
     Args:
-        flag: the flag that named the folder, for the message.
+        argument: the name of the setting that named the folder, for the message.
         folder: it need not exist yet. Nothing stays of the attempt.
 
     Raises:
@@ -33,7 +33,8 @@ def check_writable(flag: str, folder: str | os.PathLike) -> pathlib.Path:
             return folder
     except OSError as error:
         raise InputError(
-            f"{flag}: can't write in {folder} ({error.strerror}); name a folder that can be written"
+            f"`{argument}`: can't write in {folder} ({error.strerror}); name a folder that can be "
+            "written"
         ) from error
 
 
@@ -89,11 +90,11 @@ def _to_disk(path: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-def check_space(flag: str, folder: str | os.PathLike, wanted: int, what: str) -> None:
+def check_space(argument: str, folder: str | os.PathLike, wanted: int, what: str) -> None:
     """Checks that the disk of `folder` has room for what is about to be written.
 
     Args:
-        flag: the flag that named the folder, for the message.
+        argument: the name of the setting that named the folder, for the message.
         folder: it need not exist yet.
         wanted: bytes.
         what: will be written, for the message.
@@ -107,6 +108,6 @@ def check_space(flag: str, folder: str | os.PathLike, wanted: int, what: str) ->
     free = shutil.disk_usage(existing).free
     if free < wanted:
         raise InputError(
-            f"{flag}: {what} will take {wanted / 1e6:,.1f} MB in {folder}, whose disk has "
+            f"`{argument}`: {what} will take {wanted / 1e6:,.1f} MB in {folder}, whose disk has "
             f"{free / 1e6:,.1f} MB left; free some space or name a folder on another disk"
         )

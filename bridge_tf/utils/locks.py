@@ -24,7 +24,7 @@ _held: set[tuple[int, str]] = set()  # with the process, since a fork copies the
 
 @contextmanager
 def locked(
-    folder: str | os.PathLike, flag: str = "--workdir", wait: bool = False
+    folder: str | os.PathLike, argument: str = "workdir", wait: bool = False
 ) -> Iterator[None]:
     """Keeps other processes out of `folder` while the block runs.
 
@@ -37,7 +37,7 @@ def locked(
 
     Args:
         folder: must exist.
-        flag: the flag that named it, for messages.
+        argument: the name of the setting that named it, for messages.
         wait: until it is free, rather than failing.
 
     Raises:
@@ -52,12 +52,12 @@ def locked(
     lock = filelock.FileLock(path, on_acquired=_sign)
     try:
         os.stat(folder)  # filelock would make it
-        _acquire(lock, path, flag, wait)
+        _acquire(lock, path, argument, wait)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise InputError(
-            f"{flag}: can't lock {folder} ({error.strerror or reason(error)}); name a folder in "
+            f"`{argument}`: can't lock {folder} ({error.strerror or reason(error)}); name a folder in "
             f"which {NAME} can be written"
         ) from error
     _held.add(key)
@@ -73,13 +73,14 @@ def locked(
             lock.release()
 
 
-def _acquire(lock, path: pathlib.Path, flag: str, wait: bool) -> None:
+def _acquire(lock, path: pathlib.Path, argument: str, wait: bool) -> None:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
-        used = f"{flag}: {path.parent} is in use by {_holder(path)}"
+        used = f"`{argument}`: {path.parent} is in use by {_holder(path)}"
         if not wait:
-            raise InputError(f"{used}; wait for it with --wait or use another {flag}") from None
+            raise InputError(f"{used}; wait for it with `wait` or use "
+                f"another `{argument}`") from None
         say(f"{used}; waiting for it")
         lock.acquire(poll_interval=_POLL_SECONDS)
 

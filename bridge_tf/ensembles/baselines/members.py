@@ -7,18 +7,16 @@ from keras import ops
 
 from bridge_tf.ensembles.bridge_ensemble import statistics
 from bridge_tf.networks.classifier import as_classifier, logits_copy
+from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.training.distribution.devices import own_rows, whole
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import is_graph
 from bridge_tf.utils.keras_utils import copy_values
 
-# Layers that multiply all channels of their input by a kernel.
-_PRODUCTS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
-
 
 def has_product(layer) -> bool:
     """Whether a layer multiplies all channels of its input by one kernel."""
-    return isinstance(layer, _PRODUCTS) and getattr(layer, "groups", 1) == 1
+    return kind_of(layer, derived=True).is_product and getattr(layer, "groups", 1) == 1
 
 
 def replaced(network, replace: Callable) -> keras.Model:

@@ -18,6 +18,9 @@ from bridge_tf.training.fit import fit
 # the task for small networks (its figure 7).
 REPETITION = 0.5
 
+# More members than networks of the usual size can hold cost accuracy.
+MIMO_SIZE = 2
+
 
 class MimoTraining(keras.Model):
     """Fits a network with several inputs and answers by `compile` and `fit`.

@@ -7,8 +7,9 @@ from keras import ops
 
 from bridge_tf.curves.batch_norm import reestimate_batch_norm
 from bridge_tf.training.distribution.devices import Devices, shared
+from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import L2SGD, Recipe
-from bridge_tf.training.trainers import fit_classifier
+from bridge_tf.training.trainers import classification
 
 # The last quarter of the training, at half the peak rate (section 4.1 of the paper).
 _SHARE, _RATE = 0.25, 0.5
@@ -96,7 +97,8 @@ def fit_swa(
         model, data, devices, **options: as in `bridge_tf.fit_mode`.
     """
     with shared(model, devices) as trained:
-        history = fit_classifier(trained, data, recipe, devices=devices, **options)
+        options = classification(trained) | options
+        history = fit(trained, data, recipe, devices=devices, **options)
         trained.optimizer.assign_averages(trained.trainable_variables)
     reestimate_batch_norm(model, statistics)
     return history

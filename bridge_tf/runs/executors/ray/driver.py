@@ -7,15 +7,19 @@ from typing import TextIO
 
 import keras
 
+from bridge_tf.runs.bridge_settings import bridge_settings
+from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.ray import ENVIRONMENT
 from bridge_tf.runs.executors.ray.board import Board
 from bridge_tf.runs.executors.ray.exchange import Exchange
 from bridge_tf.runs.executors.ray.remote import lines_of_tasks, remote_work
 from bridge_tf.runs.executors.ray.storage import Storage
-from bridge_tf.utils.errors import InputError, ParityError, TrainingError, reason
-from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.stages import STAGES
+from bridge_tf.runs.stages.evaluate.stage import is_evaluated
+from bridge_tf.runs.status import check_sources, check_trained, is_done, measured_files
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.runs.work_dir import versions
+from bridge_tf.utils.errors import InputError, ParityError, TrainingError, reason
 
 _POLL_SECONDS = 0.2
 
@@ -25,7 +29,7 @@ class Driver:
 
     Args:
         ray: the module, connected.
-        pipeline: the run, within `Pipeline.prepared`.
+        run: within `bridge_tf.runs.runner.prepared`.
         storage: where nodes exchange files; the work directory itself, or it becomes its copy.
         results: where the table goes.
 
@@ -33,18 +37,18 @@ class Driver:
         waiting: the tasks that aren't done and don't run, by name.
     """
 
-    def __init__(self, ray, pipeline: Pipeline, storage: Storage, results: TextIO):
-        self.ray, self.pipeline, self.results = ray, pipeline, results
-        self.config, self.files, self.graph = pipeline.config, pipeline.files, pipeline.graph
-        self.exchange = Exchange(pipeline, storage)
+    def __init__(self, ray, run: Run, storage: Storage, results: TextIO):
+        self.ray, self.run, self.results = ray, run, results
+        self.config, self.files, self.graph = run.config, run.files, run.graph
+        self.exchange = Exchange(run, storage)
         tasks = self.graph.tasks.items()
-        self.waiting = {name: task for name, task in tasks if task.stage in pipeline.stages}
+        self.waiting = {name: task for name, task in tasks if task.stage in run.stages}
         self._running: dict[object, Task] = {}
         self._failed: dict[str, tuple[str, bool]] = {}
         self._lines = lines_of_tasks(ray)
         self._remote = remote_work(ray)
 
-    def run(self, board: Board) -> None:
+    def finish(self, board: Board) -> None:
         """Until all tasks are done, or those that are left need one that has failed.
 
         Raises:
@@ -53,7 +57,7 @@ class Driver:
         self._check()
         self.files.claim(self.config)
         if any(task.is_training for task in self.waiting.values()):
-            self.files.bind(self.pipeline.inputs)
+            self.files.bind(self.run.inputs)
         self.exchange.begin()
         while self.waiting or self._running:
             for task in self._ready():
@@ -74,15 +78,15 @@ class Driver:
                 read isn't there and isn't to be made.
         """
         self.exchange.check()
-        if "modes" in self.pipeline.stages:
-            self.pipeline.prepare("modes")
+        if "modes" in self.run.stages:
+            STAGES["modes"].prepare(self.run)
         trainings = [task for task in self.waiting.values() if task.is_training]
         for task in trainings:
             if not {*task.after} & self.waiting.keys():
-                self.pipeline.check_sources(task)
+                check_sources(self.run, task)
         if not trainings:
             for task in self.waiting.values():
-                self.pipeline.check_trained(task.stage)
+                check_trained(self.run, task.stage)
 
     def _ready(self) -> list[Task]:
         """The tasks that can be begun; the export, which this process makes, when all else is."""
@@ -111,11 +115,11 @@ class Driver:
         with self._failing(task, board):
             if self._is_for_here(task):
                 with contextlib.redirect_stdout(self.results):
-                    self.pipeline.do(task)
+                    STAGES[task.stage].do(self.run, task)
                 board.ended(task.name)
                 return
             if task.stage == "bridges":
-                self.pipeline.bridge_settings()  # a choice of taps is made once
+                bridge_settings(self.run)  # a choice of taps is made once
             ref = self._remote.options(**options).remote(self._order(task), self._lines)
             self._running[ref] = task
             board.begun(task.name)
@@ -139,9 +143,9 @@ class Driver:
             InputError: what it reads, or its result, is damaged.
         """
         if task.is_training:
-            self.pipeline.check_sources(task)
-            return self.pipeline.is_done(task)
-        return task.stage != "evaluate" or self.pipeline.is_evaluated()
+            check_sources(self.run, task)
+            return is_done(self.run, task)
+        return task.stage != "evaluate" or is_evaluated(self.run)
 
     def _order(self, task: Task) -> dict:
         """What a worker is told; see `worker.work`."""
@@ -150,14 +154,14 @@ class Driver:
         if task.stage in ("bridges", "evaluate"):
             paths.append(self.files.choice)
         if task.stage == "evaluate":
-            paths = [*dict.fromkeys([*paths, *self.pipeline.measured_files])]
+            paths = [*dict.fromkeys([*paths, *measured_files(self.run)])]
             paths += [self.files.artifacts, self.files.compressed]
         return {
             "config": self.config.to_json(),
             "task": task.name,
             "storage": self.exchange.storage.url,
             "entries": self.exchange.send(task, paths),
-            "inputs": self.pipeline.inputs,
+            "inputs": self.run.inputs,
             "cwd": os.getcwd(),
             "versions": versions(),
             "environment": {

@@ -3,26 +3,27 @@
 import pathlib
 import tempfile
 
+from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.runs.executors.ray.worker import outbox
+from bridge_tf.runs.manifest import Manifest
+from bridge_tf.runs.stages.evaluate.stage import take_evaluation
+from bridge_tf.runs.task_graph import Task
 from bridge_tf.utils.errors import InputError, TrainingError
 from bridge_tf.utils.files import sha256
-from bridge_tf.runs.manifest import Manifest
-from bridge_tf.runs.runner import Pipeline
-from bridge_tf.runs.task_graph import Task
 
 
 class Exchange:
     """The files of a run that its process and the nodes exchange.
 
     Args:
-        pipeline: the run.
+        run: its work directory is this process's.
         storage: the work directory itself, or it becomes a copy of it.
     """
 
-    def __init__(self, pipeline: Pipeline, storage: Storage):
-        self.pipeline, self.storage = pipeline, storage
-        self.files = pipeline.files
+    def __init__(self, run: Run, storage: Storage):
+        self.run, self.storage = run, storage
+        self.files = run.files
         self.shared = storage.folder == self.files.path.absolute()
         self._sent: dict[str, str] = {}
 
@@ -38,11 +39,11 @@ class Exchange:
         with tempfile.TemporaryDirectory() as folder:
             self.storage.read(name, pathlib.Path(folder) / name)
             there = Manifest(pathlib.Path(folder)).read()
-        inputs = there.get("inputs", self.pipeline.inputs)
-        same = there.get("fingerprint") == self.pipeline.config.fingerprint
-        if not same or inputs != self.pipeline.inputs:
+        inputs = there.get("inputs", self.run.inputs)
+        same = there.get("fingerprint") == self.run.config.fingerprint
+        if not same or inputs != self.run.inputs:
             raise InputError(
-                f"--storage={self.storage.url}: holds a run with other flags or other data; name "
+                f"`storage={self.storage.url}`: holds a run with other flags or other data; name "
                 "another place"
             )
 
@@ -98,7 +99,7 @@ class Exchange:
                 if sha256(partial) != entry["sha256"]:
                     raise TrainingError(f"{name} didn't come as its node wrote it")
         if target is None:
-            self.pipeline.take_evaluation()
+            take_evaluation(self.run)
         elif not self.shared:
             logs = self.files.logs(target)
             self.storage.read_folder(self._name(logs), logs)

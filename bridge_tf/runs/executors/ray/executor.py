@@ -7,54 +7,55 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TextIO
 
+from bridge_tf.config import Config
+from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.ray.board import Board
 from bridge_tf.runs.executors.ray.driver import Driver
 from bridge_tf.runs.executors.ray.storage import Storage
-from bridge_tf.config import STAGES, Config
+from bridge_tf.runs.runner import prepared
 from bridge_tf.utils.errors import InputError, TrainingError, reason
-from bridge_tf.runs.runner import Pipeline
 from bridge_tf.utils.terminal import say
 
 _INSTALL = "pip install 'bridge_tf[ray]'"
 _ANSWER_SECONDS = 10
 
 
-def run_on_ray(pipeline: Pipeline, stages: Sequence[str] = STAGES) -> None:
-    """Runs the named stages on the cluster of --ray_address; else as `Pipeline.run`.
+def execute_on_ray(run: Run) -> None:
+    """Runs the stages that are asked for on the cluster of `ray_address`; else as `execute`.
 
     What this process writes are the run's files, so that a run may be begun here and go on with
     the local executor, or the other way round. Exports are made in this process: they go to its
     machine.
 
     Raises:
-        InputError: as `Pipeline.run`, or the extra isn't installed, or no cluster is there.
+        InputError: as `execute`, or the extra isn't installed, or no cluster is there.
         TrainingError: a task has failed; those that don't depend on it were done.
     """
     ray = _ray()
-    storage = _storage(pipeline)
-    with _connected(ray, pipeline.config) as results, pipeline.prepared(stages):
-        _say_what_is_there(ray, pipeline.config)
-        driver = Driver(ray, pipeline, storage, results)
+    storage = _storage(run)
+    with _connected(ray, run.config) as results, prepared(run):
+        _say_what_is_there(ray, run.config)
+        driver = Driver(ray, run, storage, results)
         try:
             with Board(len(driver.waiting)) as board:
-                driver.run(board)
+                driver.finish(board)
         except ray.exceptions.RayError as error:
             raise TrainingError(
-                f"--ray_address={pipeline.config.ray_address}: the cluster, or this machine's node "
+                f"`ray_address={run.config.ray_address}`: the cluster, or this machine's node "
                 f"in it, is lost ({reason(error)}); what is done is kept, run again to go on"
             ) from error
 
 
-def _storage(pipeline: Pipeline) -> Storage:
-    """Where nodes exchange files: the work directory, or what --storage names.
+def _storage(run: Run) -> Storage:
+    """Where nodes exchange files: the work directory, or what `storage` names.
 
     Raises:
         InputError: it can't be opened and written, or one of the two is inside the other.
     """
-    work, named = pipeline.files.path.absolute(), pipeline.config.storage
+    work, named = run.files.path.absolute(), run.config.storage
     storage = Storage(named or str(work))
     if storage.folder is not None:
         place, home = storage.folder.resolve(), work.resolve()
@@ -62,7 +63,7 @@ def _storage(pipeline: Pipeline) -> Storage:
             return Storage(str(work))
         if place in home.parents or home in place.parents:
             raise InputError(
-                f"--storage={named}: and --workdir={pipeline.files.path} are inside each other; "
+                f"`storage={named}`: and `workdir={run.files.path}` are inside each other; "
                 "name another place, or leave it out"
             )
     storage.probe()
@@ -74,7 +75,7 @@ def _ray():
         importlib.import_module("fsspec")  # for the storage
         return importlib.import_module("ray")
     except ImportError as error:
-        raise InputError(f"--executor=ray: needs {error.name}; {_INSTALL} has it") from error
+        raise InputError(f"`executor=ray`: needs {error.name}; {_INSTALL} has it") from error
 
 
 @contextlib.contextmanager
@@ -91,8 +92,8 @@ def _connected(ray, config: Config) -> Iterator[TextIO]:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         raise InputError(
-            f"--ray_address={address}: no Ray cluster can be joined ({reason(error)}); start one "
-            "with ray start --head, or let --ray_address=local start one for this run"
+            f"`ray_address={address}`: no Ray cluster can be joined ({reason(error)}); start one "
+            "with ray start --head, or let `ray_address=local` start one for this run"
         ) from error
     finally:
         for number, handler in handlers.items():  # Ray sets its own
@@ -133,6 +134,6 @@ def _say_what_is_there(ray, config: Config) -> None:
     for name, amount in wanted.items():
         most = max(node["Resources"].get(name, 0) for node in nodes)
         if amount > most:
-            flag = {"CPU": "--ray_cpus", "GPU": "--ray_gpus", "memory": "--ray_memory"}[name]
-            value = getattr(config, flag.removeprefix("--"))
-            say(f"{flag}={value:g}: no node has as much; tasks wait until one comes")
+            setting = {"CPU": "ray_cpus", "GPU": "ray_gpus", "memory": "ray_memory"}[name]
+            value = getattr(config, setting)
+            say(f"`{setting}={value:g}`: no node has as much; tasks wait until one comes")

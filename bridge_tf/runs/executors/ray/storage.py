@@ -43,7 +43,7 @@ class Storage:
                 self._fs, self._root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError, OSError) as error:
             raise InputError(
-                f"--storage={url}: can't be opened ({reason(error)}); name a folder or a URL of a "
+                f"`storage={url}`: can't be opened ({reason(error)}); name a folder or a URL of a "
                 "protocol that fsspec has a package for"
             ) from error
 
@@ -63,7 +63,7 @@ class Storage:
                 self.remove(name)
         except Exception as error:  # of whatever package the protocol has
             raise InputError(
-                f"--storage={self.url}: can't be written and read ({reason(error)}); name a folder "
+                f"`storage={self.url}`: can't be written and read ({reason(error)}); name a folder "
                 "or URL that can"
             ) from error
 

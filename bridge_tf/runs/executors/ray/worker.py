@@ -6,14 +6,14 @@ import tempfile
 import uuid
 from collections.abc import Callable
 
-from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.config import Config
-from bridge_tf.utils.errors import InputError, ParityError, TrainingError, reason
-from bridge_tf.utils.files import sha256
-from bridge_tf.utils.terminal import told_to
+from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.runs.run_files import RunFiles
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.runs.work_dir import versions
+from bridge_tf.utils.errors import InputError, ParityError, TrainingError, reason
+from bridge_tf.utils.files import sha256
+from bridge_tf.utils.terminal import told_to
 
 _EXPECTED = (InputError, TrainingError, ParityError)
 
@@ -58,8 +58,10 @@ def work(order: dict, tell: Callable[[str], None]) -> dict:
 
 
 def _work(order: dict, folder: pathlib.Path, attempt: str) -> dict:
+    from bridge_tf.runs.context import Run
+    from bridge_tf.runs.stages import STAGES
+    from bridge_tf.runs.stages.evaluate.stage import remeasure
     from bridge_tf.utils.user_modules import import_modules
-    from bridge_tf.runs.runner import Pipeline
 
     for name, version in versions().items():
         if version != order["versions"][name]:
@@ -71,12 +73,14 @@ def _work(order: dict, folder: pathlib.Path, attempt: str) -> dict:
     import_modules(config.imports)
     storage = Storage(order["storage"])
     storage.probe()
-    run = Pipeline(config, folder)
+    run = Run(config, folder)
     task = run.graph.tasks[order["task"]]
     run.files.claim(config)
-    for flag, digest in run.inputs.items():
-        if digest != order["inputs"][flag]:
-            raise InputError(f"{flag}: isn't on this node what it is where the run was started")
+    for setting, digest in run.inputs.items():
+        if digest != order["inputs"][setting]:
+            raise InputError(
+                f"`{setting}`: isn't on this node what it is where the run was started"
+            )
     known = order["entries"]
     for name, entry in known.items():
         storage.read(name, folder / name)
@@ -90,10 +94,10 @@ def _work(order: dict, folder: pathlib.Path, attempt: str) -> dict:
         for name in kept:
             storage.read_folder(name, folder / name)
         with storage.following(folder, kept):
-            run.do(task)
+            STAGES[task.stage].do(run, task)
     else:
         storage.read_folder("logs", run.files.all_logs)  # histories are part of a report
-        run.remeasure()
+        remeasure(run)
     made = {
         name: entry
         for name, entry in run.files.manifest.read()["files"].items()

@@ -8,6 +8,7 @@ import keras
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation.scores import network_predictor
 from bridge_tf.runs.stages.evaluate.sources import Source
+from bridge_tf.runs.status import baseline_files, trained_baselines
 
 _ONE_NETWORK = ("swa", "distillation")
 
@@ -16,11 +17,11 @@ def baseline_sources(run) -> Iterator[Source]:
     """What the predictions of the trained baselines come from; members are named (NAME, number).
 
     Args:
-        run: a `bridge_tf.runs.stages.baselines.BaselineTrainings`.
+        run: a `Run`.
     """
-    for name in run.trained_baselines:
+    for name in trained_baselines(run):
         predictor = network_predictor() if name == "fge" else None
-        for k, path in enumerate(run.baseline_files(name)):
+        for k, path in enumerate(baseline_files(run, name)):
             # Read once, for its size and its predictions.
             model = functools.cache(functools.partial(run.load, path, keras.Model))
             size = 1 if name == "fge" else baseline_size(model())
@@ -42,8 +43,8 @@ def baseline_rows(run, modes) -> Iterator[tuple]:
         run: as in `baseline_sources`.
         modes: its networks.
     """
-    for name in run.trained_baselines:
-        files = run.baseline_files(name)
+    for name in trained_baselines(run):
+        files = baseline_files(run, name)
         if name == "fge":
             # The trained network that the cycles begin with, and those at their ends.
             members = [("mode", 0), *((name, k) for k in range(len(files)))]

@@ -3,81 +3,59 @@
 from collections.abc import Iterator
 
 from bridge_tf.bridges.bridge import bridge_taps, is_residual
+from bridge_tf.config.names import SCHEMA
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
-from bridge_tf.runs.stages.evaluate.baseline_rows import baseline_rows
-from bridge_tf.networks.flops import count_flops, count_params
-from bridge_tf.evaluation.dee import deep_ensemble_equivalent
-from bridge_tf.runs.stages.evaluate.details import Details
 from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
-from bridge_tf.runs.stages.evaluate.shifted import measure_elsewhere
+from bridge_tf.evaluation.table import Table
+from bridge_tf.networks.flops import count_flops, count_params
+from bridge_tf.runs.bridge_settings import bridge_settings
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.stages.evaluate.baseline_rows import baseline_rows
+from bridge_tf.runs.stages.evaluate.details import Details
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
-from bridge_tf.evaluation.scores import score
-from bridge_tf.runs.cost_model.training_cost import TrainingCosts
+from bridge_tf.runs.stages.evaluate.shifted import measure_shifted
 from bridge_tf.runs.stages.evaluate.warnings import find_warnings
-from bridge_tf.config.names import SCHEMA
+from bridge_tf.runs.training_cost import TrainingCosts
 
 
-def compare(run) -> tuple[dict, dict]:
-    """Measures a finished run on its test split.
-
-    Args:
-        run: a `bridge_tf.runs.context.Run` whose training stages are done.
+def compare(run: Run) -> tuple[dict, dict]:
+    """Measures a run on its test split, once its trainings are done.
 
     Returns:
-        The content of report.json, and of figures/data.json (see `bridge_tf.runs.stages.evaluate.details`).
+        The content of report.json, and of figures/data.json (see `details`).
     """
-    predictions = Predictions(run)
-    base = predictions.models[0]
-    flops, params = count_flops(base), count_params(base)
-    yardstick = []
-    ensembles, members_of = [], []
-    details = Details(run.data)
-    costs = TrainingCosts(run, predictions.ensemble, flops)
+    predictions, dataset = Predictions(run), run.data
+    labels = dataset.test.labels, dataset.validation.labels
+    table, details = Table(predictions.models[0], *labels), Details(dataset)
+    costs = TrainingCosts(run, predictions.ensemble, table.flops)
+    members_of = []
     for method, name, graph, members in _rows(run, predictions):
-        test, validation = predictions.of_ensemble(members)
-        figures = score(test, run.data.test.labels, validation, run.data.validation.labels)
-        details.add(name, method, test, figures)
-        if method in ("single", "deep_ensemble"):
-            yardstick.append(figures["calibrated_nll"])
-        relative_flops = 1.0 if graph is base else count_flops(graph) / flops
-        ensembles.append(
-            {
-                "name": name,
-                "method": method,
-                "size": len(members),
-                "relative_flops": relative_flops,
-                "relative_params": count_params(graph) / params,
-                "training_cost": costs.of(members, relative_flops),
-                **figures,
-                "disagreement": metrics.disagreement(
-                    [predictions.log_probs[member][0] for member in members]
-                ),
-            }
-        )
+        log_probs = [predictions.log_probs[member] for member in members]
+        row, test, validation = table.add(name, method, graph, log_probs)
+        row["training_cost"] = costs.of(members, row["relative_flops"])
+        details.add(name, method, test, row)
         members_of.append(members)
+    table.add_equivalents()
     # The last row is that of all bridges, which is exported.
     early_exit = measure_early_exit(
         predictions.log_probs["mode", 0],
         (test, validation),
-        [split.labels for split in predictions.splits],
+        labels,
         run.config.early_exit_budget,
-        going_on(run.config.bridge_type, ensembles[-1]["relative_flops"]),
-        yardstick,
+        going_on(run.config.bridge_type, table.rows[-1]["relative_flops"]),
+        table.yardstick,
     )
-    for row in ensembles:
-        row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
-            row["calibrated_nll"], yardstick
-        )
-    curves = [
-        {"curve": list(pair), "points": points} for pair, (points, _) in predictions.walks.items()
-    ]
+    curves, lines = (
+        [{"curve": list(pair), "points": walk[k]} for pair, walk in predictions.walks.items()]
+        for k in range(2)
+    )
     bridges = [
-        _bridge_row(run, predictions, pair, r, flops, params)
+        _bridge_row(run, predictions, pair, r, table)
         for pair, r in predictions.places(predictions.pairs)
     ]
     warnings = find_warnings(
-        run.data,
+        dataset,
         predictions.validation_errors(),
         curves,
         bridges,
@@ -85,36 +63,40 @@ def compare(run) -> tuple[dict, dict]:
         retries=run.files.retries(),
         changed=run.files.changed(run.inputs),
     )
-    faults = run.data.faults
     report = {
         "schema": SCHEMA,
         "warnings": warnings,
+        **_describe(dataset),
+        "base": {"params": table.params, "flops": table.flops},
+        "early_exit": early_exit,
+        "ensembles": table.rows,
+        "curves": curves,
+        "bridges": bridges,
+        **measure_shifted(run, predictions, list(zip(table.rows, members_of, strict=True))),
+    }
+    return report, details.to_json(lines, run.files.all_logs)
+
+
+def _describe(dataset) -> dict:
+    """What a report says of its images."""
+    faults = dataset.faults
+    return {
         "dataset": {
-            "name": run.data.name,
-            "num_train": len(run.data.train),
-            "num_validation": len(run.data.validation),
-            "num_test": len(run.data.test),
-            "num_classes": run.data.num_classes,
+            "name": dataset.name,
+            "num_train": len(dataset.train),
+            "num_validation": len(dataset.validation),
+            "num_test": len(dataset.test),
+            "num_classes": dataset.num_classes,
         },
         "data": {
             "skipped": list(faults.skipped),
             "duplicates": faults.duplicates,
-            "num_test_available": len(run.data.test) + faults.test_left_out,
+            "num_test_available": len(dataset.test) + faults.test_left_out,
         },
-        "base": {"params": params, "flops": flops},
-        "early_exit": early_exit,
-        "ensembles": ensembles,
-        "curves": curves,
-        "bridges": bridges,
-        **measure_elsewhere(run, predictions, list(zip(ensembles, members_of, strict=True))),
     }
-    lines = [
-        {"curve": list(pair), "points": points} for pair, (_, points) in predictions.walks.items()
-    ]
-    return report, details.to_json(lines, run.files.all_logs)
 
 
-def _rows(run, predictions: Predictions) -> Iterator[tuple]:
+def _rows(run: Run, predictions: Predictions) -> Iterator[tuple]:
     """(method, name, the graph that is executed, its members) of each row of the table.
 
     One by one, since a graph holds copies of all the networks in it.
@@ -141,12 +123,12 @@ def _rows(run, predictions: Predictions) -> Iterator[tuple]:
         yield "bridge", f"bridge_{k}", predictions.ensemble.first(k), members
 
 
-def _bridge_row(run, predictions, pair, r, flops, params) -> dict:
+def _bridge_row(run: Run, predictions: Predictions, pair, r: float, table: Table) -> dict:
     index = predictions.pairs.index(pair)
     bridge = predictions.ensemble.bridges[index]
-    member, answer = (predictions.log_probs[kind, pair, r][0] for kind in ("member", "bridge"))
+    member, predicted = (predictions.log_probs[kind, pair, r][0] for kind in ("member", "bridge"))
     base = predictions.log_probs["mode", 0][0]
-    taps, (_, width) = bridge_taps(bridge)[1], run.bridge_settings()
+    taps, (_, width) = bridge_taps(bridge)[1], bridge_settings(run)
     return {
         "curve": list(pair),
         "r": r,
@@ -154,9 +136,9 @@ def _bridge_row(run, predictions, pair, r, flops, params) -> dict:
         "taps": taps,
         "width": width,
         "residual": is_residual(bridge),
-        "relative_flops": count_flops(bridge) / flops,
-        "relative_params": count_params(bridge) / params,
-        "kl": metrics.kl_divergence(member, answer),
+        "relative_flops": count_flops(bridge) / table.flops,
+        "relative_params": count_params(bridge) / table.params,
+        "kl": metrics.kl_divergence(member, predicted),
         "kl_base": metrics.kl_divergence(member, base),
-        "agreement": metrics.agreement(member, answer),
+        "agreement": metrics.agreement(member, predicted),
     }

@@ -5,12 +5,12 @@ import pathlib
 
 import numpy as np
 
-from bridge_tf.data import Dataset
-from bridge_tf.runs.stages.evaluate.machine import machine
-from bridge_tf.evaluation.reliability import confidence_bins
-from bridge_tf.evaluation.calibration import apply_temperature
-from bridge_tf.data.image_io import to_png
 from bridge_tf.config.names import SCHEMA
+from bridge_tf.data import Dataset
+from bridge_tf.data.image_io import to_png
+from bridge_tf.evaluation.calibration import apply_temperature
+from bridge_tf.evaluation.reliability import confidence_bins
+from bridge_tf.runs.stages.evaluate.machine import machine
 from bridge_tf.training.callbacks.tensorboard import read_histories
 
 # Pictures of each kind, and the longest side of one, in pixels.

@@ -9,12 +9,13 @@ import numpy as np
 from bridge_tf import data
 from bridge_tf.curves.curve import Curve
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
-from bridge_tf.utils.errors import TrainingError
 from bridge_tf.evaluation import metrics
-from bridge_tf.runs.stages.evaluate.baseline_rows import baseline_sources
-from bridge_tf.utils.npz_cache import KeptPredictions
 from bridge_tf.evaluation.scores import network_predictor
+from bridge_tf.runs.stages.evaluate.baseline_rows import baseline_sources
 from bridge_tf.runs.stages.evaluate.sources import Source
+from bridge_tf.runs.status import measured_files
+from bridge_tf.utils.errors import TrainingError
+from bridge_tf.utils.npz_cache import KeptPredictions
 from bridge_tf.utils.terminal import track
 
 
@@ -34,7 +35,7 @@ class Predictions:
         self.splits: list[data.Split] = [run.data.test, run.data.validation]
         self.pairs = run.config.curves()
         self.positions = run.positions
-        made_from = [run.files.manifest.digests(run.measured_files), run.inputs]
+        made_from = [run.files.manifest.digests(measured_files(run)), run.inputs]
         self.kept = KeptPredictions(run.files.backup(run.files.report), made_from)
         self.sources: list[Source] = []
         self.log_probs: dict[tuple, list[np.ndarray]] = {}
@@ -185,7 +186,7 @@ def _checked(name: str, log_probs: np.ndarray, images: int, trained: bool) -> np
         raise RuntimeError(f"{log_probs.shape[-2]} predictions of {images} images")
     if trained and np.isnan(log_probs).any():
         raise TrainingError(
-            f"{name} answers with what is not a number; train with a lower --learning_rate in "
-            "another --workdir"
+            f"{name} answers with what is not a number; train with a lower `learning_rate` in "
+            "another `workdir`"
         )
     return log_probs

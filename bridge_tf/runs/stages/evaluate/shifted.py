@@ -7,13 +7,14 @@ import numpy as np
 
 from bridge_tf.data.corruptions import SEVERITIES, corrupt
 from bridge_tf.evaluation import metrics
-from bridge_tf.evaluation.ood_detection import ood_detection
-from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.evaluation.calibration import apply_temperature
+from bridge_tf.evaluation.ood_detection import ood_detection
+from bridge_tf.runs.other_images import other_images
+from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.utils.terminal import track
 
 
-def measure_elsewhere(run, predictions: Predictions, rows: Sequence[tuple[dict, list]]) -> dict:
+def measure_shifted(run, predictions: Predictions, rows: Sequence[tuple[dict, list]]) -> dict:
     """What is wanted of "ood" and "corruptions" in report.json.
 
     Args:
@@ -40,12 +41,12 @@ def is_measured(config, report: dict) -> bool:
 
 
 def _fingerprint(spec: str) -> str | None:
-    """What tells one --ood_dataset from another, but not where it lies."""
+    """What tells one `ood_dataset` from another, but not where it lies."""
     return hashlib.sha256(spec.encode()).hexdigest() if spec else None
 
 
 def _ood(run, predictions: Predictions, rows) -> dict:
-    (name, images), found = run.other_images(), []
+    (name, images), found = other_images(run), []
     by_member = predictions.on("ood", images)
     for row, members in rows:
         test, _ = predictions.of_ensemble(members)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bridge_tf.data import Dataset
 from bridge_tf.config.names import pair_name
+from bridge_tf.data import Dataset
 
 # Over resamples of validation splits of digits, 90 % of the fitted temperatures spanned a factor of
 # 1.5 where the split held 10 errors, and of 2 to 5 where it held 5 or fewer.
@@ -33,7 +33,7 @@ def find_warnings(
         validation_errors: how many validation images one network is wrong on.
         curves, bridges: as in report.json.
         accuracies: of the modes on the test images.
-        changed: the flags that name something else now than when the run began.
+        changed: the settings that name something else now than when the run began.
         retries: why a training was retried at a lower rate, each time, by its file's name.
     """
     return [
@@ -54,7 +54,7 @@ def _of_data(dataset: Dataset) -> Iterator[str]:
         subject, is_, was = ("image", "is", "was") if number == 1 else ("images", "are", "were")
         yield (
             f"{number:,} {subject} that can't be read or {is_} mislabelled {was} left out "
-            f"(--skip_bad_images): {_listing(faults.skipped)}"
+            f"(`skip_bad_images`): {_listing(faults.skipped)}"
         )
     if faults.duplicates:
         copies = "is a training image" if faults.duplicates == 1 else "are training images"
@@ -72,15 +72,15 @@ def _of_data(dataset: Dataset) -> Iterator[str]:
     if faults.test_left_out:
         yield (
             f"the figures are of {measured:,} of the {measured + faults.test_left_out:,} test "
-            "images only: --max_images=0 measures all"
+            "images only: `max_images=0` measures all"
         )
 
 
 def _of_inputs(changed: Sequence[str]) -> Iterator[str]:
-    for flag in changed:
+    for setting in changed:
         yield (
-            f"{flag} isn't what it was when the run began: the figures may be of images that were "
-            "trained on, or of others than the networks were made for"
+            f"`{setting}` isn't what it was when the run began: the figures may be of images that "
+            "were trained on, or of others than the networks were made for"
         )
 
 
@@ -90,8 +90,8 @@ def _of_modes(accuracies: Sequence[float], labels: np.ndarray) -> Iterator[str]:
         if accuracy <= largest:
             yield (
                 f"mode {k} has learned nothing: its accuracy of {accuracy:.4f} is that of always "
-                f"naming the largest class ({largest:.4f}) at most; more --mode_epochs or a lower "
-                "--learning_rate would help"
+                f"naming the largest class ({largest:.4f}) at most; more `mode_epochs` or a lower "
+                "`learning_rate` would help"
             )
 
 
@@ -109,7 +109,7 @@ def _of_temperature(errors: int, images: int) -> Iterator[str]:
         yield (
             f"one network is wrong on {errors} of the {images} validation images; a temperature "
             "fitted on so few errors is rough, and so are the calibrated figures: a larger "
-            "--validation_fraction would steady them"
+            "`validation_fraction` would steady them"
         )
 
 
@@ -123,7 +123,7 @@ def _of_curves(curves: Sequence[dict]) -> Iterator[str]:
             yield (
                 f"the curve {pair_name(curve['curve'])} is no path of low loss: at "
                 f"r = {middle['r']:g} its NLL is {middle['nll']:.4f}, at its ends {ends[0]:.4f} "
-                f"and {ends[1]:.4f}; more --curve_epochs or --align=activations would lower it"
+                f"and {ends[1]:.4f}; more `curve_epochs` or `align=activations` would lower it"
             )
 
 
@@ -134,8 +134,8 @@ def _of_bridges(bridges: Sequence[dict]) -> Iterator[str]:
             yield (
                 f"the bridge {pair_name(bridge['curve'])} at r = {bridge['r']:g} is no nearer to "
                 f"its member than the base is (KL {bridge['kl']:.4f}, of the base "
-                f"{bridge['kl_base']:.4f}); more --bridge_epochs, another --taps or a larger "
-                "--bridge_width would help"
+                f"{bridge['kl_base']:.4f}); more `bridge_epochs`, another `taps` or a larger "
+                "`bridge_width` would help"
             )
 
 

@@ -1,16 +1,11 @@
-"""A run's networks, built once to be counted, and what their files take."""
+"""A run's networks, built once to be counted."""
 
 import dataclasses
 import functools
-import json
 import math
 
 from bridge_tf.config import AUTO, Config
 from bridge_tf.utils.errors import InputError
-
-# Bytes that HDF5 adds for a layer and for an array; that NumPy's archives add for an array.
-_OF_LAYER, _OF_ARRAY, _OF_NPZ = 2250, 360, 285
-_FLOAT = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,22 +15,11 @@ class Network:
     Attributes:
         flops: of one image's forward pass, by `bridge_tf.networks.flops`.
         trained, fixed: numbers in its variables that training changes by gradients, and in others.
-        trained_arrays, fixed_arrays: how many variables these are.
-        config: bytes of its architecture as JSON.
-        outputs: numbers an image that all of its layers give.
-        largest: numbers an image that the largest of these outputs has.
-        layers: how many there are.
     """
 
     flops: int
     trained: int
     fixed: int
-    trained_arrays: int
-    fixed_arrays: int
-    config: int
-    outputs: int
-    largest: int
-    layers: int
 
     @classmethod
     def of(cls, model) -> "Network":
@@ -46,59 +30,18 @@ class Network:
         """
         from bridge_tf.networks.flops import count_flops
         from bridge_tf.utils.graph import is_graph
-        from bridge_tf.utils.keras_utils import to_config
 
         if not is_graph(model):
             raise InputError(
-                f"--dry_run: can't tell what the subclassed network {model.name} takes; its layers "
+                f"`dry_run`: can't tell what the subclassed network {model.name} takes; its layers "
                 "show in Functional and Sequential models alone"
             )
-        trained, fixed = model.trainable_variables, model.non_trainable_variables
-        outputs = _outputs(model)
-        return cls(
-            count_flops(model),
-            *(sum(math.prod(v.shape) for v in some) for some in (trained, fixed)),
-            *(len(some) for some in (trained, fixed)),
-            len(json.dumps(to_config(model))),
-            sum(outputs),
-            max(outputs),
-            len(outputs),
-        )
+        groups = model.trainable_variables, model.non_trainable_variables
+        return cls(count_flops(model), *(sum(math.prod(v.shape) for v in some) for some in groups))
 
-    @property
-    def weights(self) -> int:
-        """Bytes of its variables."""
-        return _FLOAT * (self.trained + self.fixed)
-
-    def file(self, more_trained: int = 0, more_fixed: int = 0) -> int:
-        """Bytes of its .keras file.
-
-        Args:
-            more_trained, more_fixed: further copies of its variables in the file.
-        """
-        numbers = (1 + more_trained) * self.trained + (1 + more_fixed) * self.fixed
-        arrays = (1 + more_trained) * self.trained_arrays + (1 + more_fixed) * self.fixed_arrays
-        return _FLOAT * numbers + _OF_ARRAY * arrays + _OF_LAYER * self.layers + self.config
-
-    def checkpoint(self, trained: int = 2, fixed: int = 1) -> int:
-        """Bytes of a checkpoint with so many copies of its variables."""
-        numbers = trained * self.trained + fixed * self.fixed
-        arrays = trained * self.trained_arrays + fixed * self.fixed_arrays
-        return _FLOAT * numbers + _OF_NPZ * arrays
-
-
-def _outputs(model) -> list[int]:
-    """Numbers an image in the output of each layer, those of models inside too."""
-    import keras
-
-    found = []
-    for item in model.operations:
-        if isinstance(item, keras.Model) and hasattr(item, "operations"):
-            found += _outputs(item)
-        elif not isinstance(item, keras.layers.InputLayer):
-            shapes = [tensor.shape[1:] for tensor in keras.tree.flatten(item.output)]
-            found.append(sum(math.prod(shape) for shape in shapes))
-    return found
+    def numbers(self, more: int = 0) -> int:
+        """Numbers in its file, with so many further copies of what is trained."""
+        return (1 + more) * self.trained + self.fixed
 
 
 class Networks:
@@ -119,10 +62,10 @@ class Networks:
 
     @functools.cached_property
     def model(self):
-        """The network with fresh weights, or with those of --modes."""
-        from bridge_tf.utils.graph import with_input_shape
+        """The network with fresh weights, or with those of `modes`."""
         from bridge_tf.networks import build_network
         from bridge_tf.networks.loading import read_model
+        from bridge_tf.utils.graph import with_input_shape
 
         config = self.config
         if config.modes:
@@ -169,7 +112,7 @@ class Networks:
     @functools.cached_property
     def tapped(self) -> int:
         """FLOPs of an image in the modes that a bridge reads, in its training."""
-        from bridge_tf.runs.cost_model.training_cost import tapped_flops
+        from bridge_tf.runs.training_cost import tapped_flops
 
         return tapped_flops(self.model, self._bridge_model, self.config.repulsion)
 
@@ -188,8 +131,8 @@ class Networks:
         return self._baselines[kind]
 
     def _baseline_model(self, kind: str):
-        from bridge_tf.runs.stages.baselines import MIMO_SIZE
         from bridge_tf.ensembles.baselines import batch_ensemble, mc_dropout
+        from bridge_tf.ensembles.baselines.mimo import MIMO_SIZE
         from bridge_tf.networks import build_network
 
         if kind != "mimo":

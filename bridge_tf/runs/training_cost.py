@@ -2,8 +2,8 @@
 
 import math
 
-from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.bridges.bridge import bridge_features
+from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.utils.graph import extractor
 

@@ -1,0 +1,70 @@
+"""The rows of a comparison: ways of ensembling, their quality and their cost."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.dee import deep_ensemble_equivalent
+from bridge_tf.evaluation.scores import score
+from bridge_tf.networks.flops import count_flops, count_params
+
+
+class Table:
+    """Gathers rows, one a way of ensembling, as "ensembles" of report.json.
+
+    Rows with the methods "single" and "deep_ensemble", in the order of their sizes, are the
+    yardstick of the deep-ensemble equivalent (DEE).
+
+    Args:
+        base: the network that costs are relative to.
+        test_labels, validation_labels: N, integers.
+
+    Attributes:
+        rows: plain data, in the order in which they were added.
+        yardstick: the calibrated NLL of deep ensembles of size 1, 2, …
+    """
+
+    def __init__(self, base, test_labels: np.ndarray, validation_labels: np.ndarray):
+        self.base = base
+        self.flops, self.params = count_flops(base), count_params(base)
+        self.labels = test_labels, validation_labels
+        self.rows: list[dict] = []
+        self.yardstick: list[float] = []
+
+    def add(
+        self, name: str, method: str, graph, members: Sequence[Sequence[np.ndarray]]
+    ) -> tuple[dict, np.ndarray, np.ndarray]:
+        """Adds a row.
+
+        Args:
+            graph: the model that inference executes; its FLOPs and parameters are counted.
+            members: of each member its log-probabilities on test and validation split, N×classes.
+
+        Returns:
+            The row, and the ensemble's log-probabilities on test and validation split.
+        """
+        test, validation = (
+            metrics.ensemble_log_probs(split) for split in zip(*members, strict=True)
+        )
+        figures = score(test, self.labels[0], validation, self.labels[1])
+        if method in ("single", "deep_ensemble"):
+            self.yardstick.append(figures["calibrated_nll"])
+        row = {
+            "name": name,
+            "method": method,
+            "size": len(members),
+            "relative_flops": 1.0 if graph is self.base else count_flops(graph) / self.flops,
+            "relative_params": count_params(graph) / self.params,
+            **figures,
+            "disagreement": metrics.disagreement([member[0] for member in members]),
+        }
+        self.rows.append(row)
+        return row, test, validation
+
+    def add_equivalents(self) -> None:
+        """Adds the DEE to all rows, once all are there."""
+        for row in self.rows:
+            row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
+                row["calibrated_nll"], self.yardstick
+            )

@@ -1,0 +1,137 @@
+"""The exported files of a run: where they are, and what they are worth."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from bridge_tf.evaluation.latency import latency_ratio
+from bridge_tf.evaluation.metrics import ensemble_log_probs
+from bridge_tf.evaluation.scores import score
+from bridge_tf.export.exporter import settings_of
+from bridge_tf.export.layout import find_export
+from bridge_tf.export.scoring import score_tflite, sizes
+from bridge_tf.runs.context import Run
+from bridge_tf.utils.errors import InputError, ParityError
+from bridge_tf.utils.terminal import say
+
+
+def exported_files(run: Run) -> list[pathlib.Path]:
+    """The SavedModel and the TFLite files in the run's export folder.
+
+    None if they aren't there as this run's ensemble is to be exported. There may be more files
+    than are asked for.
+    """
+    config, source = run.config, run.files.manifest.digest(run.files.ensemble)
+    wanted = settings_of(config.tflite, config.tflite_io, config.early_exit_budget)
+
+    def accept(there: dict) -> bool:
+        kinds = set(wanted["tflite"])
+        others = ["early_exit_budget", *(["tflite_io"] if kinds else [])]
+        return kinds <= {*there.get("tflite", ())} and all(
+            there.get(name) == wanted[name] for name in others
+        )
+
+    return find_export(config.export_dir, config.export_name, source, accept)
+
+
+def exported_file(run: Run) -> pathlib.Path:
+    """The float32 .tflite file in the run's export folder, whatever its settings; writes nothing.
+
+    Raises:
+        InputError: the run isn't trained, or isn't exported to that folder.
+    """
+    workdir, export_dir = run.files.path, run.config.export_dir
+    if found := _exports(run, export_dir):
+        return found[1]
+    for task in run.graph.tasks.values():
+        path = task.file(run.files) if task.is_training and task.stage != "baselines" else None
+        if path and not path.exists():
+            raise InputError(
+                f"`workdir`: the run's stage {task.stage} isn't done ({path} is missing); train "
+                "with the run's settings to finish it"
+            )
+    trained_dir = run.files.read_config().export_dir
+    if _exports(run, trained_dir):
+        raise InputError(
+            f"`export_dir`: {export_dir} holds no export of the run in {workdir}, but "
+            f"{trained_dir} does: leave `export_dir` out"
+        )
+    places = " or ".join(dict.fromkeys((export_dir, trained_dir)))
+    raise InputError(
+        f"`workdir`: {workdir} isn't exported to {places}; export it first, or name another "
+        "`export_dir`"
+    )
+
+
+def _exports(run: Run, export_dir: str) -> list[pathlib.Path]:
+    files = run.files
+    if not files.ensemble.exists():
+        return []
+    return find_export(export_dir, run.config.export_name, files.manifest.digest(files.ensemble))
+
+
+def export_rows(run: Run) -> list[dict]:
+    """What was measured of the last export of this ensemble; empty if there was none."""
+    return _read(run, run.files.artifacts, [run.files.ensemble])
+
+
+def compressed_items(run: Run) -> list[dict]:
+    """What is known of the compressed files of the last export: row, settings, sha256."""
+    return _read(run, run.files.compressed, [run.files.ensemble, run.files.artifacts])
+
+
+def artifacts(run: Run) -> list[dict]:
+    """What was measured of the last export of this ensemble and of its compressed files."""
+    return export_rows(run) + [item["row"] for item in compressed_items(run)]
+
+
+def _read(run: Run, path: pathlib.Path, made_from) -> list[dict]:
+    if run.files.state(path, made_from) != "current":
+        return []
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def row_of_keras(run: Run, test: np.ndarray, validation: np.ndarray) -> dict:
+    """A row of "artifacts", of the ensemble.
+
+    Args:
+        test, validation: its members' log-probabilities, members×N×classes.
+    """
+    path, labels = run.files.ensemble, (run.data.test.labels, run.data.validation.labels)
+    test, validation = ensemble_log_probs(test), ensemble_log_probs(validation)
+    figures = score(test, labels[0], validation, labels[1])
+    return {"file": path.name, **sizes(path), **figures, "latency_ratio": None}
+
+
+def row_of(run: Run, path: pathlib.Path, float32: pathlib.Path, name: str) -> dict:
+    """A row of "artifacts", of a .tflite file.
+
+    Args:
+        float32: the file whose base it is timed against.
+        name: of the file, as it is to be.
+    """
+    say(f"export: measuring {name}")
+    row = {"file": name, **score_tflite(path, run.data), "latency_ratio": None}
+    if run.config.latency:
+        row["latency_ratio"] = latency_ratio(path, float32, run.data.test.images[0])
+    return row
+
+
+def check_accuracy(run: Run, keras: dict, row: dict, setting: str) -> None:
+    """Checks that a file loses no more accuracy than it may.
+
+    Args:
+        keras, row: rows of the ensemble and of the file.
+        setting: the one that asked for the file.
+
+    Raises:
+        ParityError: it does.
+    """
+    most = run.config.max_accuracy_drop
+    if keras["accuracy"] - row["accuracy"] > most:
+        raise ParityError(
+            f"`{setting}`: {row['file']} is right on {row['accuracy']:.4f} of the test images, the "
+            f"Keras model on {keras['accuracy']:.4f}; that is more than "
+            f"`max_accuracy_drop={most:g}` less"
+        )

@@ -1,0 +1,145 @@
+"""What the tasks of a run take: steps, FLOPs, and the size of what they make; see docs/scale.md.
+
+All is computed from the configuration and the sizes of the data, so that a run can be weighed
+before there are machines or images for it.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+from bridge_tf.config import Config
+from bridge_tf.data.batches import steps_per_epoch
+from bridge_tf.runs.counted_networks import Networks
+from bridge_tf.runs.evaluation_cost import EvaluationCost
+from bridge_tf.runs.task_graph import ENSEMBLE, Task, TaskGraph, kind_of
+from bridge_tf.runs.training_cost import epochs_of, flops_of_image
+
+_FLOAT = 4
+# Copies of what gradients change that the file of a training holds besides the weights: momentum.
+# A student and MIMO are saved without it, SWA with its average too.
+_MORE = {"bridge": 0, "distillation": 0, "mimo": 0, "swa": 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSizes:
+    """How large a data set is; it need not be there.
+
+    Attributes:
+        train, validation, test: images of the splits, as the run uses them.
+        image_shape: (height, width, channels) as the network takes them.
+        classes: their number.
+    """
+
+    train: int
+    validation: int
+    test: int
+    image_shape: tuple[int, int, int]
+    classes: int
+
+    @classmethod
+    def of(cls, dataset) -> "DataSizes":
+        """Those of a `bridge_tf.data.Dataset`."""
+        splits = dataset.train, dataset.validation, dataset.test
+        return cls(*map(len, splits), tuple(dataset.image_shape), dataset.num_classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a task takes, or several.
+
+    Attributes:
+        steps: gradient steps.
+        flops: floating-point operations, as `bridge_tf.networks.flops` counts them.
+        result: bytes of the numbers in the .keras file that it makes; what HDF5 and the
+            architecture take besides isn't counted.
+    """
+
+    steps: int = 0
+    flops: int = 0
+    result: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.steps + other.steps, self.flops + other.flops, self.result + other.result)
+
+
+class CostModel:
+    """The costs of a run's tasks. Tasks of one kind cost the same.
+
+    Not in them: trainings that are interrupted or retried.
+
+    Args:
+        config: the run's.
+        sizes: of its data.
+
+    Raises (`of` and what uses it):
+        InputError: what the run itself would raise, of a network, taps or batch size that can't be.
+    """
+
+    def __init__(self, config: Config, sizes: DataSizes):
+        self.config, self.sizes = config, sizes
+        self.graph = TaskGraph(config)
+        self.networks = Networks(config, sizes.image_shape, sizes.classes)
+        self.evaluation = EvaluationCost(config, sizes, self.networks)
+        self._known: dict[str, Cost] = {}
+
+    def of(self, task: Task) -> Cost:
+        """What a task of the run takes."""
+        kind = kind_of(task.name)
+        if kind not in self._known:
+            self._known[kind] = self._of_training(kind) if task.is_training else self._other(kind)
+        return self._known[kind]
+
+    def total(self, tasks: Iterable[Task] | None = None) -> Cost:
+        """What several tasks take together; default: all of the run."""
+        tasks = self.graph.tasks.values() if tasks is None else tasks
+        return sum(map(self.of, tasks), Cost())
+
+    def critical_path(self, tasks: Iterable[Task] | None = None) -> list[Task]:
+        """The chain of tasks, each after the one before, that has the most FLOPs.
+
+        With a machine a task, these tasks take as long as this chain does.
+
+        Args:
+            tasks: in the order of the run's; others are taken to be done. Default: all.
+        """
+        tasks = self.graph.tasks.values() if tasks is None else tasks
+        longest: dict[str, tuple[int, list[Task]]] = {}
+        for task in tasks:
+            before = [longest[name] for name in task.after if name in longest]
+            flops, chain = max(before, key=_length, default=(0, []))
+            longest[task.name] = flops + self.of(task).flops, [*chain, task]
+        return max(longest.values(), key=_length, default=(0, []))[1]
+
+    def _of_training(self, kind: str) -> Cost:
+        config, networks = self.config, self.networks
+        epoch = steps_per_epoch(range(self.sizes.train), config.batch_size)
+        steps = epochs_of(config, kind) * epoch
+        trained, tapped = networks.trained(kind), networks.tapped if kind == "bridge" else 0
+        image = flops_of_image(kind, trained.flops, networks.mode.flops, config.num_modes, tapped)
+        flops = steps * config.batch_size * image + self.evaluation.reestimations(kind)
+        return Cost(steps, flops, self._result(kind))
+
+    def _other(self, name: str) -> Cost:
+        if name == "evaluate":
+            return Cost(flops=self.evaluation.flops)
+        if name == "export":
+            return Cost(flops=self.evaluation.export_flops)
+        return Cost(result=self._result(name))
+
+    def _result(self, kind: str) -> int:
+        networks, mode = self.networks, self.networks.mode
+        if kind == "curve":
+            # Control points, momentum of the inner ones, and the network that it is made of.
+            degree = self.config.curve_degree
+            return (
+                _FLOAT * ((degree + 1) + (degree - 1) + 1) * mode.trained + 3 * _FLOAT * mode.fixed
+            )
+        if kind == ENSEMBLE:
+            bridges = len(self.config.curves()) * networks.bridge.numbers()
+            return _FLOAT * (self.evaluation.executed * mode.numbers() + bridges)
+        return _FLOAT * networks.trained(kind).numbers(_MORE.get(kind, 1))
+
+
+def _length(chain: tuple[int, list[Task]]) -> tuple[int, int]:
+    """Of a chain of tasks with its FLOPs; some tasks have none."""
+    return chain[0], len(chain[1])

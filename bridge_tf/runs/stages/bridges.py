@@ -1,0 +1,59 @@
+"""The stage `bridges`: bridges that predict what the networks on the curves do."""
+
+import functools
+
+from bridge_tf.bridges.distillation import fit_bridge
+from bridge_tf.runs.bridge_settings import bridge_settings, new_bridge
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.ensemble_file import write_ensemble
+from bridge_tf.runs.stages.curves import title_of
+from bridge_tf.runs.stages.training import begin, check_room, compare_hosts, train
+from bridge_tf.runs.status import missing
+from bridge_tf.runs.task_graph import ENSEMBLE, Task
+
+
+class Bridges:
+    """Trains the bridges, and puts them and the base together."""
+
+    def check(self, run: Run) -> None:
+        """Nothing that `prepare` doesn't find in time."""
+
+    def prepare(self, run: Run) -> list[Task]:
+        """The bridges that are to be trained, and the ensemble.
+
+        Raises:
+            InputError: modes or curves are missing or damaged, or the disk has no room.
+        """
+        tasks = missing(run, "bridges")
+        compare_hosts(run, "bridges")
+        if tasks:
+            # Of mode 1, so that the names of mode 0 are read, once a process, before it is seeded.
+            check_room(run, "bridges", run.load_mode(1), len(tasks))
+        return [*tasks, run.graph.tasks[ENSEMBLE]]
+
+    def do(self, run: Run, task: Task) -> None:
+        """Trains a bridge, or writes the ensemble, unless that is done."""
+        if task.name == ENSEMBLE:
+            write_ensemble(run)
+            return
+        seed = begin(run, task)
+        if seed is None:
+            return
+        config = run.config
+        start, end = (run.load_mode(k) for k in task.modes)
+        curve = run.load_curve(task.modes)
+        warm = config.warm_start and bridge_settings(run)[1] == 1
+        member = run.member(curve, config.r) if warm or not config.conditioned else None
+        bridge = new_bridge(run, start, warm_start=member if warm else None)
+        fit = functools.partial(
+            fit_bridge,
+            bridge,
+            start,
+            run.path(curve) if config.conditioned else member,
+            end=end if config.bridge_type == 2 else None,
+            repulsion=config.repulsion,
+            label_share=config.label_share,
+        )
+        recipe = run.bridge_recipe(config.bridge_epochs, seed)
+        title = f"bridge {title_of(run, task)}"
+        train(run, task, bridge, title, recipe, fit, batches=run.bridge_batches)

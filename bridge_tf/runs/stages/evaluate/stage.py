@@ -1,0 +1,111 @@
+"""The stage `evaluate`: the report on the test split, and its pages."""
+
+import json
+
+from bridge_tf.data.corruptions import SEVERITIES
+from bridge_tf.report import read_report
+from bridge_tf.runs.artifacts import artifacts
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.other_images import other_images
+from bridge_tf.runs.stages.evaluate.comparison import compare
+from bridge_tf.runs.stages.evaluate.loss_plane import check_plane, write_loss_plane
+from bridge_tf.runs.stages.evaluate.pages import add_artifacts, measured, show
+from bridge_tf.runs.stages.evaluate.shifted import is_measured
+from bridge_tf.runs.status import check_baselines, check_trained, measured_files
+from bridge_tf.runs.task_graph import Task
+from bridge_tf.training.callbacks.tensorboard import log_report
+from bridge_tf.utils.files import check_space
+
+
+class Evaluate:
+    """Measures everything that is trained."""
+
+    def check(self, run: Run) -> None:
+        """Finds other images that can't be read, if there are to be any, before work is begun."""
+        if run.config.ood_dataset:
+            other_images(run)
+
+    def prepare(self, run: Run) -> list[Task]:
+        """The evaluation; `do` finds whether it is done."""
+        return run.graph.of("evaluate")
+
+    def do(self, run: Run, task: Task) -> None:
+        """Writes the report and its pages; their table goes to standard output."""
+        if not is_evaluated(run):
+            remeasure(run)
+        show(run)
+
+
+def is_evaluated(run: Run) -> bool:
+    """Whether there is a report of the files as they are now, with all that is wanted.
+
+    That is early answers at the cost that is wanted, and figures on the other images.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    sources = measured_files(run)
+    current = [run.files.current(path, sources) for path in measured(run)]  # finds all damage
+    if not all(current):
+        return False
+    report = read_report(run.files.report)
+    budget = report.get("early_exit", {}).get("budget")
+    return budget == run.config.early_exit_budget and is_measured(run.config, report)
+
+
+def remeasure(run: Run) -> None:
+    """Measures everything and writes the report.
+
+    Raises:
+        InputError: something that is trained is missing or damaged.
+    """
+    check_trained(run, "evaluate")
+    check_baselines(run)
+    sources = measured_files(run)
+    size = _predictions_size(run)
+    check_space("workdir", run.files.path, size, "the stage evaluate")
+    report, details = compare(run)
+    report["artifacts"] = artifacts(run)
+    run.files.claim(run.config)
+    log_report(run.files.all_logs, report, details["lines"])
+    for path, content in zip(measured(run), (report, details), strict=True):
+        run.files.write_json(path, content, sources)
+
+
+def reevaluate(run: Run, loss_plane: tuple[int, int] | None = None) -> None:
+    """Measures everything anew, whatever report there is, and writes its pages.
+
+    Args:
+        loss_plane: measure the plane of the first curve too, with so many points a side, on at
+            most so many test images.
+
+    Raises:
+        InputError: files are missing or damaged, or the first curve spans no plane; nothing is
+            measured then.
+    """
+    check_trained(run, "evaluate")
+    if loss_plane:
+        check_plane(run)
+    remeasure(run)
+    if loss_plane:
+        write_loss_plane(run, *loss_plane)
+    show(run)
+
+
+def take_evaluation(run: Run) -> None:
+    """Goes on as `Evaluate.do` with what another process has measured."""
+    lines = json.loads(run.files.figures_data.read_text(encoding="utf-8"))["lines"]
+    log_report(run.files.all_logs, read_report(run.files.report), lines)
+    add_artifacts(run)
+    show(run)
+
+
+def _predictions_size(run: Run) -> int:
+    """Bytes of the predictions that an evaluation keeps until it is done."""
+    config, data = run.config, run.data
+    pairs, places = len(config.curves()), len(run.positions)
+    members = config.num_modes + pairs * 2 * (places + config.curve_points)
+    images = len(data.test) + len(data.validation)
+    copies = len(SEVERITIES) * len(config.corruptions)
+    images += copies * min(config.corruption_images, len(data.test))
+    return 8 * members * images * data.num_classes
