@@ -34,5 +34,5 @@ def test_memory_of_a_curve_step():
 
 def test_an_unknown_measure_is_named():
     line = refused("benchmark", "--measure=curve_step,speed")
-    assert "--measure=curve_step,speed: name one or more of curve_step, curve_memory" in line
+    assert "--measure=curve_step,speed: must be one or more of curve_step, curve_memory" in line
     assert "--norm=layer" in refused("benchmark", "--norm=layer")

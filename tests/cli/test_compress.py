@@ -138,7 +138,7 @@ def test_a_signal_ends_both_processes_and_nothing_stays(compressed, tmp_path):
         return [c for c in found if "compression.worker" in c and f"{run.exports}/." in c]
 
     said = interrupted("compress", *flags, cwd=tmp_path, ready=workers, signum=signal.SIGTERM)
-    assert said[-1] == "compress: interrupted"
+    assert said[-1] == "bridge-tf compress: interrupted"
     assert workers() == []
     assert {path.name for path in run.exports.iterdir()} == before
 
@@ -147,8 +147,10 @@ def test_bad_input_is_named(compressed, tmp_path):
     run, flags = compressed
     work = f"--workdir={run.work}"
     assert "--method=" in refused("compress", *flags)
-    assert "--method=fold: name one or more of qat" in refused("compress", *flags, "--method=fold")
-    assert "--sparsity=1.5: must lie" in refused(
+    assert "--method=fold: must be one or more of qat" in refused(
+        "compress", *flags, "--method=fold"
+    )
+    assert "--sparsity=1.5: must be below 1" in refused(
         "compress", *flags, "--method=prune", "--sparsity=1.5"
     )
     elsewhere = f"--export_dir={tmp_path / 'elsewhere'}"

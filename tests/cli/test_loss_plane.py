@@ -15,7 +15,7 @@ from tests.commands import refused
     [
         ("--loss_plane_points=2", ["3"]),
         ("--loss_plane_points=many", ["int"]),
-        ("--loss_plane_images=0", ["positive"]),
+        ("--loss_plane_images=0", ["at least 1"]),
         ("--loss_plane=often", ["boolean"]),
     ],
 )

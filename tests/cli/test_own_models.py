@@ -172,7 +172,7 @@ def test_modules_with_layers_of_ones_own_are_imported(files):
         (["--positions=0.5"], ["--positions=0.5", "needs --conditioned"]),
         (["--shared_until=pool"], ["--shared_until=pool", "needs --conditioned"]),
         (["--conditioned", "--positions=2"], ["--positions=2.0", "at most 1"]),
-        (["--align=both"], ["--align=both", "none, weights, activations"]),
+        (["--align=both"], ["--align=both", "<none|weights|activations>"]),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(files, flags, words):

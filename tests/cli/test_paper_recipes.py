@@ -6,10 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from absl import flags
 
-from bridge_tf.cli import app
-from bridge_tf.config import Config
+from bridge_tf.cli.flags import Flags
+from bridge_tf.cli.train import Options
 from bridge_tf.runs.runner import Pipeline
 from tests.commands import done
 from tests.conftest import REPOSITORY
@@ -65,26 +64,17 @@ SMALL = {
 }
 
 
-@pytest.fixture
-def parsed():
-    """A function from flags to the configuration that they give."""
-    before = set(flags.FLAGS)
-    app.define_config_flags()
-    flags.DEFINE_string("workdir", "", "")
-
-    def parsed(*arguments: str) -> Config:
-        flags.FLAGS.unparse_flags()
-        flags.FLAGS(["train", *arguments])
-        return app.config_from_flags()
-
-    yield parsed
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+def parsed(*arguments: str) -> Flags:
+    """The flags of train."""
+    flags = Flags(Options, settings=None)
+    flags.parse(arguments)
+    return flags
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_number_is_the_papers(recipe, parsed):
-    config = parsed(f"--flagfile={FOLDER / recipe}.flags")
+def test_every_number_is_the_papers(recipe):
+    flags = parsed(f"--flagfile={FOLDER / recipe}.flags")
+    config = flags.config()
     wanted = {name: values[RECIPES.index(recipe)] for name, values in NUMBERS.items()}
     assert {name: getattr(config, name) for name in wanted} == wanted
     if recipe == "cifar10":
@@ -92,7 +82,7 @@ def test_every_number_is_the_papers(recipe, parsed):
     if recipe.startswith("cifar"):  # 45,000 of 50,000
         assert config.validation_fraction * 50_000 == 5_000
     assert len(config.curves()) == 4
-    assert flags.FLAGS.workdir == f"runs/{config.export_name}" == f"runs/paper_{recipe}"
+    assert flags.options.workdir == f"runs/{config.export_name}" == f"runs/paper_{recipe}"
 
 
 def test_there_is_no_other_recipe():
@@ -100,9 +90,10 @@ def test_there_is_no_other_recipe():
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_network_and_bridge_fit_the_data(recipe, parsed, tmp_path):
+def test_network_and_bridge_fit_the_data(recipe, tmp_path):
     """At the full width: what training checks before it begins, and a batch."""
-    config = parsed(f"--flagfile={FOLDER / recipe}.flags", *prepare(recipe, tmp_path)).smoke()
+    flags = parsed(f"--flagfile={FOLDER / recipe}.flags", *prepare(recipe, tmp_path))
+    config = flags.config().smoke()
     run = Pipeline(config, tmp_path / "work")
     classes = {"cifar10": 10, "cifar100": 100, "tiny_imagenet": 4, "imagenet": 1000}[recipe]
     size = {"tiny_imagenet": 64, "imagenet": 224}.get(recipe, 32)

@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 
 IMPORTING = "import pathlib, time; pathlib.Path('ready').touch(); time.sleep(60)"
 SECONDS = 60  # that a command may take to get somewhere
-AGAIN = "train: interrupted; what is done is kept, run it again to go on"
+AGAIN = "bridge-tf train: interrupted; what is done is kept, run it again to go on"
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_waiting_for_a_command_ends(monkeypatch, program, seconds, message):
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("name", "line"), [("train", AGAIN), ("evaluate", "evaluate: interrupted")]
+    ("name", "line"), [("train", AGAIN), ("evaluate", "bridge-tf evaluate: interrupted")]
 )
 def test_a_signal_while_tensorflow_is_imported(keras, tmp_path, name, line, signum):
     keras(IMPORTING)
@@ -131,7 +131,8 @@ def test_a_full_disk_is_one_line(keras, tmp_path, text, where):
     result = run("train", f"--workdir={tmp_path / 'work'}")
     assert result.returncode == 1
     assert result.stderr == (
-        f"train: the disk is full{where}; what is done is kept: free some space and run it again\n"
+        f"bridge-tf train: the disk is full{where}; what is done is kept: free some space and run "
+        "it again\n"
     )
 
 
@@ -147,7 +148,9 @@ def test_a_run_cannot_make_a_command_run_code(work, tmp_path, name):
     flags = [f"--workdir={work}", *(["--export_dir=there"] if name == "export" else [])]
     question = "the run imports my_layers; if you trust it, name it again by --imports=my_layers"
     for more in ([], ["--imports=json"]):
-        assert refused(name, *flags, *more, cwd=tmp_path) == f"{name}: --workdir: {question}"
+        assert refused(name, *flags, *more, cwd=tmp_path) == (
+            f"bridge-tf {name}: --workdir: {question}"
+        )
     assert not (tmp_path / "imported").exists()
 
 

@@ -114,8 +114,9 @@ def test_bad_flags_are_refused(exported, tmp_path, pictures):
     assert "--images: goes with --model" in refused("demo", "--workdir=a", "--images=b")
     assert "--export_dir: goes with --workdir" in refused("demo", model, "--export_dir=b")
     absent = tmp_path / "absent.tflite"
-    wanted = f"demo: --model: {absent} doesn't exist; name a .tflite file that bin/export wrote"
-    assert refused("demo", f"--model={absent}") == wanted
+    line = refused("demo", f"--model={absent}")
+    wanted = "doesn't exist; name a .tflite file that bin/export wrote"
+    assert line == f"bridge-tf demo: --model: {absent} {wanted}"
     (tmp_path / "empty").mkdir()
     assert "--images: no PNG or JPEG" in refused("demo", model, f"--images={tmp_path / 'empty'}")
     assert "is no folder" in refused("demo", model, f"--images={tmp_path / 'absent'}")
@@ -152,7 +153,7 @@ def test_it_serves_without_tensorflow_until_a_signal(exported, runtime, pictures
         _, errors = process.communicate(timeout=10)
         assert time.monotonic() - began < 3
         assert process.returncode == 128 + signum
-        assert errors == "demo: interrupted\n"
+        assert errors == "bridge-tf demo: interrupted\n"
     finally:
         process.kill()
         process.communicate()

@@ -107,6 +107,6 @@ def test_bad_input_is_named(name, arguments, words, place, fault):
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
     with fault("bad input"):
         line = only_line(ended(start(command(name, *arguments.split()), cwd=place), 2))
-        assert line.startswith(f"{name}: ")
+        assert line.startswith(f"bridge-tf {name}: ")
         assert [word for word in words.split() if word not in line] == [], line
         assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before

@@ -11,7 +11,7 @@ from tests.faults.runs import EVERY_STEP, assert_same, ended, only_line
 
 pytestmark = pytest.mark.faults
 SECONDS = 10
-AGAIN = "train: interrupted; what is done is kept, run it again to go on"
+AGAIN = "bridge-tf train: interrupted; what is done is kept, run it again to go on"
 
 
 def step(run, stage: str, nth: int) -> int:

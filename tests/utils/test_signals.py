@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 BLOCK = "native()"
 BEGIN = """
 import contextlib, hashlib, os, signal, sys, threading, time
-from bridge_tf import signals
+from bridge_tf.utils import signals
 
 def ready():
     print("ready", flush=True)
@@ -73,10 +73,12 @@ def end_of(text: str, *signums) -> tuple[int, list[str], list[str], float]:
 
 
 RUN = """
-from bridge_tf.cli import app
+import dataclasses
+from bridge_tf.cli.command import Command
+from bridge_tf.cli.main import run_command
 
-sys.argv = ["train"]
-app.run(main, "usage", resumable=True)
+Options = dataclasses.make_dataclass("Options", [])
+run_command("train", Command("usage", main, Options, resumable=True), [])
 """
 
 
@@ -96,7 +98,7 @@ def test_outside_held_a_signal_interrupts_at_once(signum):
     status, out, err, seconds = end_of(textwrap.dedent(text) + RUN, signum)
     assert status == 128 + signum
     assert out == [str(int(signum))] * 2 + ["cleaned"]
-    assert err == ["train: interrupted; what is done is kept, run it again to go on"]
+    assert err == ["bridge-tf train: interrupted; what is done is kept, run it again to go on"]
     assert seconds < 5
 
 
