@@ -4,7 +4,7 @@ import pathlib
 import shutil
 import types
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as commands set it
 
 import numpy as np
 import pytest

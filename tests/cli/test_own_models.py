@@ -133,14 +133,14 @@ def test_modules_with_layers_of_ones_own_are_imported(files):
     flags += ["--taps=hidden", "--stages=modes,curves,bridges"]
     line = refused("train", *flags, cwd=files)
     assert "--model" in line and "Doubled" in line
-    done("train", *flags, "--imports=my_layers", cwd=files)
+    done("train", *flags, "--imports=my_layers", cwd=files, process=True)
     assert (files / "work" / "bridges" / "0-1.keras").exists()
     workdir = f"--workdir={files / 'work'}"
     line = refused("evaluate", workdir, cwd=files)
     assert (
         "the run imports my_layers; if you trust it, name it again by --imports=my_layers" in line
     )
-    done("evaluate", workdir, "--imports=my_layers", cwd=files)
+    done("evaluate", workdir, "--imports=my_layers", cwd=files, process=True)
     flags[2] = f"--workdir={files / 'elsewhere'}"
     assert "--imports=absent: can't be imported" in refused(
         "train", *flags, "--imports=absent", cwd=files

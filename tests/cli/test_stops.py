@@ -128,7 +128,7 @@ def test_a_signal_while_flags_are_read(tmp_path):
 )
 def test_a_full_disk_is_one_line(keras, tmp_path, text, where):
     keras(text)
-    result = run("train", f"--workdir={tmp_path / 'work'}")
+    result = run("train", f"--workdir={tmp_path / 'work'}", process=True)
     assert result.returncode == 1
     assert result.stderr == (
         f"bridge-tf train: the disk is full{where}; what is done is kept: free some space and run "
@@ -138,7 +138,7 @@ def test_a_full_disk_is_one_line(keras, tmp_path, text, where):
 
 def test_other_failures_keep_their_traceback(keras, tmp_path):
     keras("raise OSError(5, 'Input/output error')")
-    result = run("train", f"--workdir={tmp_path / 'work'}")
+    result = run("train", f"--workdir={tmp_path / 'work'}", process=True)
     assert result.returncode == 1
     assert result.stderr.startswith("Traceback") and "Input/output error" in result.stderr
 
@@ -154,10 +154,9 @@ def test_a_run_cannot_make_a_command_run_code(work, tmp_path, name):
     assert not (tmp_path / "imported").exists()
 
 
-def test_what_is_named_again_is_imported(work, keras, tmp_path):
-    keras("")
-    (tmp_path / "modules" / "my_layers.py").write_text("raise OSError('as wished')")
-    line = refused("evaluate", f"--workdir={work}", "--imports=json,my_layers")
+def test_what_is_named_again_is_imported(work, tmp_path):
+    (tmp_path / "my_layers.py").write_text("raise OSError('as wished')")
+    line = refused("evaluate", f"--workdir={work}", "--imports=json,my_layers", cwd=tmp_path)
     assert "--imports=my_layers: can't be imported (as wished)" in line
 
 
