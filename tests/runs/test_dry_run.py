@@ -1,8 +1,8 @@
 import pytest
 
 from bridge_tf.config import Config
+from bridge_tf.runs.context import Run
 from bridge_tf.runs.dry_run import Plan, _flops
-from bridge_tf.runs.runner import Pipeline
 from bridge_tf.utils.errors import InputError
 
 SETTINGS = {
@@ -17,22 +17,22 @@ MADE = ("modes", "curves", "bridges")
 def run(tmp_path):
     """A run whose files hold nothing but have their places in the manifest."""
     settings = SETTINGS | {"export_dir": str(tmp_path / "exports")}
-    pipeline = Pipeline(Config(**settings), tmp_path / "work")
-    files = pipeline.files
-    files.claim(pipeline.config)
-    for task in pipeline.graph.tasks.values():
+    run = Run(Config(**settings), tmp_path / "work")
+    files = run.files
+    files.claim(run.config)
+    for task in run.graph.tasks.values():
         if task.stage in MADE:
             with files.writing(task.file(files), task.sources(files)) as partial:
                 partial.write_text(task.name)
-    return pipeline
+    return run
 
 
 def states(run) -> dict:
-    return Plan(Pipeline(Config(**run.config.to_json()), run.files.path)).states
+    return Plan(Run(Config(**run.config.to_json()), run.files.path)).states
 
 
 def test_a_run_that_is_not_begun_is_all_to_do_and_nothing_is_written(tmp_path):
-    plan = Plan(Pipeline(Config(**SETTINGS), tmp_path / "work"))
+    plan = Plan(Run(Config(**SETTINGS), tmp_path / "work"))
     assert {*plan.states.values()} == {"to do"}
     text = plan.text()
     # Three modes, two curves and two bridges of 128 // 32 steps.
@@ -63,13 +63,13 @@ def test_what_is_missing_and_what_is_damaged(run):
     assert found["curve-0-2"] == found["bridge-0-2"] == "to check"
     assert found["bridge-0-1"] == "damaged"
     assert found["curve-0-1"] == found["mode-1"] == "done"
-    text = Plan(Pipeline(run.config, files.path), MADE).text()
-    assert "--repair makes what is damaged or outdated again: bridge-0-1." in text
+    text = Plan(Run(run.config, files.path, MADE)).text()
+    assert "`repair` makes what is damaged or outdated again: bridge-0-1." in text
 
 
 def test_stages_that_are_not_there_are_refused(run):
-    with pytest.raises(InputError, match="--stages=mode: name one or more of modes"):
-        Plan(run, ["mode"])
+    with pytest.raises(InputError, match="`stages=mode`: name one or more of modes"):
+        Plan(Run(run.config, run.files.path, ["mode"]))
 
 
 @pytest.mark.parametrize(

@@ -10,71 +10,32 @@ import pytest
 
 from bridge_tf.config import Config
 from bridge_tf.networks.saving import write_model
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.ensemble_file import build_ensemble
 from bridge_tf.runs.run_files import RunFiles
-from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.runner import demo_command, execute
+from bridge_tf.runs.stages import bridges, curves, modes, training
+from bridge_tf.runs.status import check_trained
 from bridge_tf.runs.work_dir import WorkDir
-from bridge_tf.training.callbacks.progress import TrainingProgress
 from bridge_tf.training.recipe import Recipe
 from bridge_tf.utils.errors import InputError, TrainingError
-from bridge_tf.utils.files import sha256
-
-SMALL = {
-    "max_images": 64,
-    "width": 0.25,
-    "batch_size": 16,
-    "warmup_epochs": 1,
-    "mode_epochs": 2,
-    "curve_epochs": 2,
-    "bridge_epochs": 2,
-    "curve_points": 3,
-    "jit_compile": False,
-}
-TRAININGS = ("modes", "curves", "bridges")
-
-
-def digests(folder) -> dict:
-    return {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*.keras")}
+from tests.runs.small import SMALL, TRAININGS, check_interrupted, digests, executed
 
 
 def test_the_demo_of_an_export_elsewhere_is_named_whole(tmp_path):
-    run = Pipeline(Config(export_dir="exports"), tmp_path / "a run")
+    run = Run(Config(export_dir="exports"), tmp_path / "a run")
     run.files.claim(run.config)
-    assert run._demo() == f"bin/demo '--workdir={tmp_path}/a run'"
-    elsewhere = Pipeline(dataclasses.replace(run.config, export_dir="b c"), run.files.path)
-    assert elsewhere._demo() == f"bin/demo '--workdir={tmp_path}/a run' '--export_dir=b c'"
+    assert demo_command(run) == f"bridge-tf demo '--workdir={tmp_path}/a run'"
+    elsewhere = Run(dataclasses.replace(run.config, export_dir="b c"), run.files.path)
+    assert (
+        demo_command(elsewhere) == f"bridge-tf demo '--workdir={tmp_path}/a run' '--export_dir=b c'"
+    )
 
 
 @pytest.mark.slow  # tests/faults/test_quick.py kills one, in a process of its own
 def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch):
     config = Config(num_modes=2, augment="crop", norm="batch", **SMALL)
     check_interrupted(config, 4, tmp_path, monkeypatch)
-
-
-def check_interrupted(config, trainings, tmp_path, monkeypatch, more=(), of_one_epoch=0):
-    stages = (*TRAININGS, *more)
-    Pipeline(config, tmp_path / "whole").run(stages)
-
-    interrupted = set()
-
-    def interrupt(progress, epoch, logs=None):
-        if epoch == 1 and progress.title not in interrupted:
-            interrupted.add(progress.title)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(TrainingProgress, "on_epoch_begin", interrupt)
-    while True:
-        try:
-            Pipeline(config, tmp_path / "pieces").run(stages)
-            break
-        except KeyboardInterrupt:
-            continue
-    assert len(interrupted) == trainings - of_one_epoch  # those can't be in their second
-
-    # The very same files, in this process as in one that trained some of them only.
-    whole = digests(tmp_path / "whole")
-    assert len(whole) == trainings + 1
-    assert digests(tmp_path / "pieces") == whole
-    assert not (tmp_path / "pieces" / "checkpoints").exists()
 
 
 def test_a_result_that_cannot_be_saved_costs_no_training(tmp_path, monkeypatch):
@@ -86,16 +47,16 @@ def test_a_result_that_cannot_be_saved_costs_no_training(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "save", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        Pipeline(config, tmp_path).run(["modes"])
+        executed(config, tmp_path, ["modes"])
     checkpoints = [path.name for path in (tmp_path / "checkpoints" / "modes" / "0").iterdir()]
     assert sorted(checkpoints) == ["epoch-1.npz", "epoch-2.npz"]
     assert not list(tmp_path.rglob("*.keras"))
 
     monkeypatch.setattr(keras.Model, "save", save)
-    run = Pipeline(config, tmp_path)
+    run = Run(config, tmp_path, ["modes"])
     monkeypatch.setattr(run, "training_batches", lambda *a, **k: pytest.fail("trains again"))
     with pytest.raises(pytest.fail.Exception, match="trains again"):
-        run.run(["modes"])  # of the second mode
+        execute(run)  # of the second mode
     assert (tmp_path / "modes" / "0.keras").exists()
 
 
@@ -112,8 +73,7 @@ def test_type_2_with_three_modes(tmp_path, capsys):
         export_dir=str(tmp_path / "exports"),
         **SMALL,
     )
-    run = Pipeline(config, tmp_path / "work")
-    run.run()
+    run = executed(config, tmp_path / "work")
     report = json.loads(run.files.report.read_text())
     assert [(row["name"], row["size"]) for row in report["ensembles"]] == [
         ("single", 1),
@@ -134,7 +94,7 @@ def test_type_2_with_three_modes(tmp_path, capsys):
     # Each row of the table must hold what the deployed model of that size answers.
     test = run.data.test
     for row in report["ensembles"][-3:]:
-        ensemble = run.build_ensemble().first(int(row["name"][-1]))
+        ensemble = build_ensemble(run).first(int(row["name"][-1]))
         answers = ensemble.predict(test.images, verbose=0)["probabilities"]
         assert row["accuracy"] == np.mean(answers.argmax(1) == test.labels)
         nll = -np.mean(np.log(answers[np.arange(len(test)), test.labels]))
@@ -143,27 +103,26 @@ def test_type_2_with_three_modes(tmp_path, capsys):
     # A page that was changed doesn't pass for the report's.
     page = run.files.report_page.read_text()
     run.files.report_page.write_text(page.replace("%", "% "))
-    Pipeline(config, tmp_path / "work").run(["evaluate"])
+    executed(config, tmp_path / "work", ["evaluate"])
     assert run.files.report_page.read_text() == page
     assert (tmp_path / "work" / "report.md.damaged").exists()
 
 
 def test_modes_of_another_network_are_refused(tmp_path):
     config = Config(num_modes=2, **SMALL)
-    run = Pipeline(config, tmp_path)
-    run.run(["modes"])
+    run = executed(config, tmp_path, ["modes"])
     other = Config(**{**config.to_json(), "width": 0.5})
 
     def put(network):
         network.save(run.files.mode(1))
         run.files.manifest.remove(run.files.mode(1))
 
-    put(Pipeline(other, tmp_path / "other").build())
+    put(Run(other, tmp_path / "other").build())
     with pytest.raises(InputError, match=r"modes/0.keras and .*modes/1.keras: .*architecture"):
-        run.run(["curves"])
+        executed(config, tmp_path, ["curves"])
     put(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]))
     with pytest.raises(InputError, match=r"modes/1.keras maps .* but the run's images"):
-        run.run(["curves"])
+        executed(config, tmp_path, ["curves"])
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +130,7 @@ def trained(tmp_path_factory):
     """The configuration and the work directory of a run that is trained."""
     config = Config(num_modes=2, **SMALL)
     folder = tmp_path_factory.mktemp("trained") / "work"
-    Pipeline(config, folder).run(TRAININGS)
+    executed(config, folder, TRAININGS)
     return config, folder
 
 
@@ -180,6 +139,15 @@ def copied(trained, tmp_path):
     """The same, to spoil."""
     config, folder = trained
     return config, shutil.copytree(folder, tmp_path / "work")
+
+
+def count_trainings(monkeypatch, tell):
+    """Tells of each training that is begun its task."""
+    train = training.train
+    for stage in (modes, curves, bridges):
+        monkeypatch.setattr(
+            stage, "train", lambda run, task, *a, **k: (tell(task), train(run, task, *a, **k))
+        )
 
 
 def flip(path):
@@ -195,43 +163,40 @@ def test_a_flipped_bit_is_named_and_just_that_file_made_again(copied, name, monk
     config, folder = copied
     whole = digests(folder)
     flip(folder / name)
-    with pytest.raises(InputError, match=f"{name} isn't as it was written.*--repair"):
-        Pipeline(config, folder).run(TRAININGS)
+    with pytest.raises(InputError, match=f"{name} isn't as it was written.*`repair`"):
+        executed(config, folder, TRAININGS)
     trained = []
-    train = Pipeline._train
-    monkeypatch.setattr(
-        Pipeline, "_train", lambda run, *a, **k: (trained.append(a[1]), train(run, *a, **k))
-    )
-    Pipeline(config, folder, repair=True).run(TRAININGS)
+    count_trainings(monkeypatch, trained.append)
+    executed(config, folder, TRAININGS, repair=True)
     files = [task.file(RunFiles("")) for task in trained]
     assert list(map(str, files)) == [name][: name != "ensemble.keras"]
     assert digests(folder) == whole
     assert (folder / f"{name}.damaged").exists()
-    Pipeline(config, folder).run(TRAININGS)
+    executed(config, folder, TRAININGS)
 
 
 def test_what_was_made_of_a_file_that_is_another_now_is_named(copied):
     config, folder = copied
-    run = Pipeline(config, folder)
+    run = Run(config, folder)
     (folder / "modes" / "1.keras").unlink()
     run.build().save(folder / "modes" / "1.keras")
     run.files.manifest.remove(folder / "modes" / "1.keras")
     with pytest.raises(
         InputError, match=r"curves/0-1.keras was made from other files than .*1.keras"
     ):
-        Pipeline(config, folder).run(TRAININGS)
+        executed(config, folder, TRAININGS)
 
 
 def test_a_run_without_a_manifest_is_taken_in_and_not_trained_again(copied, monkeypatch):
     config, folder = copied
     whole = digests(folder)
     (folder / "manifest.json").unlink()
-    monkeypatch.setattr(Pipeline, "_train", lambda *a, **k: pytest.fail("trains again"))
-    Pipeline(config, folder).run(TRAININGS)
+    count_trainings(monkeypatch, lambda task: pytest.fail("trains again"))
+    executed(config, folder, TRAININGS)
     assert digests(folder) == whole
     flip(folder / "modes" / "1.keras")
     with pytest.raises(InputError, match=r"modes/1.keras isn't as it was written"):
-        Pipeline(config, folder).run(TRAININGS)
+        executed(config, folder, TRAININGS)
 
 
 def test_a_damaged_manifest_and_configuration_are_named_and_repaired(copied):
@@ -239,15 +204,15 @@ def test_a_damaged_manifest_and_configuration_are_named_and_repaired(copied):
     whole, content = digests(folder), (folder / "config.json").read_bytes()
     for name in ("manifest.json", "config.json"):
         flip(folder / name)
-        with pytest.raises(InputError, match=f"{name} .*--repair"):
-            Pipeline(config, folder).run(TRAININGS)
-        Pipeline(config, folder, repair=True).run(TRAININGS)
+        with pytest.raises(InputError, match=f"{name} .*`repair`"):
+            executed(config, folder, TRAININGS)
+        executed(config, folder, TRAININGS, repair=True)
         assert digests(folder) == whole
         assert (folder / "config.json").read_bytes() == content
     flip(folder / "config.json")
     other = dataclasses.replace(config, seed=1)
-    with pytest.raises(InputError, match=r"config.json isn't as bin/train wrote it"):
-        Pipeline(other, folder, repair=True).run(TRAININGS)
+    with pytest.raises(InputError, match=r"config.json isn't as the run wrote it"):
+        executed(other, folder, TRAININGS, repair=True)
 
 
 def test_too_little_space_is_told_before_a_stage(copied, monkeypatch):
@@ -256,15 +221,15 @@ def test_too_little_space_is_told_before_a_stage(copied, monkeypatch):
     usage = shutil.disk_usage(folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000))
     with pytest.raises(
-        InputError, match=r"--workdir: the stage curves will take 0.6 MB in .* 0.0 MB left"
+        InputError, match=r"`workdir`: the stage curves will take 0.6 MB in .* 0.0 MB left"
     ):
-        Pipeline(config, folder).run(TRAININGS)
+        executed(config, folder, TRAININGS)
 
 
 def test_retries_are_kept_for_the_report(tmp_path, monkeypatch):
     config = Config(num_modes=2, **{**SMALL, "learning_rate": 1e18, "warmup_epochs": 0})
-    with pytest.raises(TrainingError, match=r"the loss became .*--on_divergence=retry"):
-        Pipeline(config, tmp_path).run(["modes"])
+    with pytest.raises(TrainingError, match=r"the loss became .*`on_divergence=retry`"):
+        executed(config, tmp_path, ["modes"])
     begun = []
     schedule = Recipe.optimizer
 
@@ -274,8 +239,7 @@ def test_retries_are_kept_for_the_report(tmp_path, monkeypatch):
         return schedule(dataclasses.replace(recipe, learning_rate=rate), steps)
 
     monkeypatch.setattr(Recipe, "optimizer", optimizer)
-    run = Pipeline(dataclasses.replace(config, on_divergence="retry"), tmp_path)
-    run.run(["modes"])
+    run = executed(dataclasses.replace(config, on_divergence="retry"), tmp_path, ["modes"])
     assert begun[:3] == [1e18, 0.5e18, 0.25e18]
     assert len(run.files.manifest.entry(run.files.mode(0))["retries"]) == 2
     assert "retries" not in run.files.manifest.entry(run.files.mode(1))
@@ -283,14 +247,14 @@ def test_retries_are_kept_for_the_report(tmp_path, monkeypatch):
 
 def test_an_ensemble_of_other_bridges_is_made_again_before_it_is_used(copied):
     config, folder = copied
-    run = Pipeline(config, folder)
+    run = Run(config, folder)
     pair, before = (0, 1), digests(folder)
     bridge = run.load(run.files.bridge(pair), keras.Model)
     bridge.set_weights([weight + 1 for weight in bridge.get_weights()])
     sources = run.graph.tasks["bridge-0-1"].sources(run.files)
     with run.files.writing(run.files.bridge(pair), sources) as partial:
         write_model(bridge, partial)
-    Pipeline(config, folder).check_trained("export")
+    check_trained(Run(config, folder), "export")
     assert digests(folder)["ensemble.keras"] != before["ensemble.keras"]
     ensemble = run.load(run.files.ensemble, keras.Model)
     for a, b in zip(ensemble.bridges[0].get_weights(), bridge.get_weights(), strict=True):
@@ -304,22 +268,22 @@ def test_a_damaged_mode_is_named_and_not_what_was_made_of_it(copied):
         for repair in (False, True):
             if stage in ("curves", "bridges") or not repair:
                 with pytest.raises(InputError, match=r"modes/1.keras isn't as it was written"):
-                    Pipeline(config, folder, repair=repair).run([stage])
+                    executed(config, folder, [stage], repair=repair)
     assert not list(folder.rglob("*.damaged"))
 
 
 def test_other_images_are_not_mixed_into_a_run(copied):
     config, folder = copied
     (folder / "modes" / "1.keras").unlink()
-    run = Pipeline(config, folder)
+    run = Run(config, folder, ["modes"])
     run.data.train.labels[:] = run.data.train.labels[::-1].copy()
-    with pytest.raises(InputError, match=r"--dataset: isn't what it was when the run in .* began"):
-        run.run(["modes"])
+    with pytest.raises(InputError, match=r"`dataset`: isn't what it was when the run in .* began"):
+        execute(run)
 
 
 def test_who_has_waited_trains_nothing_again(copied, tmp_path, monkeypatch):
     config, folder = copied
-    late = Pipeline(config, tmp_path / "new")
+    late = Run(config, tmp_path / "new", ["modes"])
 
     def claim(files, config):
         """The other process finishes while this one waits for the lock."""
@@ -328,8 +292,8 @@ def test_who_has_waited_trains_nothing_again(copied, tmp_path, monkeypatch):
         files.claim(config)
 
     monkeypatch.setattr(WorkDir, "claim", claim)
-    late._train = lambda *args, **options: pytest.fail("trains again")
-    late.run(["modes"])
+    monkeypatch.setattr(late, "training_batches", lambda *a, **k: pytest.fail("trains again"))
+    execute(late)
 
 
 @pytest.mark.slow

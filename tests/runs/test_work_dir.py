@@ -42,7 +42,7 @@ def test_states_of_a_file(work):
     assert work.state(target, [source]) == "current"
     target.write_text("more")
     assert work.state(target, [source]) == "damaged"
-    with pytest.raises(InputError, match=r"sub/target isn't as it was written.*--repair"):
+    with pytest.raises(InputError, match=r"sub/target isn't as it was written.*`repair`"):
         work.current(target, [source])
     work.manifest.remove(target)
     assert work.state(target, [source]) == "unlisted"
@@ -102,7 +102,7 @@ def test_a_manifest_that_was_changed_is_refused(work):
     content = json.loads(path.read_text())
     content["files"]["config.json"]["sha256"] = "0" * 64
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"manifest.json can't be read .*checksum.*--repair"):
+    with pytest.raises(InputError, match=r"manifest.json can't be read .*checksum.*`repair`"):
         WorkDir(work.path).check(Config())
     path.write_text("[" * 100_000)
     with pytest.raises(InputError, match=r"manifest.json can't be read"):
@@ -113,9 +113,9 @@ def test_a_configuration_that_was_changed_is_refused_and_written_again_for_its_o
     whole = work.config.read_bytes()
     work.config.write_bytes(whole.replace(b'"seed": 0', b'"seed": 1'))
     for config in (Config(), Config(seed=1)):
-        with pytest.raises(InputError, match=r"config.json isn't as bin/train wrote it"):
+        with pytest.raises(InputError, match=r"config.json isn't as the run wrote it"):
             WorkDir(work.path).check(config)
-    with pytest.raises(InputError, match=r"config.json isn't as bin/train wrote it"):
+    with pytest.raises(InputError, match=r"config.json isn't as the run wrote it"):
         WorkDir(work.path, repair=True).claim(Config(seed=1))
     WorkDir(work.path, repair=True).claim(Config())
     assert work.config.read_bytes() == whole
@@ -126,13 +126,13 @@ def test_names_in_a_configuration_cannot_lead_elsewhere(work):
     content["flags"]["export_name"] = "../../elsewhere"
     work.config.write_text(json.dumps(content))
     work.manifest.remove(work.config)  # as if the whole directory were forged
-    with pytest.raises(InputError, match=r"config.json can't be read .*--export_name"):
+    with pytest.raises(InputError, match=r"config.json can't be read .*`export_name`"):
         work.read_config()
 
 
 def test_flags_are_known_without_the_configuration_too(work):
     work.config.unlink()
-    with pytest.raises(InputError, match=r"holds a run with other flags, and no config.json"):
+    with pytest.raises(InputError, match=r"holds a run with other settings, and no config.json"):
         WorkDir(work.path).check(Config(seed=1))
     WorkDir(work.path).claim(Config())
     assert work.read_config() == Config()
@@ -176,8 +176,8 @@ def test_leftovers_of_a_run_within_the_directory_are_left_to_it(work):
 
 
 def test_what_a_run_is_made_from_is_bound_to_it(work):
-    work.bind({"--dataset": "a"})
-    work.bind({"--dataset": "a"})
-    assert work.changed({"--dataset": "b"}) == ["--dataset"]
-    with pytest.raises(InputError, match="--dataset: isn't what it was"):
-        work.bind({"--dataset": "b"})
+    work.bind({"dataset": "a"})
+    work.bind({"dataset": "a"})
+    assert work.changed({"dataset": "b"}) == ["dataset"]
+    with pytest.raises(InputError, match="`dataset`: isn't what it was"):
+        work.bind({"dataset": "b"})

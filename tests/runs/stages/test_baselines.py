@@ -9,19 +9,21 @@ import pytest
 from bridge_tf.config import Config
 from bridge_tf.config.fields import BASELINES
 from bridge_tf.networks.flops import count_flops
-from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.ensemble_file import build_ensemble
+from bridge_tf.runs.runner import execute, measure_again
+from bridge_tf.runs.status import baseline_files, check_baselines
 from bridge_tf.utils.errors import InputError
-from tests.runs.test_runner import SMALL, check_interrupted, digests
+from tests.runs.small import SMALL, check_interrupted, digests, executed
 
 CONFIG = Config(num_modes=3, norm="batch", baselines=BASELINES, **{**SMALL, "mode_epochs": 4})
+STAGES = ("modes", "curves", "bridges", "baselines", "evaluate")
 FILES = {"swa", "fge-1", "fge-2", "distillation", "batch_ensemble", "mimo", "mc_dropout"}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    run = Pipeline(CONFIG, tmp_path_factory.mktemp("baselines") / "run")
-    run.run(("modes", "curves", "bridges", "baselines", "evaluate"))
-    return run
+    return executed(CONFIG, tmp_path_factory.mktemp("baselines") / "run", STAGES)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def copied(run, tmp_path):
 
     def copied(**changes):
         folder = shutil.copytree(run.files.path, tmp_path / "run", dirs_exist_ok=True)
-        return Pipeline(dataclasses.replace(CONFIG, **changes), folder)
+        return Run(dataclasses.replace(CONFIG, **changes), folder, STAGES)
 
     return copied
 
@@ -72,14 +74,14 @@ def test_costs_of_training(run, rows):
     for name in ("batch_ensemble_3", "mc_dropout_3"):
         assert cost[name] == pytest.approx(rows[name]["relative_flops"] / 3)
     assert cost["mimo_2"] == rows["mimo_2"]["relative_flops"]
-    base, ensemble = run.load_mode(0), run.build_ensemble().first(1)
+    base, ensemble = run.load_mode(0), build_ensemble(run).first(1)
     front = keras.Model(base.input, base.get_layer("stage2_block1").output)
     step = count_flops(front) + count_flops(base) + 3 * count_flops(ensemble.bridges[0])
     assert cost["bridge_1"] == pytest.approx(2 + 2 / 4 + 2 / 4 * step / (3 * count_flops(base)))
 
 
 def test_cycles_begin_where_the_last_ended(run):
-    first, second = (run.load(path, keras.Model) for path in run.baseline_files("fge"))
+    first, second = (run.load(path, keras.Model) for path in baseline_files(run, "fge"))
     mode = run.load_mode(0)
 
     def distance(a, b):
@@ -94,7 +96,7 @@ def test_cycles_begin_where_the_last_ended(run):
 def test_a_second_run_trains_nothing_and_compares_what_is_there(copied, run):
     before = digests(run.files.path)
     again = copied(baselines=())
-    again.run(("modes", "curves", "bridges", "baselines", "evaluate"))
+    execute(again)
     assert digests(again.files.path) == before
     assert again.files.report.read_bytes() == run.files.report.read_bytes()
 
@@ -102,15 +104,15 @@ def test_a_second_run_trains_nothing_and_compares_what_is_there(copied, run):
 @pytest.mark.slow
 def test_the_same_figures_when_measured_anew(copied, run):
     again = copied(baselines=())
-    again.reevaluate()
+    measure_again(again)
     assert again.files.report.read_bytes() == run.files.report.read_bytes()
 
 
 def test_a_baseline_that_is_missing_is_named(copied):
     again = copied(baselines=("swa",))
     again.files.baseline("swa").unlink()
-    with pytest.raises(InputError, match=r"swa.keras is missing; run --stages=baselines first"):
-        again.reevaluate()
+    with pytest.raises(InputError, match=r"swa.keras is missing; run `stages=baselines` first"):
+        measure_again(again)
 
 
 def test_what_a_baseline_was_made_from_is_known(copied):
@@ -118,18 +120,18 @@ def test_what_a_baseline_was_made_from_is_known(copied):
     shutil.copyfile(again.files.mode(1), again.files.mode(0))
     again.files.manifest.add(again.files.mode(0), again.files.mode(0), [])
     with pytest.raises(InputError, match=r"fge-1.keras was made from other files"):
-        again.check_baselines()
+        check_baselines(again)
 
 
 def test_mimo_of_a_file_is_refused_before_anything_is_trained(copied, run, tmp_path):
     config = Config(model=str(run.files.mode(0)), baselines=("mimo",), max_images=64)
-    with pytest.raises(InputError, match="--baselines=mimo: needs more inputs and answers"):
-        Pipeline(config, tmp_path / "other").run()
+    with pytest.raises(InputError, match="`baselines=mimo`: needs more inputs and answers"):
+        executed(config, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
 def test_an_unknown_baseline_is_refused():
-    with pytest.raises(InputError, match=r"--baselines=swag: .*distillation"):
+    with pytest.raises(InputError, match=r"`baselines=swag`: .*distillation"):
         Config(baselines=("swag",))
 
 

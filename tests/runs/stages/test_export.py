@@ -5,20 +5,20 @@ import pytest
 from bridge_tf import ParityError
 from bridge_tf.config import Config
 from bridge_tf.export.exporter import settings_of
-from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs import artifacts
+from bridge_tf.runs.context import Run
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Makes a run with these settings, and an export that was made with others."""
-    from bridge_tf.runs.stages import export as exports
 
-    def run(there: dict | None = None, **settings) -> Pipeline:
+    def run(there: dict | None = None, **settings) -> Run:
         def find(export_dir, name, source, accept):
             return ["found"] if there is not None and accept(there) else []
 
-        monkeypatch.setattr(exports, "find_export", find)
-        made = Pipeline(Config(**settings), tmp_path / "run")
+        monkeypatch.setattr(artifacts, "find_export", find)
+        made = Run(Config(**settings), tmp_path / "run")
         made.files.ensemble.parent.mkdir(exist_ok=True)
         made.files.ensemble.write_bytes(b"an ensemble")
         return made
@@ -43,22 +43,22 @@ def run(tmp_path, monkeypatch):
     ],
 )
 def test_an_export_is_done_if_it_has_what_is_asked_for(run, there, settings, found):
-    assert bool(run(there, **settings).exported_files()) == found
+    assert bool(artifacts.exported_files(run(there, **settings))) == found
 
 
 def test_a_file_that_loses_too_much_is_named_with_both_figures(run):
     rows = [{"file": name, "accuracy": a} for name, a in (("e.keras", 0.9), ("a.int8.tflite", 0.8))]
-    run(max_accuracy_drop=0.11)._check_accuracy(*rows, "--tflite")
-    message = r"a.int8.tflite is right on 0.8000 .* on 0.9000; .* --max_accuracy_drop=0.05 less"
+    artifacts.check_accuracy(run(max_accuracy_drop=0.11), *rows, "tflite")
+    message = r"a.int8.tflite is right on 0.8000 .* on 0.9000; .* `max_accuracy_drop=0.05` less"
     with pytest.raises(ParityError, match=message):
-        run(max_accuracy_drop=0.05)._check_accuracy(*rows, "--tflite")
+        artifacts.check_accuracy(run(max_accuracy_drop=0.05), *rows, "tflite")
 
 
 def test_rows_of_another_ensemble_are_not_shown(run):
     made = run()
-    assert made.artifacts() == []
+    assert artifacts.artifacts(made) == []
     made.files.claim(made.config)
     made.files.write_json(made.files.artifacts, [{"file": "a"}], [made.files.ensemble])
-    assert made.artifacts() == [{"file": "a"}]
+    assert artifacts.artifacts(made) == [{"file": "a"}]
     made.files.ensemble.write_bytes(b"another ensemble")
-    assert made.artifacts() == []
+    assert artifacts.artifacts(made) == []

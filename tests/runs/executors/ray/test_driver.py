@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from bridge_tf.config import Config
+from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.ray import driver as drivers
 from bridge_tf.runs.executors.ray import executor
 from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.runs.executors.ray.worker import outbox
-from bridge_tf.runs.runner import Pipeline
 from bridge_tf.utils.errors import InputError, TrainingError
 from bridge_tf.utils.files import sha256
 
@@ -41,8 +41,8 @@ class Cluster:
 
         NodeDiedError = OutOfMemoryError = WorkerCrashedError
 
-    def __init__(self, pipeline):
-        self.pipeline, self.failing, self.done, self.asked = pipeline, {}, [], {}
+    def __init__(self, run):
+        self.run, self.failing, self.done, self.asked = run, {}, [], {}
         self._orders = {}
 
     def options(self, **options):
@@ -71,7 +71,7 @@ class Cluster:
         return {"entries": self._made(ref, self._orders[ref]), "attempt": "first"}
 
     def _made(self, name: str, order: dict) -> dict:
-        files, task = self.pipeline.files, self.pipeline.graph.tasks[name]
+        files, task = self.run.files, self.run.graph.tasks[name]
         place = task.file(files).relative_to(files.path).as_posix()
         made = files.path.parent / name
         made.write_text(name)
@@ -91,8 +91,8 @@ def run(tmp_path, monkeypatch):
     """Runs some stages; gives the cluster and what was raised."""
 
     def run(failing=(), stages=STAGES, **settings):
-        pipeline = Pipeline(Config(**SETTINGS | settings), tmp_path / "work")
-        cluster = Cluster(pipeline)
+        made = Run(Config(**SETTINGS | settings), tmp_path / "work", stages)
+        cluster = Cluster(made)
         cluster.failing.update(failing)
         monkeypatch.setattr(drivers, "remote_work", lambda ray: ray)
         monkeypatch.setattr(drivers, "lines_of_tasks", lambda ray: Lines)
@@ -100,7 +100,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(executor, "_connected", lambda *_: contextlib.nullcontext(sys.stdout))
         monkeypatch.setattr(executor, "_say_what_is_there", lambda *_: None)
         try:
-            executor.run_on_ray(pipeline, stages)
+            executor.execute_on_ray(made)
         except (InputError, TrainingError) as error:
             return cluster, error
         return cluster, None
@@ -117,7 +117,7 @@ def test_tasks_come_after_what_they_read_and_leave_their_files(run, tmp_path, ca
     work = tmp_path / "work"
     assert (work / "curves" / "0-2.keras").read_text() == "curve-0-2"
     assert not (work / "checkpoints").exists()
-    files = cluster.pipeline.files
+    files = cluster.run.files
     assert files.state(files.curve((0, 2)), [files.mode(0), files.mode(2)]) == "current"
     assert files.retries()["modes/1.keras"] == ["once"]
     assert "fge-2: done, 8 of 8" in capsys.readouterr().err
@@ -139,9 +139,9 @@ def test_a_task_that_fails_names_itself_and_the_others_are_done(run, tmp_path):
 
 
 def test_bad_input_on_a_node_is_bad_input_here(run):
-    _, error = run({"swa": {"error": "--dataset: isn't there", "input": True}})
+    _, error = run({"swa": {"error": "`dataset`: isn't there", "input": True}})
     assert isinstance(error, InputError)
-    assert str(error) == "swa: --dataset: isn't there; what is done is kept"
+    assert str(error) == "swa: `dataset`: isn't there; what is done is kept"
 
 
 def test_a_node_that_dies_again_and_again_is_told(run):
@@ -198,7 +198,7 @@ def test_the_storage_of_another_run_is_refused(run, tmp_path, change):
         path.is_file() and path.unlink()
     _, error = run(storage=str(there), **change)
     assert str(error) == (
-        f"--storage={there}: holds a run with other flags or other data; name another place"
+        f"`storage={there}`: holds a run with other settings or data; name another place"
     )
     assert {path: path.read_bytes() for path in there.rglob("*") if path.is_file()} == held
     assert not any(path.is_file() for path in (tmp_path / "work").rglob("*"))
@@ -217,7 +217,7 @@ def test_places_inside_each_other_are_refused(run, tmp_path):
 def test_a_storage_that_cannot_be_written_is_refused(run, tmp_path):
     (tmp_path / "file").write_text("")
     _, error = run(storage=str(tmp_path / "file"))
-    assert f"--storage={tmp_path / 'file'}: can't be written and read" in str(error)
+    assert f"`storage={tmp_path / 'file'}`: can't be written and read" in str(error)
     assert not (tmp_path / "work").exists()
 
 
@@ -236,7 +236,7 @@ def test_what_a_task_that_failed_had_got_to_comes_back(run, tmp_path):
 @pytest.mark.parametrize("stage", ["evaluate", "export"])
 def test_nothing_is_written_where_nothing_is_trained(run, tmp_path, stage):
     _, error = run(stages=[stage])
-    assert "run --stages=modes,curves,bridges first" in str(error)
+    assert "run `stages=modes,curves,bridges` first" in str(error)
     assert not (tmp_path / "work").exists()
 
 
@@ -248,6 +248,6 @@ def test_a_stage_without_tasks_does_nothing(run):
 
 def test_stages_whose_sources_are_not_there_are_refused(run, tmp_path):
     _, error = run(stages=["curves"])
-    assert "--stages=curves: " in str(error)
-    assert "run --stages=modes first" in str(error)
+    assert "`stages=curves`: " in str(error)
+    assert "run `stages=modes` first" in str(error)
     assert not (tmp_path / "work").exists()

@@ -15,8 +15,8 @@ import time
 import pytest
 
 from bridge_tf.config import Config
-from bridge_tf.runs.executors.ray.executor import run_on_ray
-from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.executors.ray.executor import execute_on_ray
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import sha256
 from tests.cli.test_stops import wait_until
@@ -127,9 +127,9 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
 
 def test_without_ray_it_is_told_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    run = Pipeline(Config(executor="ray"), tmp_path / "work")
-    with pytest.raises(InputError, match=r"--executor=ray: .*pip install 'bridge_tf\[ray\]'"):
-        run_on_ray(run)
+    run = Run(Config(executor="ray"), tmp_path / "work")
+    with pytest.raises(InputError, match=r"`executor=ray`: .*pip install 'bridge_tf\[ray\]'"):
+        execute_on_ray(run)
     assert not (tmp_path / "work").exists()
 
 

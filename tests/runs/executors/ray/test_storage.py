@@ -108,5 +108,5 @@ def test_one_of_several_that_is_removed_here_goes_there(there, here, tmp_path):
 
 
 def test_a_protocol_that_is_not_known_is_named():
-    with pytest.raises(InputError, match=r"--storage=nowhere://x: can't be opened .*nowhere"):
+    with pytest.raises(InputError, match=r"`storage=nowhere://x:` can't be opened .*nowhere"):
         Storage("nowhere://x")

@@ -3,11 +3,12 @@
 import pytest
 
 from bridge_tf.config import Config
+from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.ray.worker import outbox, work
-from bridge_tf.runs.runner import Pipeline
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.runs.work_dir import WorkDir, versions
 from bridge_tf.utils.files import sha256
+from tests.runs.small import executed
 
 SETTINGS = {
     **{"num_modes": 2, "mode_epochs": 1, "curve_epochs": 1, "bridge_epochs": 1},
@@ -19,12 +20,13 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """The local executor's run."""
-    run = Pipeline(Config(**SETTINGS), tmp_path_factory.mktemp("local") / "run")
-    run.run(["modes", "curves"])
+    run = executed(
+        Config(**SETTINGS), tmp_path_factory.mktemp("local") / "run", ["modes", "curves"]
+    )
     return run
 
 
-def ordered(local: Pipeline, task: str, storage, names=(), **changes) -> dict:
+def ordered(local: Run, task: str, storage, names=(), **changes) -> dict:
     known = local.files.manifest.read()["files"]
     order = {
         "config": local.config.to_json(),
@@ -69,9 +71,9 @@ def _dies(model, path):
 
 
 def test_other_data_on_a_node_are_refused(local, tmp_path):
-    answer = work(ordered(local, "mode-0", tmp_path, inputs={"--dataset": "0"}), print)
+    answer = work(ordered(local, "mode-0", tmp_path, inputs={"dataset": "0"}), print)
     assert answer == {
-        "error": "--dataset: isn't on this node what it is where the run was started",
+        "error": "`dataset`: isn't on this node what it is where the run was started",
         "input": True,
     }
 

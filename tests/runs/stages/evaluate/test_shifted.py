@@ -17,7 +17,8 @@ from bridge_tf.evaluation import (
     nll,
     ood_detection,
 )
-from bridge_tf.runs.stages.evaluate.shifted import is_measured, measure_elsewhere
+from bridge_tf.runs.stages.evaluate import shifted
+from bridge_tf.runs.stages.evaluate.shifted import is_measured, measure_shifted
 
 NAMES = [("mode", 0), ("mode", 1)]
 ROWS = [
@@ -53,18 +54,23 @@ class Members:
 def run_of(**settings) -> types.SimpleNamespace:
     config = Config(**settings)
     data = types.SimpleNamespace(test=TEST)
-    return types.SimpleNamespace(config=config, data=data, other_images=lambda: ("others", OTHERS))
+    return types.SimpleNamespace(config=config, data=data)
+
+
+@pytest.fixture(autouse=True)
+def _other_images(monkeypatch):
+    monkeypatch.setattr(shifted, "other_images", lambda run: ("others", OTHERS))
 
 
 def test_nothing_is_measured_unasked():
     members = Members()
-    assert measure_elsewhere(run_of(), members, ROWS) == {}
+    assert measure_shifted(run_of(), members, ROWS) == {}
     assert not members.asked
 
 
 def test_every_row_tells_other_data_apart():
     members = Members()
-    found = measure_elsewhere(run_of(ood_dataset="npz:others.npz"), members, ROWS)["ood"]
+    found = measure_shifted(run_of(ood_dataset="npz:others.npz"), members, ROWS)["ood"]
     assert (found["dataset"], found["num_images"]) == ("others", 5)
     assert "npz" not in str(found)  # where it lies isn't everybody's business
     for measured, (row, names) in zip(found["rows"], ROWS, strict=True):
@@ -75,7 +81,7 @@ def test_every_row_tells_other_data_apart():
 def test_every_row_is_measured_on_every_corruption():
     members = Members()
     run = run_of(corruptions=["jpeg", "noise"], corruption_images=4)
-    found = measure_elsewhere(run, members, ROWS)["corruptions"]
+    found = measure_shifted(run, members, ROWS)["corruptions"]
     assert (found["images"], found["kinds"]) == (4, ["jpeg", "noise"])
     indices = [0, 3, 6, 9]
     labels = TEST.labels[indices]
@@ -108,7 +114,7 @@ def test_every_row_is_measured_on_every_corruption():
 
 def test_no_more_images_are_corrupted_than_there_are():
     run = run_of(corruptions=["contrast"])
-    found = measure_elsewhere(run, Members(), ROWS)["corruptions"]
+    found = measure_shifted(run, Members(), ROWS)["corruptions"]
     assert found["images"] == 12
 
 
@@ -119,7 +125,7 @@ def test_a_report_is_of_what_was_wanted_of_it():
     report = {"dataset": {"num_test": 12}}
     assert is_measured(Config(), report)
     assert not is_measured(Config(**MEASURED), report)
-    report |= measure_elsewhere(run_of(**MEASURED), Members(), ROWS)
+    report |= measure_shifted(run_of(**MEASURED), Members(), ROWS)
     assert is_measured(Config(**MEASURED), report)
     # In any order, and with as many images as there are.
     other = {"corruptions": ["blur", "noise"], "corruption_images": 12}

@@ -35,12 +35,12 @@ def test_a_good_run_warns_of_nothing():
     [
         (
             {"skipped": ("train/a/0.png",)},
-            "1 image that can't be read or is mislabelled was left out (--skip_bad_images): "
+            "1 image that can't be read or is mislabelled was left out (`skip_bad_images`): "
             "train/a/0.png",
         ),
         (
             {"skipped": tuple("abcdefghijkl")},
-            "12 images that can't be read or are mislabelled were left out (--skip_bad_images): "
+            "12 images that can't be read or are mislabelled were left out (`skip_bad_images`): "
             "a, b, c, d, e, f, g, h, i, j and 2 more",
         ),
         (
@@ -65,7 +65,7 @@ def test_a_good_run_warns_of_nothing():
         ),
         (
             {"test_left_out": 1000},
-            "the figures are of 40 of the 1,040 test images only: --max_images=0 measures all",
+            "the figures are of 40 of the 1,040 test images only: `max_images=0` measures all",
         ),
     ],
 )
@@ -84,7 +84,7 @@ def test_each_fault_has_a_warning_of_its_own():
 def test_few_errors_on_the_validation_split():
     (warning,) = find_warnings(dataset(), 9, [], [])
     assert warning.startswith("one network is wrong on 9 of the 40 validation images; ")
-    assert "--validation_fraction" in warning
+    assert "`validation_fraction`" in warning
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_curve_is_named_with_its_figures_and_what_to_do():
     (warning,) = find_warnings(dataset(), 10, [curve(0.2, 0.9, 0.1, pair=(0, 2))], [])
     assert warning == (
         "the curve 0-2 is no path of low loss: at r = 0.5 its NLL is 0.9000, at its ends 0.2000 "
-        "and 0.1000; more --curve_epochs or --align=activations would lower it"
+        "and 0.1000; more `curve_epochs` or `align=activations` would lower it"
     )
 
 
@@ -137,7 +137,7 @@ def test_a_bridge_is_named_with_its_figures_and_what_to_do():
     (warning,) = find_warnings(dataset(), 10, [], [bridge(0.06, 0.05, r=0.25)])
     assert warning == (
         "the bridge 0-2 at r = 0.25 is no nearer to its member than the base is (KL 0.0600, of "
-        "the base 0.0500); more --bridge_epochs, another --taps or a larger --bridge_width would "
+        "the base 0.0500); more `bridge_epochs`, another `taps` or a larger `bridge_width` would "
         "help"
     )
 
@@ -160,5 +160,5 @@ def test_a_mode_that_learned_nothing_is_told():
 
 
 def test_other_data_than_those_of_the_run_are_told():
-    (warning,) = find_warnings(dataset(), 10, [], [], changed=["--dataset"])
-    assert warning.startswith("--dataset isn't what it was when the run began")
+    (warning,) = find_warnings(dataset(), 10, [], [], changed=["dataset"])
+    assert warning.startswith("`dataset` isn't what it was when the run began")
