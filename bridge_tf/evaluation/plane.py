@@ -20,8 +20,8 @@ def check_degree(degree: int) -> None:
     """
     if degree < 2:
         raise InputError(
-            f"--loss_plane: a curve of degree {degree} is a straight line, which spans no plane; "
-            "train a run with --curve_degree=2 in another --workdir"
+            f"`loss_plane`: a curve of degree {degree} is a straight line, which spans no plane; "
+            "train a run with `curve_degree=2` in another `workdir`"
         )
 
 
@@ -52,14 +52,14 @@ class Plane:
         end, middle = self._gram[-1], self._gram[self.middle]
         self.distance = float(np.sqrt(end[-1]))
         if not self.distance:
-            raise InputError("--loss_plane: the curve's ends are equal, so that they span no plane")
+            raise InputError("`loss_plane`: the curve's ends are equal, so that they span no plane")
         # Coordinates of all control points.
         self._x = end / self.distance
         height = np.sqrt(max(0.0, middle[self.middle] - self._x[self.middle] ** 2))
         if height < _SMALLEST_HEIGHT * self.distance:
             raise InputError(
-                "--loss_plane: the curve's control point lies on the line between its ends, so "
-                "that they span no plane; train a run with --curve_epochs of at least 1"
+                "`loss_plane`: the curve's control point lies on the line between its ends, so "
+                "that they span no plane; train a run with `curve_epochs` of at least 1"
             )
         self._y = (middle - self._x * self._x[self.middle]) / height
         self._y[-1] = 0.0

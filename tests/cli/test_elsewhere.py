@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from bridge_tf.config import Config
-from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.stages.evaluate import stage
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.utils.errors import InputError
 from tests.commands import done, refused
 from tests.conftest import REPOSITORY
+from tests.runs.small import executed
 
 
 @pytest.fixture
@@ -52,23 +53,22 @@ def test_a_run_is_measured_elsewhere(smoke_run, letters, tmp_path, monkeypatch):
 
     # What was measured is known to be what is wanted, or not.
     measured = []
-    monkeypatch.setattr(Pipeline, "remeasure", lambda run: measured.append(run.config))
+    monkeypatch.setattr(stage, "remeasure", lambda run: measured.append(run.config))
     own = WorkDir(work).read_config()
     wanted = {"ood_dataset": letters, "corruptions": ["noise", "contrast"]}
     same = dataclasses.replace(own, corruption_images=40, **wanted)
-    Pipeline(same, work).run(["evaluate"])
+    executed(same, work, ["evaluate"])
     assert not measured
     for other in (own, dataclasses.replace(same, corruption_images=30)):
-        Pipeline(other, work).run(["evaluate"])
+        executed(other, work, ["evaluate"])
         assert measured.pop() == other
 
 
 def test_other_data_that_cannot_be_used_is_refused_before_anything_is_done(tmp_path, letters):
     bad = ["npz:absent.npz", "folder:absent", "letters"]
     for spec in bad:
-        run = Pipeline(Config(ood_dataset=spec), tmp_path / "work")
-        with pytest.raises(InputError, match=f"^--ood_dataset={spec}: "):
-            run.run()
+        with pytest.raises(InputError, match=f"^`ood_dataset={spec}`: "):
+            executed(Config(ood_dataset=spec), tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 

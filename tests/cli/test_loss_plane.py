@@ -5,7 +5,10 @@ import pytest
 
 from bridge_tf import Curve, InputError
 from bridge_tf.config import Config
-from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.runner import measure_again
+from bridge_tf.runs.stages.evaluate import stage
+from bridge_tf.runs.stages.evaluate.pages import _loss_planes
 from bridge_tf.runs.work_dir import WorkDir
 from tests.commands import refused
 
@@ -40,7 +43,7 @@ def test_settings_of_a_plane_that_is_not_asked_for_are_refused(tmp_path, flag):
 
 
 def test_what_is_known_of_a_plane_decides_whether_it_is_shown(tmp_path, capsys):
-    run = Pipeline(Config(num_modes=2), tmp_path)
+    run = Run(Config(num_modes=2), tmp_path)
     files = run.files
     plane, curve = files.loss_plane((0, 1)), files.curve((0, 1))
     files.claim(run.config)
@@ -52,28 +55,28 @@ def test_what_is_known_of_a_plane_decides_whether_it_is_shown(tmp_path, capsys):
     def said() -> str:
         return capsys.readouterr().err
 
-    assert run._loss_planes() == [] and not said()
+    assert _loss_planes(run) == [] and not said()
     write(curve, "curve")
     write(plane, "plane", [curve])
-    assert run._loss_planes() == [plane] and not said()
+    assert _loss_planes(run) == [plane] and not said()
     write(curve, "trained again")
-    assert run._loss_planes() == []
+    assert _loss_planes(run) == []
     assert f"WARNING: {plane} isn't of {curve} as it is now" in said()
     write(plane, "plane", [curve])
     plane.write_text("changed by hand")
-    assert run._loss_planes() == []
+    assert _loss_planes(run) == []
     assert f"WARNING: {plane} was changed and is left out" in said()
     files.manifest.remove(plane)
-    assert run._loss_planes() == []
+    assert _loss_planes(run) == []
     assert f"{plane} isn't of" in said()
 
 
 def test_a_plane_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
-    run = Pipeline(Config(num_modes=2), tmp_path)
+    run = Run(Config(num_modes=2), tmp_path)
     ends = [keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]) for _ in range(2)]
-    monkeypatch.setattr(run, "check_trained", lambda stage: None)
+    monkeypatch.setattr(stage, "check_trained", lambda run, name: None)
     monkeypatch.setattr(run, "load_curve", lambda pair: Curve.between(*ends))
-    monkeypatch.setattr(run, "remeasure", lambda: pytest.fail("measured"))
-    with pytest.raises(InputError, match=r"--loss_plane: .*line between its ends"):
-        run.reevaluate((3, 10))
+    monkeypatch.setattr(stage, "remeasure", lambda run: pytest.fail("measured"))
+    with pytest.raises(InputError, match=r"`loss_plane`: .*line between its ends"):
+        measure_again(run, (3, 10))
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,8 @@ import pytest
 
 from bridge_tf.cli.flags import Flags
 from bridge_tf.cli.train import Options
-from bridge_tf.runs.runner import Pipeline
+from bridge_tf.runs.bridge_settings import new_bridge
+from bridge_tf.runs.context import Run
 from tests.commands import done
 from tests.conftest import REPOSITORY
 from tests.paper_data import PAGE, prepare, python_blocks
@@ -94,12 +95,12 @@ def test_network_and_bridge_fit_the_data(recipe, tmp_path):
     """At the full width: what training checks before it begins, and a batch."""
     flags = parsed(f"--flagfile={FOLDER / recipe}.flags", *prepare(recipe, tmp_path))
     config = flags.config().smoke()
-    run = Pipeline(config, tmp_path / "work")
+    run = Run(config, tmp_path / "work")
     classes = {"cifar10": 10, "cifar100": 100, "tiny_imagenet": 4, "imagenet": 1000}[recipe]
     size = {"tiny_imagenet": 64, "imagenet": 224}.get(recipe, 32)
     assert (run.data.image_shape, run.data.num_classes) == ((size, size, 3), classes)
     network = run.build()
-    run._check_bridge(network)
+    new_bridge(run, network, choose_for=network)
     ((images, _),) = run.training_batches(1, 0).take(1)
     assert images.shape == (64, size, size, 3)
     last = {"cifar10": 128, "cifar100": 256, "tiny_imagenet": 512, "imagenet": 2048}[recipe]
