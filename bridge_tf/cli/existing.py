@@ -3,8 +3,7 @@
 import contextlib
 import dataclasses
 import importlib
-
-from absl import logging
+import logging
 
 from bridge_tf.cli.command import required
 from bridge_tf.cli.flags import Flags
@@ -57,6 +56,6 @@ def run_of(config: Config, workdir: str, **options):
 
 def import_keras() -> None:
     """Imports Keras and its backend, quietly unless --verbosity asks for information."""
-    talkative = logging.get_verbosity() > logging.WARNING
+    talkative = logging.getLogger().isEnabledFor(logging.INFO)
     with signals.at_once(), contextlib.nullcontext() if talkative else quiet_stderr():
         importlib.import_module("keras")

@@ -61,7 +61,7 @@ def run_command(name: str, command: Command, arguments: Sequence[str]) -> NoRetu
             print(command_help(command.usage, flags, full=HELP_FULL in arguments))
         else:
             flags.parse(arguments, positional=command.takes_arguments)
-            with messages_on_terminal(flags.verbosity):
+            with messages_on_terminal(flags.verbosity, flags.in_words):
                 command.run(flags)
 
 

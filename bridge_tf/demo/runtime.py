@@ -8,7 +8,7 @@ import subprocess
 
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.locks import locked
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 VERSION = "2.5.3"
 # In a folder of the runtime.
@@ -71,7 +71,7 @@ def _fetch(folder: pathlib.Path) -> None:
         ) from error
     with locked(folder.parent, "XDG_CACHE_HOME", wait=True):
         if _missing(folder):
-            say(f"demo: fetching LiteRT's web runtime {VERSION} by npm, once, to {folder}")
+            logger.info(f"demo: fetching LiteRT's web runtime {VERSION} by npm, once, to {folder}")
             _install(npm, folder)
 
 

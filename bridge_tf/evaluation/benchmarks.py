@@ -19,7 +19,7 @@ from bridge_tf.training.recipe import Recipe
 from bridge_tf.utils.graph import extractor
 from bridge_tf.utils.keras_utils import clone
 from bridge_tf.utils.peak_memory import peak_of
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 _CLASSES = 10
 
@@ -65,7 +65,7 @@ class Benchmarks:
 
         In units of the network's weights, since what a curve adds is copies of them.
         """
-        say("curve memory: in two processes")
+        logger.info("curve memory: in two processes")
         peaks = [peak_of(_few_steps, self.config, self.steps, kind) for kind in ("curve", "plain")]
         weights = 4 * self.base.count_params()
         return {
@@ -125,7 +125,7 @@ class Benchmarks:
         so the fastest rounds tell most about the two things themselves. The median and the range
         of the ratios round by round tell how noisy the machine was.
         """
-        say(f"{title}: compiling")
+        logger.info(f"{title}: compiling")
         first(), second()
         times = in_turn(lambda: seconds(first), lambda: seconds(second), self.rounds)
         ratios = [a / b for a, b in times]

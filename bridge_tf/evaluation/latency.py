@@ -15,7 +15,7 @@ import numpy as np
 
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.quiet import quiet_stderr
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 SIGNATURES = ("base", "serving_default")
 # Calls of a thing in a round, and rounds of each of two things.
@@ -62,7 +62,7 @@ def latencies(
         InputError: a file is damaged, or has no such signatures; before the first result.
     """
     for count in threads:
-        say(f"latency: {count} thread{'s' if count > 1 else ''}, in a process of its own")
+        logger.info(f"latency: {count} thread{'s' if count > 1 else ''}, in a process of its own")
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             yield from pool.submit(_latencies, files, count, batch_size, rounds).result()
 

@@ -12,7 +12,7 @@ from bridge_tf.export.metadata import describe
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import write_json
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float 
 
 def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
     if not lists_model(export_dir, name):
-        say(
+        logger.warning(
             f"export: {export_dir / MODELS} isn't as bridge_tf wrote it and stays as it is; "
             f"TensorFlow Serving finds {name} once that file lists it"
         )

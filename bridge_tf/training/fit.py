@@ -14,7 +14,7 @@ from bridge_tf.training.distribution import multihost
 from bridge_tf.training.distribution.devices import Devices
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import TrainingError
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 _RETRIES = 4
 
@@ -185,4 +185,6 @@ class _Training:
                 f"{told}; run again with --on_divergence=retry, or {lower}"
             ) from error
         checkpoints.roll_back({"retries": [*retries, str(error)]})
-        say(f"{error}; back to the end of epoch {last.name.partition('-')[2]}, at half the rate")
+        logger.warning(
+            f"{error}; back to the end of epoch {last.name.partition('-')[2]}, at half the rate"
+        )

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import filelock
 
 from bridge_tf.utils.errors import InputError, reason
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 NAME = ".lock"
 _POLL_SECONDS = 0.25
@@ -57,8 +57,8 @@ def locked(
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise InputError(
-            f"`{argument}`: can't lock {folder} ({error.strerror or reason(error)}); name a folder in "
-            f"which {NAME} can be written"
+            f"`{argument}`: can't lock {folder} ({error.strerror or reason(error)}); name a folder "
+            f"in which {NAME} can be written"
         ) from error
     _held.add(key)
     try:
@@ -79,9 +79,10 @@ def _acquire(lock, path: pathlib.Path, argument: str, wait: bool) -> None:
     except filelock.Timeout:
         used = f"`{argument}`: {path.parent} is in use by {_holder(path)}"
         if not wait:
-            raise InputError(f"{used}; wait for it with `wait` or use "
-                f"another `{argument}`") from None
-        say(f"{used}; waiting for it")
+            raise InputError(
+                f"{used}; wait for it with `wait` or use another `{argument}`"
+            ) from None
+        logger.warning(f"{used}; waiting for it")
         lock.acquire(poll_interval=_POLL_SECONDS)
 
 
@@ -106,7 +107,7 @@ def _holder(path: pathlib.Path) -> str:
         pid = int(entry["pid"])
         program, host, since = (
             "".join(c for c in str(entry[key]).split(sep)[0] if c.isprintable())[:60]
-            for key, sep in (("command", " "), ("host", " "), ("since", "\n"))
+            for key, sep in (("command", " -"), ("host", " "), ("since", "\n"))
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

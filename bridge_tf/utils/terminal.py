@@ -1,39 +1,52 @@
-"""Progress of long stages, on standard error; none at --verbosity=-2 or lower."""
+"""Messages, which go by the logger `bridge_tf`, and bars where a command shows them."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import rich.progress
-from absl import logging
 from rich.console import Console
 
-
-def silent() -> bool:
-    """Whether only errors are to be shown; without absl's flags they aren't all."""
-    return logging.get_verbosity() < logging.WARNING
+logger = logging.getLogger("bridge_tf")
+say = logger.info
 
 
-_listener: Callable[[str], None] | None = None
+class TerminalHandler(logging.Handler):
+    """Shows messages as lines on standard error, and lets bars be drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Looked up each time: while a bar is drawn, lines go above it.
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
-def say(text: str) -> None:
-    """One line of progress, or a warning."""
-    if _listener is not None:
-        _listener(text)
-    elif not silent():
-        print(text, file=sys.stderr, flush=True)
+class _Listener(logging.Handler):
+    def __init__(self, listener: Callable[[str], None]):
+        super().__init__()
+        self._listener = listener
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._listener(record.getMessage())
+
+
+@contextlib.contextmanager
+def handled_by(handler: logging.Handler, level: int = logging.INFO) -> Iterator[None]:
+    """While the block runs, messages from a level on go to `handler`, and nowhere else."""
+    before = logger.handlers, logger.propagate, logger.level
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before[:2]
+        logger.setLevel(before[2])
 
 
 @contextlib.contextmanager
 def told_to(listener: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, lines of progress go to `listener`, and nowhere else."""
-    global _listener
-    earlier, _listener = _listener, listener
-    try:
+    """While the block runs, lines of progress and warnings go to `listener`, and nowhere else."""
+    with handled_by(_Listener(listener)):
         yield
-    finally:
-        _listener = earlier
 
 
 def shows_bars(console: Console) -> bool:
@@ -42,7 +55,8 @@ def shows_bars(console: Console) -> bool:
     What rich takes for a terminal may be a file, if FORCE_COLOR is set.
     """
     drawn = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
-    return drawn and not silent()
+    shown = any(isinstance(handler, TerminalHandler) for handler in logger.handlers)
+    return drawn and shown and logger.isEnabledFor(logging.INFO)
 
 
 def track(title: str, things: Sequence) -> Iterator:
@@ -50,5 +64,5 @@ def track(title: str, things: Sequence) -> Iterator:
     console = Console(stderr=True)
     bar = shows_bars(console)
     if not bar:
-        say(title)
+        logger.info(title)
     yield from rich.progress.track(things, title, console=console, disable=not bar, transient=True)

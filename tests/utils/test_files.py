@@ -31,11 +31,11 @@ def test_json_is_written_whole_and_makes_its_folder(tmp_path):
 
 
 def test_writable_folders_are_not_made(tmp_path):
-    assert check_writable("--workdir", tmp_path / "new" / "folder") == tmp_path / "new" / "folder"
+    assert check_writable("workdir", tmp_path / "new" / "folder") == tmp_path / "new" / "folder"
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--workdir: can't write in .*file"):
-        check_writable("--workdir", tmp_path / "file")
+    with pytest.raises(InputError, match=r"`workdir`: can't write in .*file"):
+        check_writable("workdir", tmp_path / "file")
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
@@ -63,8 +63,8 @@ def test_links_in_the_place_of_a_partial_file_are_not_followed(tmp_path):
 
 
 def test_too_little_space_is_told_with_both_figures(tmp_path):
-    check_space("--workdir", tmp_path / "new" / "folder", 1000, "the stage modes")
+    check_space("workdir", tmp_path / "new" / "folder", 1000, "the stage modes")
     with pytest.raises(
-        InputError, match=r"--workdir: the stage modes will take 1,001,0.* MB in .*new"
+        InputError, match=r"`workdir`: the stage modes will take 1,001,0.* MB in .*new"
     ):
-        check_space("--workdir", tmp_path / "new", 10**18 + 10**15, "the stage modes")
+        check_space("workdir", tmp_path / "new", 10**18 + 10**15, "the stage modes")

@@ -20,7 +20,7 @@ HOLD = """
 import os, sys
 from bridge_tf.utils.locks import locked
 folder = sys.argv[1]
-sys.argv = ["/somewhere/bin/train", "--seed=1"]
+sys.argv = ["/somewhere/bin/bridge-tf", "train", "--seed=1"]
 with locked(folder):
     print("held", flush=True)
     sys.stdin.read()
@@ -50,14 +50,14 @@ def test_a_second_process_is_told_who_holds_it(tmp_path):
     with holder(tmp_path) as process:
         line = refusal(tmp_path)
         pattern = (
-            rf"--workdir: {re.escape(str(tmp_path))} is in use by bin/train, process {process.pid} "
-            r"on host \S+ since \d{4}-\d\d-\d\d \d\d:\d\d; "
-            r"wait for it with --wait or use another --workdir"
+            rf"`workdir`: {re.escape(str(tmp_path))} is in use by bin/bridge-tf train, "
+            rf"process {process.pid} on host \S+ since \d{{4}}-\d\d-\d\d \d\d:\d\d; "
+            r"wait for it with `wait` or use another `workdir`"
         )
         assert re.fullmatch(pattern, line), line
-        assert "or use another --export_dir" in refusal(tmp_path, flag="--export_dir")
+        assert "or use another `export_dir`" in refusal(tmp_path, argument="export_dir")
         entry = json.loads((tmp_path / ".lock").read_text())
-        assert entry["command"] == "bin/train --seed=1"
+        assert entry["command"] == "bin/bridge-tf train --seed=1"
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_a_dead_holder_is_no_holder(tmp_path, signum):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_waiting_says_so_once_and_goes_on(tmp_path, capfd):
+def test_waiting_says_so_once_and_goes_on(tmp_path, caplog):
     with holder(tmp_path) as process:
         timer = threading.Timer(1, process.stdin.close)
         timer.start()
         with locked(tmp_path, wait=True):
             assert timer.finished.is_set()
             assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
-    (line,) = capfd.readouterr().err.splitlines()
-    assert f"{tmp_path} is in use by bin/train, process {process.pid}" in line
+    (line,) = caplog.messages
+    assert f"{tmp_path} is in use by bin/bridge-tf train, process {process.pid}" in line
     assert line.endswith("; waiting for it")
 
 
@@ -168,10 +168,10 @@ def test_of_many_at_once_one_at_a_time(tmp_path):
     """Holders that come and go, while the file goes and comes with them."""
     count = """
 import os, sys
-from bridge_tf import lock
-lock._POLL_SECONDS = 0.001
+from bridge_tf.utils import locks
+locks._POLL_SECONDS = 0.001
 for _ in range(50):
-    with lock.locked(sys.argv[1], wait=True):
+    with locks.locked(sys.argv[1], wait=True):
         path = os.path.join(sys.argv[1], "count")
         n = int(open(path).read())
         open(path, "w").write(str(n + 1))
@@ -187,8 +187,8 @@ for _ in range(50):
 
 
 def test_a_folder_that_cannot_be_locked_is_named(tmp_path):
-    assert "--workdir: can't lock" in refusal(tmp_path / "absent")
+    assert "`workdir`: can't lock" in refusal(tmp_path / "absent")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / ".lock").mkdir()
-    line = refusal(tmp_path, flag="--export_dir")
-    assert line.startswith(f"--export_dir: can't lock {tmp_path} (") and ".lock can be" in line
+    line = refusal(tmp_path, argument="export_dir")
+    assert line.startswith(f"`export_dir`: can't lock {tmp_path} (") and ".lock can be" in line

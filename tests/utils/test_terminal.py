@@ -1,25 +1,26 @@
 import io
+import logging
 import re
+import warnings
 
 import keras
 import numpy as np
 import pytest
-from absl import logging
 from rich.console import Console
 
+from bridge_tf.cli.messages import messages_on_terminal
 from bridge_tf.training.callbacks import progress as training_progress
 from bridge_tf.training.callbacks import step_timer
 from bridge_tf.training.callbacks.progress import TrainingProgress
 from bridge_tf.utils import terminal as progress
-from bridge_tf.utils.terminal import say, track
+from bridge_tf.utils.terminal import logger, told_to, track
 
 
 @pytest.fixture
-def verbosity():
-    """Sets --verbosity."""
-    before = logging.get_verbosity()
-    yield logging.set_verbosity
-    logging.set_verbosity(before)
+def command():
+    """A command runs."""
+    with messages_on_terminal(-1, str):
+        yield
 
 
 @pytest.fixture
@@ -78,12 +79,12 @@ def train(clock, callback, model, epochs, seconds, logs):
     callback.on_train_end(logs)
 
 
-def test_away_from_a_terminal_a_stage_is_one_line(capsys):
+def test_away_from_a_terminal_a_stage_is_one_line(capsys, command):
     assert list(track("evaluate", [1, 2, 3])) == [1, 2, 3]
     assert capsys.readouterr().err == "evaluate\n"
 
 
-def test_away_from_a_terminal_an_epoch_is_a_line(capsys, model, monkeypatch):
+def test_away_from_a_terminal_an_epoch_is_a_line(capsys, command, model, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # which rich takes for a terminal
     ones = np.ones((8, 3)), np.ones(8)
     losses = []
@@ -101,7 +102,7 @@ def test_away_from_a_terminal_an_epoch_is_a_line(capsys, model, monkeypatch):
     assert re.fullmatch(rf"mode 1 of 2: 2 epochs in \d+ s, loss {losses[1]}", lines[2])
 
 
-def test_pace_and_time_left_of_an_interrupted_training(capsys, clock, model):
+def test_pace_and_time_left_of_an_interrupted_training(capsys, command, clock, model):
     logs = {"accuracy": 0.98765, "loss": 0.12344}
     model.optimizer.iterations.assign(7)  # of 5 × 4 steps
     with TrainingProgress("mode 1 of 4", 1000, epochs=5, steps_per_epoch=4) as progress:
@@ -121,7 +122,7 @@ def test_pace_and_time_left_of_an_interrupted_training(capsys, clock, model):
     ]
 
 
-def test_on_a_terminal_a_training_is_a_bar(capsys, clock, model, terminal):
+def test_on_a_terminal_a_training_is_a_bar(capsys, command, clock, model, terminal):
     logs = {"accuracy": 0.9, "loss": 0.12344}
     with TrainingProgress("mode 1 of 4", 600, epochs=60, steps_per_epoch=2) as progress:
 
@@ -139,21 +140,79 @@ def test_on_a_terminal_a_training_is_a_bar(capsys, clock, model, terminal):
     assert "epoch 2/60" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("level", [logging.ERROR, logging.FATAL])
-def test_nothing_is_said_if_only_errors_are_wanted(
-    capsys, clock, model, terminal, verbosity, level
-):
-    verbosity(level)
-    say("evaluate: WARNING: few images")
-    assert list(track("evaluate", [1, 2])) == [1, 2]
-    with TrainingProgress("mode 1 of 4", 600, epochs=1, steps_per_epoch=2) as progress:
-        train(clock, progress, model, [0], [[1, 1]], {"loss": 0.1})
+@pytest.mark.parametrize("verbosity", [-2, -3])
+def test_nothing_is_said_if_only_errors_are_wanted(capsys, clock, model, terminal, verbosity):
+    with messages_on_terminal(verbosity, str):
+        logger.warning("evaluate: WARNING: few images")
+        logging.getLogger("some_library").warning("deprecated")
+        warnings.warn("deprecated", UserWarning, stacklevel=1)
+        assert list(track("evaluate", [1, 2])) == [1, 2]
+        with TrainingProgress("mode 1 of 4", 600, epochs=1, steps_per_epoch=2) as progress:
+            train(clock, progress, model, [0], [[1, 1]], {"loss": 0.1})
     assert capsys.readouterr().err == terminal.getvalue() == ""
 
 
-@pytest.mark.parametrize("level", [logging.WARNING, logging.INFO, logging.DEBUG])
-def test_progress_is_shown_at_every_other_verbosity(capsys, verbosity, level):
-    verbosity(level)
-    assert list(track("evaluate", [1])) == [1]
-    say("export")
+@pytest.mark.parametrize("verbosity", [-1, 0, 1])
+def test_progress_is_shown_at_every_other_verbosity(capsys, verbosity):
+    with messages_on_terminal(verbosity, str):
+        assert list(track("evaluate", [1])) == [1]
+        logger.info("export")
     assert capsys.readouterr().err == "evaluate\nexport\n"
+
+
+@pytest.mark.parametrize(("verbosity", "shown"), [(-1, []), (0, ["information"])])
+def test_what_others_say_is_shown_from_warnings_on_or_if_asked_for(capsys, verbosity, shown):
+    with messages_on_terminal(verbosity, str):
+        logging.getLogger("some_library").warning("warning")
+        logging.getLogger("some_library").info("information")
+        logging.getLogger("tensorflow").warning("retracing")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "retracing" not in line] == ["warning", *shown]
+    assert any("retracing" in line for line in lines) == (verbosity == 0)
+
+
+def test_after_a_command_all_is_as_before(capsys):
+    def state():
+        loggers = [logging.getLogger(name) for name in (None, "bridge_tf", "tensorflow")]
+        return [(x.level, x.propagate, list(x.handlers)) for x in loggers], warnings.filters[:]
+
+    before = state()
+    for verbosity in (-2, 1):
+        with pytest.raises(OSError), messages_on_terminal(verbosity, str):
+            raise OSError
+        assert state() == before
+
+
+def test_messages_are_in_the_words_of_the_command_line(capsys):
+    with messages_on_terminal(-1, lambda text: text.replace("`taps`", "--taps")):
+        logger.info("chosen by `taps`: 100%s")
+    assert capsys.readouterr().err == "chosen by --taps: 100%s\n"
+
+
+def test_python_users_see_warnings_and_can_redirect_the_rest(
+    capsys, caplog, terminal, clock, model
+):
+    with TrainingProgress("mode 1 of 4", 600, epochs=1, steps_per_epoch=2) as progress:
+        train(clock, progress, model, [0], [[1, 1]], {"loss": 0.1})
+    assert list(track("evaluate", [1])) == [1]
+    logger.warning("evaluate: few images")
+    assert terminal.getvalue() == ""  # no bar
+    assert caplog.messages == ["evaluate: few images"]
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "bridge_tf"):
+        assert list(track("evaluate", [1])) == [1]
+        with TrainingProgress("mode 1 of 4", 600, epochs=1, steps_per_epoch=2) as progress:
+            train(clock, progress, model, [0], [[1, 1]], {"loss": 0.1})
+    assert caplog.messages[0] == "evaluate"
+    assert [text.partition(":")[0] for text in caplog.messages[1:]] == ["mode 1 of 4"] * 2
+    assert terminal.getvalue() == ""
+
+
+def test_a_listener_alone_hears_the_messages(capsys, command):
+    heard = []
+    with told_to(heard.append):
+        logger.info("begins")
+        logger.warning("ends")
+    logger.info("shown")
+    assert heard == ["begins", "ends"]
+    assert capsys.readouterr().err == "shown\n"

@@ -13,7 +13,7 @@ import tf_keras
 from bridge_tf.export.compression import folder as files
 from bridge_tf.export.compression.methods import METHODS
 from bridge_tf.export.compression.rebuild import check_equal, rebuild
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 # How far the rebuilt model's answers may be from the original's.
 MAX_DIFFERENCE = 1e-5
@@ -34,7 +34,7 @@ def compress(folder: pathlib.Path) -> None:
         wanted = [stored[str(k)] for k in range(len(stored))]
     method, epochs, size = plan["method"], plan["epochs"], min(plan["batch_size"], len(images))
     difference = check_equal(model, images[: len(wanted[0])], wanted, MAX_DIFFERENCE)
-    say(f"compress: {method}, rebuilt of tf_keras layers within {difference:.1e}")
+    logger.info(f"compress: {method}, rebuilt of tf_keras layers within {difference:.1e}")
     steps = epochs * -(-len(images) // size)
 
     def fit(compressed, callbacks=()) -> None:
@@ -70,4 +70,5 @@ class _Progress(tf_keras.callbacks.Callback):
         self.method, self.epochs = method, epochs
 
     def on_epoch_end(self, epoch, logs=None):
-        say(f"compress: {self.method}, epoch {epoch + 1}/{self.epochs}, loss {logs['loss']:.4f}")
+        place = f"epoch {epoch + 1}/{self.epochs}"
+        logger.info(f"compress: {self.method}, {place}, loss {logs['loss']:.4f}")

@@ -5,10 +5,9 @@ import pathlib
 import subprocess
 import sys
 
-from absl import logging
-
 from bridge_tf.export.compression import folder as files
 from bridge_tf.utils.errors import InputError, TrainingError
+from bridge_tf.utils.terminal import logger
 
 
 def run_method(folder: pathlib.Path) -> None:
@@ -26,13 +25,18 @@ def run_method(folder: pathlib.Path) -> None:
         # The package's own parent, where it isn't installed.
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
-    verbosity = str(logging.get_verbosity())
-    # Its standard output is for messages too; results are in files.
-    done = subprocess.run([*command, verbosity], env=environment, stdout=sys.stderr, check=False)
+    # Its standard output has lines of progress; results are in files.
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stdout:
+                logger.info(line.rstrip())
+        except BaseException:
+            process.kill()
+            raise
     error = folder / files.ERROR
     if error.exists():
         raise InputError(error.read_text(encoding="utf-8"))
-    if done.returncode:
+    if process.returncode:
         raise TrainingError(
-            f"compress: the process that compresses has failed (status {done.returncode})"
+            f"compress: the process that compresses has failed (status {process.returncode})"
         )

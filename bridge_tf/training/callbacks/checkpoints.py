@@ -15,7 +15,7 @@ import numpy as np
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import reason
 from bridge_tf.utils.files import replacing
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 _NAME = re.compile(r"(?:epoch|step)-(\d+)\.npz", re.ASCII)
 _NOTES = "notes"
@@ -88,7 +88,7 @@ class Checkpoints(keras.callbacks.Callback):
             except MemoryError:
                 raise
             except Exception as error:  # zipfile and numpy raise all sorts for damaged content
-                say(f"{path} is damaged ({reason(error)}) and passed over")
+                logger.warning(f"{path} is damaged ({reason(error)}) and passed over")
                 path.rename(path.with_name(f"{path.name}.damaged"))
                 continue
             if state.notes.get("made_from") == self.made_from:

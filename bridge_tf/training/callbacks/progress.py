@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from bridge_tf.training.callbacks.step_timer import StepTimer
-from bridge_tf.utils.terminal import say, shows_bars
+from bridge_tf.utils.terminal import logger, shows_bars
 
 
 class TrainingProgress(StepTimer):
@@ -71,14 +71,14 @@ class TrainingProgress(StepTimer):
     def on_epoch_end(self, epoch, logs=None):
         if self._bar.disable:
             place, pace = self._place(epoch + 1), self._pace(", ")
-            say(f"{self.title}: {place}, {_figures(logs)}, {pace} left")
+            logger.info(f"{self.title}: {place}, {_figures(logs)}, {pace} left")
 
     def on_train_end(self, logs=None):
         if self._done < self.total:
             return
         seconds = time.perf_counter() - self._start
         epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
-        say(f"{self.title}: {epochs} in {seconds:.0f} s, {_figures(logs)}")
+        logger.info(f"{self.title}: {epochs} in {seconds:.0f} s, {_figures(logs)}")
 
     def _place(self, epoch: int) -> str:
         return f"epoch {epoch}/{self.epochs}"
