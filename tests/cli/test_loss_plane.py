@@ -42,7 +42,7 @@ def test_settings_of_a_plane_that_is_not_asked_for_are_refused(tmp_path, flag):
     assert "--loss_plane is measured" in refused("evaluate", f"--workdir={tmp_path}", flag)
 
 
-def test_what_is_known_of_a_plane_decides_whether_it_is_shown(tmp_path, capsys):
+def test_what_is_known_of_a_plane_decides_whether_it_is_shown(tmp_path, caplog):
     run = Run(Config(num_modes=2), tmp_path)
     files = run.files
     plane, curve = files.loss_plane((0, 1)), files.curve((0, 1))
@@ -53,7 +53,9 @@ def test_what_is_known_of_a_plane_decides_whether_it_is_shown(tmp_path, capsys):
             partial.write_text(text)
 
     def said() -> str:
-        return capsys.readouterr().err
+        text = caplog.text
+        caplog.clear()
+        return text
 
     assert _loss_planes(run) == [] and not said()
     write(curve, "curve")

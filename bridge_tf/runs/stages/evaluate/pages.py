@@ -6,7 +6,7 @@ from bridge_tf.report import read_report, render_table, write_pages
 from bridge_tf.runs.artifacts import artifacts
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.status import measured_files
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 
 def measured(run: Run) -> list[pathlib.Path]:
@@ -21,7 +21,7 @@ def show(run: Run) -> None:
     write_pages(run.files, report, _loss_planes(run))
     print(render_table(report), flush=True)
     for warning in report.get("warnings", ()):
-        say(f"evaluate: WARNING: {warning}")
+        logger.warning("evaluate: WARNING: %s", warning)
 
 
 def add_artifacts(run: Run) -> None:
@@ -45,8 +45,10 @@ def _loss_planes(run: Run) -> list[pathlib.Path]:
             found.append(path)
         elif state != "missing":
             what = "was changed" if state == "damaged" else f"isn't of {curve} as it is now"
-            say(
-                f"evaluate: WARNING: {path} {what} and is left out of the report; evaluate with "
-                "`loss_plane` to measure it again"
+            logger.warning(
+                "evaluate: WARNING: %s %s and is left out of the report; evaluate with "
+                "`loss_plane` to measure it again",
+                path,
+                what,
             )
     return found
