@@ -4,24 +4,16 @@
 
 FOLDER takes the runs; DATA_DIR holds the prepared TensorFlow Dataset cifar10_jpeg. A row is a task:
 
-- bytes_read, bytes_written: rchar and wchar of /proc/self/io, from the time that all modules are
-  imported to the end of the task: what all read and write calls moved, be it from or to the page
-  cache, but not files that are mapped into memory.
-- memory: the most that was resident in the process, in bytes (ru_maxrss).
 - flops: of the HLO modules that TensorFlow hands to XLA for the very training step and for the
   forward passes of every model that predicted, times the steps and images that went through.
 - xla_flops: the same by XLA's own analysis, which leaves out what is multiplied by padded zeros.
 - steps: by the optimizers' own count.
 """
 
-import importlib
 import json
 import pathlib
-import pkgutil
-import resource
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -58,12 +50,10 @@ def main(folder: str, data_dir: str, *names: str) -> None:
             if (made and made.exists()) or (task == "export" and name not in EXPORTED):
                 continue
             command = [sys.executable, __file__, "--task", task, name, folder, data_dir]
-            began = time.monotonic()
             found = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
             if task in (*MEASURED, *_BASELINES):
-                seconds = {"seconds": round(time.monotonic() - began, 1)}
                 row = {"run": name, "task": task, **json.loads(found.stdout.splitlines()[-1])}
-                print(json.dumps(row | seconds), flush=True)
+                print(json.dumps(row), flush=True)
 
 
 def config_of(name: str, folder: str, data_dir: str):
@@ -79,44 +69,17 @@ def measure(task: str, name: str, folder: str, data_dir: str) -> None:
     """Does one task, and prints what it took."""
     import hlo_flops
 
-    import bridge_tf
-    from bridge_tf.runs.runner import Pipeline
+    from bridge_tf.runs.context import Run
+    from bridge_tf.runs.stages import STAGES
 
-    config = config_of(name, folder, data_dir)
-    work = pathlib.Path(folder) / name / "work"
-    for module in pkgutil.walk_packages(bridge_tf.__path__, "bridge_tf."):
-        if "compression" not in module.name and "__main__" not in module.name:
-            importlib.import_module(module.name)
-    for module in ("h5py", "scipy.special", "scipy.optimize", "sklearn.model_selection"):
-        importlib.import_module(module)
-    for module in (
-        "sklearn.datasets",
-        "tensorflow_datasets",
-        "matplotlib.pyplot",
-        "ai_edge_litert",
-    ):
-        importlib.import_module(module)
     seen = hlo_flops.Watch()
-    before = _moved()
-    run = Pipeline(config, work)
+    run = Run(config_of(name, folder, data_dir), pathlib.Path(folder) / name / "work")
     with run.files.held():
-        run.files.check(config)
-        run.do(run.graph.tasks[task])
-    after = _moved()
-    memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    row = {
-        "steps": seen.steps(),
-        **dict(zip(("flops", "xla_flops"), seen.flops(), strict=True)),
-        "bytes_read": after["rchar"] - before["rchar"],
-        "bytes_written": after["wchar"] - before["wchar"],
-        "memory": memory,
-    }
-    print(json.dumps(row))
-
-
-def _moved() -> dict[str, int]:
-    lines = pathlib.Path("/proc/self/io").read_text("ascii").splitlines()
-    return {name: int(value) for name, value in (line.split(":") for line in lines)}
+        run.files.check(run.config)
+        job = run.graph.tasks[task]
+        STAGES[job.stage].do(run, job)
+    flops = dict(zip(("flops", "xla_flops"), seen.flops(), strict=True))
+    print(json.dumps({"steps": seen.steps(), **flops}))
 
 
 if __name__ == "__main__":

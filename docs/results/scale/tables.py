@@ -20,33 +20,25 @@ from bridge_tf.runs.cost_model import Cost, CostModel, DataSizes
 
 RECIPES = pathlib.Path(__file__).parents[3] / "configs" / "paper"
 FLOPS_A_SECOND = 50e12  # an assumption
-# File sizes: of digits.csv.gz in scikit-learn; of the two files of cifar10_jpeg; of Tiny ImageNet's
-# archive; of ImageNet's two archives. CIFAR's are taken to be as large as the decoded images.
-DIGITS = DataSizes(900, 100, 797, (8, 8, 1), 10, file_bytes=57_523)
-JPEG = {"image_shape": (32, 32, 3), "classes": 10, "file_bytes": 53_615_955}
+DIGITS = DataSizes(900, 100, 797, (8, 8, 1), 10)
 MEASURED = {
     "digits": DIGITS,
     "digits_2": DIGITS,
     "digits_r": DIGITS,
-    "cifar": DataSizes(2000, 2000, 2000, source_images=55_000, **JPEG),
-    "cifar_wide": DataSizes(640, 640, 640, source_images=55_000, **JPEG),
+    "cifar": DataSizes(2000, 2000, 2000, (32, 32, 3), 10),
+    "cifar_wide": DataSizes(640, 640, 640, (32, 32, 3), 10),
 }
 PAPER = {
     "cifar10": DataSizes(45_000, 5_000, 10_000, (32, 32, 3), 10),
     "cifar100": DataSizes(45_000, 5_000, 10_000, (32, 32, 3), 100),
-    "tiny_imagenet": DataSizes(90_000, 10_000, 10_000, (64, 64, 3), 200, file_bytes=248_100_043),
-    "imagenet": DataSizes(
-        *(1_255_543, 25_624, 50_000, (224, 224, 3), 1000),
-        in_files=True,
-        file_bytes=147_897_477_120 + 6_744_924_160,
-    ),
+    "tiny_imagenet": DataSizes(90_000, 10_000, 10_000, (64, 64, 3), 200),
+    "imagenet": DataSizes(1_255_543, 25_624, 50_000, (224, 224, 3), 1000),
 }
-FIGURES = ("flops", "bytes_read", "bytes_written", "memory")
 
 
 def check() -> None:
-    print("| run | task | steps | FLOPs | read | written | memory |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| run | task | steps | FLOPs |")
+    print("| --- | --- | --- | --- |")
     models = {}
     for line in pathlib.Path(__file__).with_name("rows.jsonl").read_text().splitlines():
         row = json.loads(line)
@@ -55,14 +47,12 @@ def check() -> None:
             models[name] = CostModel(measure.config_of(name, "runs", ""), MEASURED[name])
         model = models[name]
         found = model.of(model.graph.tasks[row["task"]])
+        predicted, measured = found.flops, row["flops"]
         if row["task"] == "export":  # TensorFlow's and LiteRT's own passes are no HLO
-            found = dataclasses.replace(found, flops=model.predicted.keras_export_flops)
-        cells = [f"{found.steps} / {row['steps']}"]
-        for figure in FIGURES:
-            predicted, measured = getattr(found, figure), row[figure]
-            ratio = f" {predicted / measured:.2f}" if measured else ""
-            cells.append(f"{_short(predicted)} / {_short(measured)}{ratio}")
-        print(f"| {name} | {row['task']} | {' | '.join(cells)} |")
+            predicted = model.evaluation.keras_export_flops
+        ratio = f" {predicted / measured:.2f}" if measured else ""
+        flops = f"{_short(predicted)} / {_short(measured)}{ratio}"
+        print(f"| {name} | {row['task']} | {found.steps} / {row['steps']} | {flops} |")
 
 
 def recipes() -> None:
@@ -108,8 +98,8 @@ def _value(kind, text: str):
 def show(title: str, model: CostModel) -> None:
     """A table of a run: a task of each kind, and all."""
     print(f"### {title}\n")
-    print("| | tasks | steps | FLOPs | read | written | memory |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| | tasks | steps | FLOPs | results |")
+    print("| --- | ---: | ---: | ---: | ---: |")
     tasks = list(model.graph.tasks.values())
     kinds = dict.fromkeys(task.name.partition("-")[0] for task in tasks)
     for kind in kinds:
@@ -121,18 +111,10 @@ def show(title: str, model: CostModel) -> None:
     days, fewest = (cost.flops / FLOPS_A_SECOND / 86_400 for cost in (total, chain))
     print(f"\nLongest chain: {', '.join(task.name for task in path)}: {_short(chain.flops)}FLOPs,")
     print(f"{days:.3g} days on one machine, {fewest:.3g} on one a task: {days / fewest:.1f} times")
-    files = model.files
-    print(f"predictions on disk {_short(files.kept_predictions)}B, in memory ", end="")
-    members = model.predicted.members
-    kept = 8 * model.sizes.classes * members * model.predicted.images
-    print(f"{_short(kept)}B of {members} members; manifest {_short(files.manifest)}B")
-    print(f"loads of an evaluation: {files.loads(model.graph.tasks['evaluate'])}")
-    for kind in ("mode", "curve", "bridge", "ensemble"):
-        print(f"{kind} {_short(files.result(kind))}B", end="; ")
 
 
 def _cells(cost: Cost) -> str:
-    return f"{cost.steps:,} | " + " | ".join(_short(getattr(cost, name)) for name in FIGURES)
+    return f"{cost.steps:,} | {_short(cost.flops)} | {_short(cost.result)}B"
 
 
 def _short(number: float) -> str:
