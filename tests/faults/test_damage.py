@@ -102,7 +102,7 @@ def test_damaged_logs_cost_their_points_alone(new, whole, undisturbed, fault):
     with fault("damaged logs"):
         killed(new, [number, "open", "work/checkpoints/curves/0-1/.partial-step-7.npz"], EVERY_STEP)
         for damage, folder in ((cut_off, "modes/0"), (flip_a_bit, "curves/0-1")):
-            for path in (new.work / "logs" / folder).glob("events.*"):
+            for path in (new.work / "logs" / folder).glob("[eh]*"):  # events and the history
                 damage(path)
         new.train()
         files = ("modes/0.keras", "curves/0-1.keras", "bridges/0-1.keras", "ensemble.keras")

@@ -1,33 +1,17 @@
-"""What TensorBoard shows of a run: its trainings and its evaluation.
-
-logs/modes/0  logs/curves/0-1  logs/bridges/0-1     each epoch of a training
-logs/curves/0-1  logs/bridges/0-1                   what was measured of it, at each r
-logs/evaluate/bridge_2                              what was measured of an ensemble
-"""
+"""TensorBoard's event files, written to be looked at alone, and the log of a training."""
 
 import os
 import pathlib
-import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 
 import keras
 
-from bridge_tf.config.names import pair_name
-from bridge_tf.training.callbacks.event_files import (
-    ScalarWriter,
-    forget_after,
-    inside,
-    read_scalars,
-    remove_evaluations,
-)
+from bridge_tf.training.callbacks.history import read_epochs, write_epochs
 from bridge_tf.training.callbacks.step_timer import StepTimer
 
-History = dict[str, list[tuple[int, float]]]
-
-_STAGES = ("modes", "curves", "bridges", "baselines")
-# A mode, the modes at a curve's ends, or a baseline.
-_NUMBERS = "[0-9]+(-[0-9]+)?|[a-z_]+(-[0-9]+)?"
-_ENSEMBLE = "accuracy nll calibrated_nll brier ece calibrated_ece dee relative_flops".split()
+_EVENTS = "events.out.tfevents."
+_TRAINING = ".training"
 _OF_TRAINING = {
     "loss": "Mean over the epoch's images, in nats: cross-entropy of modes and curves, KL "
     "divergence of a bridge from its curve member less the repulsion",
@@ -37,47 +21,80 @@ _OF_TRAINING = {
     "images_per_second": "Training images a second, in the epoch; its first step, which is "
     "compiled, is left out",
 }
-_STEPS = 1000  # TensorBoard's steps are whole numbers: those of r = 1
-_OF_EVALUATION = {
-    "along_curve/nll": "Negative log-likelihood at r, in nats, on test images. Step: 1000 r",
-    "along_curve/accuracy": "Accuracy at r, in [0, 1], on test images. Step: 1000 r",
-    "along_line/nll": "The same on the straight line between the curve's ends",
-    "along_line/accuracy": "The same on the straight line between the curve's ends",
-    "bridge/kl": "KL divergence from the curve member's prediction to the bridge's, in nats, on "
-    "test images. Step: 1000 r",
-    "bridge/kl_base": "KL divergence from the curve member's prediction to the base's, in nats, on "
-    "test images. Step: 1000 r",
-    "bridge/agreement": "Share of test images for which the bridge has the curve member's top "
-    "class. Step: 1000 r",
-    "ensemble/accuracy": "Accuracy, in [0, 1], on test images. Step: members",
-    "ensemble/nll": "Negative log-likelihood, in nats, on test images",
-    "ensemble/calibrated_nll": "Negative log-likelihood after temperature scaling, in nats",
-    "ensemble/brier": "Brier score, in [0, 2], on test images",
-    "ensemble/ece": "Expected calibration error, in [0, 1], on test images",
-    "ensemble/calibrated_ece": "Expected calibration error after temperature scaling, in [0, 1]",
-    "ensemble/dee": "Deep-ensemble equivalent: how many networks trained one by one are as good, "
-    "by their calibrated negative log-likelihood",
-    "ensemble/relative_flops": "FLOPs of a forward pass, over those of one network",
-}
+
+
+class ScalarWriter:
+    """Writes scalars to a new event file, made with the first of them.
+
+    Args:
+        folder: of the run, in TensorBoard's sense.
+        suffix: of the file's name, which tells whose it is.
+        texts: descriptions by tag; not each needs one.
+    """
+
+    def __init__(self, folder: pathlib.Path, suffix: str, texts: Mapping[str, str]):
+        self.folder, self.suffix, self.texts = folder, suffix, texts
+        self._records = None
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes values by tag; the system has them when this returns."""
+        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        if self._records is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # TensorBoard reads files in the order of their names. Its own writer of files has a
+            # thread, where an error would pass unnoticed.
+            path = self.folder / f"{_EVENTS}{time.time_ns():020}{self.suffix}"
+            self._records = RecordWriter(open(path, "xb"))  # noqa: SIM115
+            self._add(file_version="brain.Event:2")
+        for tag, value in values.items():
+            self._add(step=step, summary=scalar_pb(tag, value, self.texts.get(tag)))
+        self._records.flush()
+
+    def close(self) -> None:
+        if self._records is not None:
+            self._records.close()
+            self._records = None
+
+    def _add(self, **content) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._records.write(Event(wall_time=time.time(), **content).SerializeToString())
+
+
+def remove_events(folder: pathlib.Path, suffix: str = _TRAINING) -> None:
+    """Removes the event files in a folder and below whose names end so; links aren't followed.
+
+    Args:
+        suffix: default: that of trainings.
+    """
+    for path in [] if folder.is_symlink() else [*folder.rglob(f"{_EVENTS}*{suffix}")]:
+        if path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
 class TrainingLog(StepTimer):
     """Logs each epoch of a training, counted from 1: `loss` and the metrics, `learning_rate`,
     `images_per_second`.
 
-    Used as a context, which closes the file. A point is in the file when its epoch ends, and on the
-    disk when the system writes it. Points of epochs that are trained again, in another process or
-    in a retry, are replaced.
+    They go to the training's history (`bridge_tf.training.callbacks.history`), and for TensorBoard
+    to an event file. Both have an epoch's values when it ends. Where a training goes on from an
+    epoch, in another process or in a retry, the values of later ones are forgotten, and the event
+    file is written anew from the history.
+
+    Used as a context, which closes the file.
 
     Args:
-        folder: the run's, in TensorBoard's sense; made with the first point.
+        folder: the run's, in TensorBoard's sense; made at the end of the first epoch.
         images_per_step: batch size.
     """
 
     def __init__(self, folder: str | os.PathLike, images_per_step: int):
         super().__init__(images_per_step)
         self.folder = pathlib.Path(folder)
-        self._writer = ScalarWriter(self.folder, _OF_TRAINING)
+        self._writer = ScalarWriter(self.folder, _TRAINING, _OF_TRAINING)
+        self._epochs: list[dict] = []
         self._next = None
 
     def __enter__(self):
@@ -90,98 +107,25 @@ class TrainingLog(StepTimer):
         super().on_epoch_begin(epoch, logs)
         if epoch != self._next:
             self._writer.close()
-            forget_after(self.folder, step=epoch)
+            remove_events(self.folder)
+            self._epochs = [row for row in read_epochs(self.folder) if row["epoch"] <= epoch]
+            for row in self._epochs:
+                self._show(row)
             self._next = epoch
 
     def on_epoch_end(self, epoch, logs=None):
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        values = {
-            **(logs or {}),
+        row = {
+            "epoch": epoch + 1,
+            **{name: float(value) for name, value in (logs or {}).items()},
             "learning_rate": float(rate),
             "images_per_second": self.images_per_second,
         }
-        self._writer.write(epoch + 1, values)
+        self._epochs.append(row)
+        write_epochs(self.folder, self._epochs)
+        self._show(row)
         self._next = epoch + 1
 
-
-def log_report(
-    logs_folder: str | os.PathLike, report: Mapping, lines: Sequence[Mapping] = ()
-) -> None:
-    """Logs the figures of an evaluation, in place of those that were logged before.
-
-    Of each curve `along_curve/nll` and `along_curve/accuracy`, the same along the straight line
-    as `along_line/…`, and of each bridge `bridge/kl`, `bridge/kl_base` and `bridge/agreement`, go
-    to the run of its training, at step 1000 r. Accuracy, calibration and cost of each ensemble, as
-    `ensemble/accuracy` for one, go to the run evaluate/NAME, at step `size`.
-
-    Args:
-        logs_folder: that of the work directory.
-        report: the content of report.json.
-        lines: "lines" of figures/data.json.
-    """
-    logs = pathlib.Path(logs_folder)
-    remove_evaluations(logs)
-    runs: dict[pathlib.Path, list[tuple[int, dict]]] = {}
-
-    def add(run: str, step: int, row: Mapping, prefix: str, keys: Sequence[str]) -> None:
-        values = {f"{prefix}/{key}": row[key] for key in keys if row[key] is not None}
-        runs.setdefault(logs / run, []).append((step, values))
-
-    for prefix, paths in (("along_curve", report["curves"]), ("along_line", lines)):
-        for path in paths:
-            run = f"curves/{pair_name(path['curve'])}"
-            for point in path["points"]:
-                add(run, round(_STEPS * point["r"]), point, prefix, ("nll", "accuracy"))
-    for row in report["bridges"]:
-        run = f"bridges/{pair_name(row['curve'])}"
-        add(run, round(_STEPS * row["r"]), row, "bridge", ("kl", "kl_base", "agreement"))
-    for row in report["ensembles"]:
-        # A report may come from anywhere, and a name mustn't lead out of the folder.
-        name = re.sub(r"[^\w-]", "_", row["name"])
-        add(f"evaluate/{name}", row["size"], row, "ensemble", _ENSEMBLE)
-    for folder, points in runs.items():
-        writer = ScalarWriter(folder, _OF_EVALUATION, evaluation=True)
-        for step, values in points:
-            writer.write(step, values)
-        writer.close()
-
-
-def read_histories(logs_folder: str | os.PathLike) -> dict[str, History]:
-    """What was logged of the trainings of a work directory.
-
-    Args:
-        logs_folder: that of the work directory; it need not exist. What can't be read is left out,
-            and links are not followed.
-
-    Returns:
-        For each training, "modes/0" for example, and each quantity ("loss", "learning_rate" and so
-        on) its points: the epoch, from 1, and the value. The logs of Keras's own callback, which
-        were in folders named train, count too.
-    """
-    histories = {}
-    for stage in _STAGES:
-        folders = inside(pathlib.Path(logs_folder) / stage)
-        folders = [path for path in folders if re.fullmatch(_NUMBERS, path.name)]
-        for folder in sorted(folders, key=lambda path: (_numbers(path), path.name)):
-            history = _read_history(folder)
-            if history:
-                histories[f"{stage}/{folder.name}"] = history
-    return histories
-
-
-def _read_history(folder: pathlib.Path) -> History:
-    found = read_scalars(folder)
-    for kerass in inside(folder, "train"):  # it counts epochs from 0
-        found += [
-            (when, tag.removeprefix("epoch_"), step + 1, value)
-            for when, tag, step, value in read_scalars(kerass)
-            if tag.startswith("epoch_")
-        ]
-    history: dict[str, dict[int, float]] = {}
-    for _, tag, step, value in sorted(found):  # the last that was written stays
-        history.setdefault(tag, {})[step] = value
-    return {tag: sorted(values.items()) for tag, values in sorted(history.items())}
-
-
-def _numbers(path: pathlib.Path) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", path.name)]
+    def _show(self, row: dict) -> None:
+        values = {tag: value for tag, value in row.items() if tag != "epoch"}
+        self._writer.write(row["epoch"], values)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from bridge_tf.training.callbacks.event_files import read_scalars
+from bridge_tf.training.callbacks.history import read_epochs
 from tests.conftest import REPOSITORY
 
 # A few roundings of float32, in losses of about 2.
@@ -81,8 +81,7 @@ def digests(run: pathlib.Path) -> dict[str, str]:
 
 
 def losses(run: pathlib.Path, training: str) -> list[float]:
-    scalars = read_scalars(run / "logs" / training)
-    return [value for _, tag, _, value in sorted(scalars, key=lambda s: s[2]) if tag == "loss"]
+    return [epoch["loss"] for epoch in read_epochs(run / "logs" / training)]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from bridge_tf.runs.executors.ray.worker import outbox
 from bridge_tf.runs.manifest import Manifest
 from bridge_tf.runs.stages.evaluate.stage import take_evaluation
 from bridge_tf.runs.task_graph import Task
+from bridge_tf.training.callbacks.tensorboard import remove_events
 from bridge_tf.utils.errors import InputError, TrainingError
 from bridge_tf.utils.files import sha256
 
@@ -77,17 +78,17 @@ class Exchange:
             self.storage.write_folder(folder, self._name(folder))
         return entries
 
-    def take(self, task: Task, answer: dict) -> None:
+    def take(self, task: Task, result: dict) -> None:
         """Takes a task's results into the work directory.
 
         Args:
-            answer: the worker's.
+            result: the worker's.
 
         Raises:
             TrainingError: a file isn't as the worker wrote it.
         """
-        box, target = outbox(self.files, task, answer["attempt"]), task.file(self.files)
-        for name, entry in answer["entries"].items():
+        box, target = outbox(self.files, task, result["attempt"]), task.file(self.files)
+        for name, entry in result["entries"].items():
             notes = {
                 key: value
                 for key, value in entry.items()
@@ -102,6 +103,7 @@ class Exchange:
             take_evaluation(self.run)
         elif not self.shared:
             logs = self.files.logs(target)
+            remove_events(logs)  # the worker has written others
             self.storage.read_folder(self._name(logs), logs)
         target = target or self.files.report
         self.storage.remove(self._name(self.files.backup(target)))

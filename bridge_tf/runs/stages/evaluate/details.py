@@ -11,7 +11,7 @@ from bridge_tf.data.image_io import to_png
 from bridge_tf.evaluation.calibration import apply_temperature
 from bridge_tf.evaluation.reliability import confidence_bins
 from bridge_tf.runs.stages.evaluate.machine import machine
-from bridge_tf.training.callbacks.tensorboard import read_histories
+from bridge_tf.training.callbacks.history import read_histories
 
 # Pictures of each kind, and the longest side of one, in pixels.
 _SHOWN, _LONGEST = 12, 96
@@ -56,7 +56,7 @@ class Details:
 
         Args:
             lines: what was measured along the straight lines, as "curves" in report.json.
-            logs: TensorBoard's folder of the run, for the histories of the trainings.
+            logs: the folder of the run's logs, for the histories of the trainings.
         """
         compared = [row for row in (self.single, self.bridge) if row]
         return {

@@ -6,14 +6,13 @@ from bridge_tf.data.corruptions import SEVERITIES
 from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import artifacts
 from bridge_tf.runs.context import Run
-from bridge_tf.runs.other_images import other_images
+from bridge_tf.runs.report_log import log_report
 from bridge_tf.runs.stages.evaluate.comparison import compare
 from bridge_tf.runs.stages.evaluate.loss_plane import check_plane, write_loss_plane
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts, measured, show
-from bridge_tf.runs.stages.evaluate.shifted import is_measured
+from bridge_tf.runs.stages.evaluate.shifted import is_measured, other_images
 from bridge_tf.runs.status import check_baselines, check_trained, measured_files
 from bridge_tf.runs.task_graph import Task
-from bridge_tf.training.callbacks.tensorboard import log_report
 from bridge_tf.utils.files import check_space
 
 
