@@ -13,7 +13,7 @@ from bridge_tf.export.layout import find_export
 from bridge_tf.export.scoring import score_tflite, sizes
 from bridge_tf.runs.context import Run
 from bridge_tf.utils.errors import InputError, ParityError
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 
 def exported_files(run: Run) -> list[pathlib.Path]:
@@ -111,7 +111,7 @@ def row_of(run: Run, path: pathlib.Path, float32: pathlib.Path, name: str) -> di
         float32: the file whose base it is timed against.
         name: of the file, as it is to be.
     """
-    say(f"export: measuring {name}")
+    logger.info(f"export: measuring {name}")
     row = {"file": name, **score_tflite(path, run.data), "latency_ratio": None}
     if run.config.latency:
         row["latency_ratio"] = latency_ratio(path, float32, run.data.test.images[0])

@@ -8,7 +8,7 @@ from bridge_tf.bridges.tap_choice import WIDTHS, choose_bridge
 from bridge_tf.config import AUTO
 from bridge_tf.runs.context import Run
 from bridge_tf.utils.errors import InputError, reason
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 
 def bridge_settings(run: Run, base=None) -> tuple[list[str], float]:
@@ -41,7 +41,7 @@ def bridge_settings(run: Run, base=None) -> tuple[list[str], float]:
         conditioned=config.conditioned,
     )
     if base is None:
-        say(
+        logger.info(
             f"bridges: `taps=auto` chose '{choice.tap}' at width {choice.width:g}, "
             f"{choice.relative_flops:.3f} of the base's FLOPs: {choice.why}"
         )

@@ -132,18 +132,13 @@ class Networks:
 
     def _baseline_model(self, kind: str):
         from bridge_tf.ensembles.baselines import batch_ensemble, mc_dropout
-        from bridge_tf.ensembles.baselines.mimo import MIMO_SIZE
-        from bridge_tf.networks import build_network
+        from bridge_tf.ensembles.baselines.mimo import mimo_network
 
-        if kind != "mimo":
-            build = batch_ensemble if kind == "batch_ensemble" else mc_dropout
-            return build(self.model, self.config.num_modes)
-        height, width, channels = self.image_shape
-        shape, classes = (height, width, channels * MIMO_SIZE), self.classes * MIMO_SIZE
-        options = self._options()
-        for name in ("pixel_mean", "pixel_std"):  # they cost the same whatever they are
-            options.pop(name, None)
-        return build_network(self.config.model, shape, classes, **options)
+        if kind == "mimo":
+            name = self.config.model
+            return mimo_network(name, self.image_shape, self.classes, **self._options())
+        build = batch_ensemble if kind == "batch_ensemble" else mc_dropout
+        return build(self.model, self.config.num_modes)
 
     def _options(self) -> dict:
         from bridge_tf.networks import network_options

@@ -12,7 +12,7 @@ from bridge_tf.runs.stages.evaluate.stage import reevaluate
 from bridge_tf.runs.stages.modes import take_modes
 from bridge_tf.runs.task_graph import TRAININGS
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 
 def execute(run: Run) -> None:
@@ -87,7 +87,7 @@ def _say_what_is_next(run: Run) -> None:
     }
     for name, things in there.items():
         if things:
-            say(f"{name}: {'  '.join(map(str, things))}")
+            logger.info(f"{name}: {'  '.join(map(str, things))}")
 
 
 def demo_command(run: Run) -> str:

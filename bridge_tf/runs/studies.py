@@ -110,9 +110,9 @@ class Studies:
             for (width, shared), factor in itertools.product(bodies, (1, len(_POSITIONS))):
                 bridge = self._bridge(self.taps, width, conditioned=True, shared_until=shared)
                 self._fit(bridge, path, factor * epochs)
-                answers = self._answers(bridge, _POSITIONS)
+                predicted = self._predictions(bridge, _POSITIONS)
                 together = self._relative_flops([bridge], _POSITIONS)
-                for r, member, answer in zip(_POSITIONS, members, answers, strict=True):
+                for r, member, log_probs in zip(_POSITIONS, members, predicted, strict=True):
                     yield {
                         "study": "conditioned",
                         "curve": list(pair),
@@ -122,7 +122,7 @@ class Studies:
                         "r": r,
                         "epochs": factor * epochs,
                         "relative_flops": round(together / len(_POSITIONS), 4),
-                        **self._closeness(member, answer),
+                        **self._closeness(member, log_probs),
                     }
 
     def alignment(self) -> Iterator[dict]:
@@ -157,7 +157,7 @@ class Studies:
         return {
             "epochs": epochs,
             "relative_flops": round(self._relative_flops([bridge]), 4),
-            **self._closeness(member, self._answers(bridge)[0]),
+            **self._closeness(member, self._predictions(bridge)[0]),
         }
 
     def _fit(self, bridge, member, epochs: int) -> None:
@@ -173,20 +173,20 @@ class Studies:
         steps = data.steps_per_epoch(self.run.data.train, self.run.config.batch_size)
         fit(data=batches(recipe.epochs, _SEED), recipe=recipe, steps_per_epoch=steps)
 
-    def _answers(self, bridge, positions=()) -> list[np.ndarray]:
+    def _predictions(self, bridge, positions=()) -> list[np.ndarray]:
         ensemble = BridgeEnsemble(self.base, [bridge], positions=positions)
         return list(log_prob_predictor(ensemble)(self.test.images)[1:])
 
-    def _closeness(self, member, answer: np.ndarray) -> dict:
+    def _closeness(self, member, log_probs: np.ndarray) -> dict:
         wanted = log_prob_predictor(member)(self.test.images)
         return {
-            "kl": round(metrics.kl_divergence(wanted, answer), 4),
-            "kl_base": round(metrics.kl_divergence(wanted, self._base_answer), 4),
-            "agreement": round(metrics.agreement(wanted, answer), 4),
+            "kl": round(metrics.kl_divergence(wanted, log_probs), 4),
+            "kl_base": round(metrics.kl_divergence(wanted, self._base_log_probs), 4),
+            "agreement": round(metrics.agreement(wanted, log_probs), 4),
         }
 
     @functools.cached_property
-    def _base_answer(self) -> np.ndarray:
+    def _base_log_probs(self) -> np.ndarray:
         return log_prob_predictor(self.base)(self.test.images)
 
     def _relative_flops(self, bridges: list, positions=()) -> float:

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bridge_tf.ensembles.baselines.members import ensemble_of
+from bridge_tf.networks import build_network
 from bridge_tf.training.distribution.devices import (
     Devices,
     own_rows,
@@ -20,6 +21,21 @@ REPETITION = 0.5
 
 # More members than networks of the usual size can hold cost accuracy.
 MIMO_SIZE = 2
+
+
+def mimo_network(name: str, image_shape, num_classes: int, **options) -> keras.Model:
+    """A network with as many inputs and outputs as members, by name as in `build_network`.
+
+    Args:
+        image_shape: (height, width, channels) of one image.
+        **options: as the network takes them; means and deviations of channels hold for one image.
+    """
+    height, width, channels = image_shape
+    for key in ("pixel_mean", "pixel_std"):
+        if len(options.get(key, ())) > 1:
+            options[key] = [*options[key]] * MIMO_SIZE
+    shape = (height, width, channels * MIMO_SIZE)
+    return build_network(name, shape, num_classes * MIMO_SIZE, **options)
 
 
 class MimoTraining(keras.Model):

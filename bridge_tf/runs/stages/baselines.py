@@ -19,8 +19,7 @@ from bridge_tf.ensembles.baselines import (
     with_members,
 )
 from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
-from bridge_tf.ensembles.baselines.mimo import MIMO_SIZE
-from bridge_tf.networks import build_network
+from bridge_tf.ensembles.baselines.mimo import MIMO_SIZE, mimo_network
 from bridge_tf.networks.architecture import fresh_copy
 from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.runs.context import Run
@@ -104,15 +103,11 @@ def _fresh_network(run: Run) -> keras.Model:
 
 
 def _mimo_network(run: Run) -> keras.Model:
-    config, (height, width, channels) = run.config, run.data.image_shape
+    config = run.config
     if config.modes or config.model.endswith(".keras"):
         raise InputError(
-            "needs more inputs and answers than the network of a file has; name a network by "
+            "needs more inputs and outputs than the network of a file has; name a network by "
             "`model`, or leave it out"
         )
-    options = run.network_options()
-    for name in ("pixel_mean", "pixel_std"):
-        if len(options.get(name, ())) > 1:
-            options[name] = [*options[name]] * MIMO_SIZE
-    shape = (height, width, channels * MIMO_SIZE)
-    return build_network(config.model, shape, run.data.num_classes * MIMO_SIZE, **options)
+    data = run.data
+    return mimo_network(config.model, data.image_shape, data.num_classes, **run.network_options())

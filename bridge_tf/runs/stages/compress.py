@@ -23,7 +23,7 @@ from bridge_tf.runs.stages.evaluate.pages import add_artifacts
 from bridge_tf.runs.status import check_trained
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_space, folder_to_disk, sha256
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 # Bytes: the ensemble as TensorFlow, tf_keras and TFLite keep it, and the graphs of its signatures.
 _COPIES, _GRAPHS = 8, 8e6
@@ -54,7 +54,7 @@ def compress(run: Run, compressions: list[Compression]) -> list[pathlib.Path]:
         for compression in compressions:
             done = _done(run, compression)
             if done:
-                say(f"compress: {', '.join(path.name for path in done)}: there already")
+                logger.info(f"compress: {', '.join(path.name for path in done)}: there already")
             files += done or _compress(run, compression, exported, targets)
         add_artifacts(run)
     return files
@@ -124,7 +124,7 @@ def _compress(
 def _targets(run: Run) -> np.ndarray:
     """The members' probabilities of the training images, N×members×classes."""
     images = _training_images(run)
-    say(f"compress: the ensemble's predictions on {len(images):,} images")
+    logger.info(f"compress: the ensemble's predictions on {len(images):,} images")
     ensemble = in_float32(run.load(run.files.ensemble, BridgeEnsemble))
     return np.exp(log_prob_predictor(ensemble)(images)).swapaxes(0, 1)
 

@@ -21,7 +21,7 @@ from bridge_tf.runs.stages.evaluate.pages import add_artifacts
 from bridge_tf.runs.status import check_trained
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.utils.files import check_space
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 # Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
 _EXPORTED, _GRAPHS = 2.5, 4e6
@@ -51,7 +51,7 @@ class Export:
         finish_exports(run.config.export_dir)
         exported = exported_files(run)
         if exported and export_rows(run):
-            say(f"export: {run.config.export_name} is there already")
+            logger.info(f"export: {run.config.export_name} is there already")
         else:
             _export(run, exported)
         add_artifacts(run)
@@ -97,7 +97,7 @@ def _write_files(run: Run, ensemble, early_exit: dict, rows: list[dict]) -> None
         judge=judge,
         card=lambda: model_card(config, run.data, ensemble, rows),
     )
-    say(
+    logger.info(
         f"export: {artifacts.saved_model} and {artifacts.tflite}, within "
         f"{artifacts.max_difference:.1e} of the Keras model"
     )

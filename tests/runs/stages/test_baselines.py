@@ -125,7 +125,7 @@ def test_what_a_baseline_was_made_from_is_known(copied):
 
 def test_mimo_of_a_file_is_refused_before_anything_is_trained(copied, run, tmp_path):
     config = Config(model=str(run.files.mode(0)), baselines=("mimo",), max_images=64)
-    with pytest.raises(InputError, match="`baselines=mimo`: needs more inputs and answers"):
+    with pytest.raises(InputError, match="`baselines=mimo`: needs more inputs and outputs"):
         executed(config, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bridge_tf.utils.terminal import say, shows_bars
+from bridge_tf.utils.terminal import logger, shows_bars
 
 
 class Board:
@@ -42,7 +42,7 @@ class Board:
     def line(self, task: str, text: str) -> None:
         """A task says something."""
         if self._view.disable:
-            say(f"{task}: {text}")
+            logger.info(f"{task}: {text}")
         elif task in self._rows:
             self._view.update(self._rows[task], description=f"{task}: {text}")
 
@@ -51,4 +51,4 @@ class Board:
         if task in self._rows:
             self._view.remove_task(self._rows.pop(task))
         self.done += not text
-        say(f"{task}: {text or f'done, {self.done} of {self.total}'}")
+        logger.info(f"{task}: {text or f'done, {self.done} of {self.total}'}")

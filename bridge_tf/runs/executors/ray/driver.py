@@ -179,15 +179,15 @@ class Driver:
         for ref in ready:
             task = self._running.pop(ref)
             with self._failing(task, board):
-                answer = self._answer(ref)
-                if "error" in answer:
-                    raise (InputError if answer["input"] else TrainingError)(answer["error"])
+                result = self._result(ref)
+                if "error" in result:
+                    raise (InputError if result["input"] else TrainingError)(result["error"])
                 with contextlib.redirect_stdout(self.results):
-                    self.exchange.take(task, answer)
+                    self.exchange.take(task, result)
                 board.ended(task.name)
 
-    def _answer(self, ref) -> dict:
-        """What a worker has answered.
+    def _result(self, ref) -> dict:
+        """What a worker has returned.
 
         Raises:
             TrainingError: it couldn't.

@@ -17,7 +17,7 @@ from bridge_tf.runs.executors.ray.driver import Driver
 from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.runs.runner import prepared
 from bridge_tf.utils.errors import InputError, TrainingError, reason
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 _INSTALL = "pip install 'bridge_tf[ray]'"
 _ANSWER_SECONDS = 10
@@ -88,7 +88,7 @@ def _connected(ray, config: Config) -> Iterator[TextIO]:
     if threading.current_thread() is threading.main_thread():
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        _check_answer(address)  # Ray would wait for minutes
+        _check_listening(address)  # Ray would wait for minutes
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         raise InputError(
@@ -106,7 +106,7 @@ def _connected(ray, config: Config) -> Iterator[TextIO]:
         ray.shutdown()
 
 
-def _check_answer(address: str) -> None:
+def _check_listening(address: str) -> None:
     """Checks that something listens at HOST:PORT; other addresses are left to Ray.
 
     Raises:
@@ -129,11 +129,13 @@ def _say_what_is_there(ray, config: Config) -> None:
         name, found = node["NodeID"][:6], node["Resources"]
         parts = f"{found.get('CPU', 0):g} CPUs, {found.get('GPU', 0):g} GPUs"
         place = node["NodeManagerAddress"] + (", this one" if name == here else "")
-        say(f"ray: node {name}, {place}, {parts}")
+        logger.info(f"ray: node {name}, {place}, {parts}")
     wanted = {"CPU": config.ray_cpus, "GPU": config.ray_gpus, "memory": config.ray_memory * 2**30}
     for name, amount in wanted.items():
         most = max(node["Resources"].get(name, 0) for node in nodes)
         if amount > most:
             setting = {"CPU": "ray_cpus", "GPU": "ray_gpus", "memory": "ray_memory"}[name]
             value = getattr(config, setting)
-            say(f"`{setting}={value:g}`: no node has as much; tasks wait until one comes")
+            logger.warning(
+                f"`{setting}={value:g}`: no node has as much; tasks wait until one comes"
+            )

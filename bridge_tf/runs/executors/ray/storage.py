@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.files import replacing
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 _SECONDS = 5.0
 
@@ -130,7 +130,9 @@ class Storage:
                 self._follow(folder, names, copied)
             except Exception as error:  # the next round tries again
                 if not failed:
-                    say(f"{self.url}: checkpoints can't be kept there now ({reason(error)})")
+                    logger.warning(
+                        f"{self.url}: checkpoints can't be kept there now ({reason(error)})"
+                    )
                 failed = True
 
         def rounds():

@@ -71,7 +71,7 @@ class Predictions:
         """Predicts a source's members on test and validation split; `on` predicts them too.
 
         Raises:
-            TrainingError: it answers with what is not a number.
+            TrainingError: it predicts NaN.
         """
         images = [split.images for split in self.splits]
         found = map(source.by_member, self._predict(source.name, source.open, images))
@@ -93,7 +93,7 @@ class Predictions:
             By member's name, N×classes.
 
         Raises:
-            TrainingError: a source answers with what is not a number.
+            TrainingError: a source predicts NaN.
         """
         digest = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=8).hexdigest()
         found = {}
@@ -114,9 +114,9 @@ class Predictions:
         """
 
         def predict():
-            answers = opened()
+            predictor = opened()
             for array in images:
-                yield _checked(name, answers(array), len(array), trained)
+                yield _checked(name, predictor(array), len(array), trained)
 
         return self.kept.get(name, predict)
 
@@ -150,7 +150,7 @@ class Predictions:
         self.walks[pair] = points, on_line
 
     def _point(self, log_probs) -> dict:
-        """Accuracy and NLL; nothing where a network between modes answers with no number."""
+        """Accuracy and NLL; None where a network between modes predicts NaN."""
         if np.isnan(log_probs).any():
             return {"accuracy": None, "nll": None}
         labels = self.splits[0].labels

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from bridge_tf.data.corruptions import SEVERITIES, corrupt
+from bridge_tf.data.ood_images import load_other_images
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature
 from bridge_tf.evaluation.ood_detection import ood_detection
-from bridge_tf.runs.other_images import other_images
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.utils.terminal import track
 
@@ -28,6 +28,22 @@ def measure_shifted(run, predictions: Predictions, rows: Sequence[tuple[dict, li
     if run.config.corruptions:
         found["corruptions"] = _corruptions(run, predictions, rows)
     return found
+
+
+def other_images(run) -> tuple[str, np.ndarray]:
+    """The name of the run's `ood_dataset`, and its test images as the run's networks take them.
+
+    Raises:
+        InputError: they can't be read, or can't be brought to the size and channels.
+    """
+    config = run.config
+    return load_other_images(
+        config.ood_dataset,
+        config.data_dir or None,
+        run.data.image_shape,
+        skip_bad_images=config.skip_bad_images,
+        max_images=config.max_images,
+    )
 
 
 def is_measured(config, report: dict) -> bool:

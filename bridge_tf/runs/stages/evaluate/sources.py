@@ -1,4 +1,4 @@
-"""Where members' predictions come from: models, and the names of the members they answer for."""
+"""Where predictions come from: models, and the members of ensembles that they predict for."""
 
 import dataclasses
 import functools
@@ -14,11 +14,11 @@ class Source:
     """A model and its members.
 
     Args:
-        name: of the files that keep its predictions; no other source has it.
-        members: the name of the member that each of its answers is, in their order; None where
-            another source answers for that member. A classifier gives one answer; what has an
-            output `log_probabilities`, N×members×classes, as a `BridgeEnsemble` has, gives one a
-            member. Names are tuples, as ("mode", 0).
+        name: unique; files that keep its predictions are named by it.
+        members: names of the members that it predicts for, as ("mode", 0), in the order of its
+            predictions; None for a member that another source predicts for. A classifier predicts
+            for one; a model with the output `log_probabilities`, N×members×classes, as
+            `BridgeEnsemble`, for several.
         model: reads or builds the model, when it is needed.
         predictor: of `network_predictor`, to share it with networks that differ in their weights
             alone; default: one of its own.
@@ -42,9 +42,9 @@ class Source:
         Args:
             log_probs: what the function of `open` gave.
         """
-        answers = [log_probs] if log_probs.ndim == 2 else log_probs
+        by_member = [log_probs] if log_probs.ndim == 2 else log_probs
         return {
-            name: answer
-            for name, answer in zip(self.members, answers, strict=True)
+            name: predicted
+            for name, predicted in zip(self.members, by_member, strict=True)
             if name is not None
         }
