@@ -126,10 +126,10 @@ def _shapes(layer) -> list[tuple]:
 
 
 def _check_split(base, tap: str, name: str) -> None:
-    check_taps(base, [name], flag="--shared_until")
+    check_taps(base, [name], argument="shared_until")
     order = list(predecessors(base))
     if order.index(name) <= order.index(tap):
-        raise InputError(f"--shared_until: '{name}' must lie behind the tap '{tap}'")
+        raise InputError(f"`shared_until`: '{name}' must lie behind the tap '{tap}'")
 
 
 def _input_like(tensor):
@@ -155,7 +155,7 @@ def _pooled(feature, shape):
         return layers[ranks[0] - 1]()(feature)
     if ranks not in ((1, 1), (2, 2)) or any(a < b for a, b in zip(have, want, strict=True)):
         raise InputError(
-            f"--taps: features of shapes {tuple(feature.shape)} and {tuple(shape)} can't be "
+            f"`taps`: features of shapes {tuple(feature.shape)} and {tuple(shape)} can't be "
             "brought to the resolution of the last tap; name taps of images, or one tap"
         )
     strides = tuple(a // b for a, b in zip(have, want, strict=True))

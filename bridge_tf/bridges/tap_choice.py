@@ -33,7 +33,7 @@ class Choice:
 
 
 def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **options) -> Choice:
-    """The tap and width of the bridge that `--taps=auto` builds (TensorFlow backend).
+    """The tap and width of the bridge that `taps=auto` builds (TensorFlow backend).
 
     For each width the earliest cut whose bridge keeps to the budget is found. Of these bridges
     the widest is taken that uses at least half the budget: at equal cost a wide body from a
@@ -62,7 +62,7 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
         width = min(widths)
         costs = {candidates.cost(tap, width): tap for tap in candidates.taps}
         raise InputError(
-            f"--bridge_budget={budget:g}: the cheapest bridge of {base.name}, from "
+            f"`bridge_budget={budget:g}`: the cheapest bridge of {base.name}, from "
             f"'{costs[min(costs)]}' at width {width:g}, costs {min(costs):.2g} of the base's FLOPs"
         )
     choice = max(found, key=lambda c: c.relative_flops)
@@ -95,7 +95,7 @@ class _Candidates:
         self.flops = count_flops(base)
         names = cuts(base)
         if not names:
-            raise InputError(f"--taps=auto: {base.name} can't be cut anywhere")
+            raise InputError(f"`taps=auto`: {base.name} can't be cut anywhere")
         before = count_flops_of_outputs(extractor(base, names, logits=False))
         # Of cuts that cost the same, the last one; with the share of the FLOPs that is behind it.
         self.taps = {

@@ -59,7 +59,7 @@ class Config(
     NetworkSettings,
     DataSettings,
 ):
-    """Every flag of a run, as resolved. Fields are flags of the same name."""
+    """Every setting of a run, as resolved."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -72,66 +72,66 @@ class Config(
         self._check_network()
         if self.crop_padding and self.augment not in ("crop", "crop_flip"):
             raise InputError(
-                f"--crop_padding={self.crop_padding}: needs --augment=crop or crop_flip"
+                f"`crop_padding={self.crop_padding}`: needs `augment=crop` or crop_flip"
             )
         for name in ("positions", "shared_until"):
             if getattr(self, name) and not self.conditioned:
-                raise InputError(f"--{name}={text_of(getattr(self, name))}: needs --conditioned")
+                raise InputError(f"`{name}={text_of(getattr(self, name))}`: needs `conditioned`")
         if len(set(self.positions)) < len(self.positions):
-            raise InputError(f"--positions={text_of(self.positions)}: name each position once")
+            raise InputError(f"`positions={text_of(self.positions)}`: name each position once")
         if self.ood_dataset == self.dataset:
-            raise InputError(f"--ood_dataset={self.ood_dataset}: is --dataset; name other data")
+            raise InputError(f"`ood_dataset={self.ood_dataset}`: is `dataset`; name other data")
         if len(set(self.corruptions)) < len(self.corruptions):
             raise InputError(
-                f"--corruptions={text_of(self.corruptions)}: name each corruption once"
+                f"`corruptions={text_of(self.corruptions)}`: name each corruption once"
             )
         self._check_devices()
         for field in dataclasses.fields(ExecutionSettings):
             of_ray = field.name.startswith("ray_") or field.name == "storage"
             value = getattr(self, field.name)
             if of_ray and value != field.default and self.executor != "ray":
-                raise InputError(f"--{field.name}={text_of(value)}: needs --executor=ray")
+                raise InputError(f"`{field.name}={text_of(value)}`: needs `executor=ray`")
         for name in ("ray_cpus", "ray_gpus"):  # what Ray can count
             value = getattr(self, name)
             if value != round(value, 4) or (value > 1 and value != int(value)):
                 raise InputError(
-                    f"--{name}={value}: must be a whole number, or below 1 with at most four "
+                    f"`{name}={value}`: must be a whole number, or below 1 with at most four "
                     "decimals"
                 )
         if self.modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):
             raise InputError(
-                f"--export_name={self.export_name}: must be at most 100 letters, digits, '_', '-' "
+                f"`export_name={self.export_name}`: must be at most 100 letters, digits, '_', '-' "
                 "and '.', and begin with none of the last two"
             )
 
     def _check_network(self) -> None:
         """Refuses settings that the network doesn't take, which would be passed over."""
         if len(self.modes) == 1:
-            raise InputError(f"--modes={self.modes[0]}: name two or more .keras files")
+            raise InputError(f"`modes={self.modes[0]}`: name two or more .keras files")
         if len(set(self.modes)) < len(self.modes):
-            raise InputError(f"--modes={text_of(self.modes)}: name each file once")
+            raise InputError(f"`modes={text_of(self.modes)}`: name each file once")
         kind = "modes" if self.modes else "file" if self.model.endswith(".keras") else "application"
         family = re.fullmatch(r"((imagenet_)?resnet)\d*", self.model)
         if kind == "application" and family:
             kind = family[1]
-        given = f"--modes={text_of(self.modes)}" if self.modes else f"--model={self.model}"
+        given = f"`modes={text_of(self.modes)}`" if self.modes else f"`model={self.model}`"
         for field in dataclasses.fields(self):
             kinds = _NETWORK_SETTINGS.get(field.name)
             if kinds and kind not in kinds and getattr(self, field.name) != field.default:
                 value = text_of(getattr(self, field.name))
-                raise InputError(f"--{field.name}={value}: not for {given}; leave it out")
+                raise InputError(f"`{field.name}={value}`: not for {given}; leave it out")
         if self.modes and self.num_modes not in (type(self).num_modes, len(self.modes)):
             raise InputError(
-                f"--num_modes={self.num_modes}: --modes names {len(self.modes)}; leave it out"
+                f"`num_modes={self.num_modes}`: `modes` names {len(self.modes)}; leave it out"
             )
 
     def _check_devices(self) -> None:
         """Refuses devices and processes that there can't be, whatever the machine."""
         if self.devices != "all" and not re.fullmatch(r"[1-9]\d{0,4}", self.devices, re.ASCII):
-            raise InputError(f"--devices={self.devices}: must be a number from 1 on, or all")
-        hosts = f"--hosts={text_of(self.hosts)}"
+            raise InputError(f"`devices={self.devices}`: must be a number from 1 on, or all")
+        hosts = f"`hosts={text_of(self.hosts)}`"
         for host in self.hosts:
             if not re.fullmatch(r"[^\s,]+:\d{1,5}", host, re.ASCII):
                 raise InputError(f"{hosts}: {host} must be HOST:PORT")
@@ -140,14 +140,14 @@ class Config(
         if len(set(self.hosts)) < len(self.hosts):
             raise InputError(f"{hosts}: name each address once")
         if self.hosts and self.executor != "local":
-            raise InputError(f"{hosts}: not with --executor={self.executor}; leave one of them out")
+            raise InputError(f"{hosts}: not with `executor={self.executor}`; leave one of them out")
         if self.process_id >= max(1, len(self.hosts)):
-            right = f"must be below {len(self.hosts)}" if self.hosts else "needs --hosts"
-            raise InputError(f"--process_id={self.process_id}: {right}")
+            right = f"must be below {len(self.hosts)}" if self.hosts else "needs `hosts`"
+            raise InputError(f"`process_id={self.process_id}`: {right}")
         number = max(1, len(self.hosts)) * (1 if self.devices == "all" else int(self.devices))
         if self.batch_size % number:
             raise InputError(
-                f"--batch_size={self.batch_size}: {number} devices share each batch equally; take "
+                f"`batch_size={self.batch_size}`: {number} devices share each batch equally; take "
                 f"a multiple of {number}"
             )
 

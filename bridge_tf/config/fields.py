@@ -1,4 +1,4 @@
-"""The settings of a run by their subjects: fields that are flags of the same name."""
+"""The settings of a run by their subjects."""
 
 import dataclasses
 
@@ -68,7 +68,7 @@ class NetworkSettings:
         (0.5,), "Mean of the pixels as a fraction of 255: one number or one a channel."
     )
     pixel_std: list[float] = setting(
-        (0.25,), "Standard deviation of the pixels, as --pixel_mean.", above=0
+        (0.25,), "Standard deviation of the pixels, as `pixel_mean`.", above=0
     )
     model: str = setting(
         "resnet8",
@@ -100,7 +100,7 @@ class NetworkSettings:
         (), "Trained modes, .keras files between commas, the base first; none are trained then."
     )
     imports: list[str] = setting(
-        (), "Python modules to import first, which register the layers of --model and --modes."
+        (), "Python modules to import first, which register the layers of `model` and `modes`."
     )
     num_modes: int = setting(4, "Number of networks trained from seeds of their own.", low=2)
 
@@ -128,18 +128,18 @@ class BridgeSettings:
     )
     taps: list[str] = setting(
         (),
-        "Layers of the base that feed the bridges; auto chooses by --bridge_budget. Default: the "
+        "Layers of the base that feed the bridges; auto chooses by `bridge_budget`. Default: the "
         "last block of stage 2 of the resnets, of stage 3 of the imagenet_resnets, else auto.",
     )
     bridge_width: float = setting(
         0.0,
-        "Channels of a bridge's body relative to the base's; 0 takes 0.5, with --taps=auto what "
-        "--bridge_budget allows.",
+        "Channels of a bridge's body relative to the base's; 0 takes 0.5, with `taps=auto` what "
+        "`bridge_budget` allows.",
         low=0,
     )
     bridge_budget: float = setting(
         0.1,
-        "With --taps=auto, the FLOPs that a bridge may cost (with --conditioned, one of its "
+        "With `taps=auto`, the FLOPs that a bridge may cost (with `conditioned`, one of its "
         "answers), relative to the base's.",
         above=0,
     )
@@ -147,18 +147,18 @@ class BridgeSettings:
         True, "Start a bridge's body of width 1 from the curve member's weights."
     )
     residual: bool = setting(
-        False, "Bridges add to the base's logits (--bridge_type=2: the mean of both modes')."
+        False, "Bridges add to the base's logits (`bridge_type=2`: the mean of both modes')."
     )
     conditioned: bool = setting(
         False, "Train one bridge a curve for every r, which takes r as an input."
     )
     shared_until: str = setting(
         "",
-        "With --conditioned, the layer behind the tap up to which a bridge is the same for all r; "
+        "With `conditioned`, the layer behind the tap up to which a bridge is the same for all r; "
         "default: none of it.",
     )
     positions: list[float] = setting(
-        (), "With --conditioned, where each bridge answers; default: --r.", low=0, high=1
+        (), "With `conditioned`, where each bridge answers; default: `r`.", low=0, high=1
     )
     mixup_alpha: float = setting(
         0.4, "Mix the bridges' training images by Beta(alpha, alpha); 0 doesn't.", low=0
@@ -184,13 +184,13 @@ class RecipeSettings:
     batch_size: int = setting(128, "Images a training step.", low=1)
     learning_rate: float = setting(0.1, "Peak learning rate.", above=0)
     bridge_learning_rate: float = setting(
-        0.0, "Peak learning rate of the bridges; 0 takes --learning_rate.", low=0
+        0.0, "Peak learning rate of the bridges; 0 takes `learning_rate`.", low=0
     )
     momentum: float = setting(0.9, "Momentum of SGD.", low=0, below=1)
     nesterov: bool = setting(False, "Whether the momentum is Nesterov's.")
     weight_decay: float = setting(1e-3, "L2 in the gradient, for modes and curves.", low=0)
     curve_weight_decay: float | None = setting(
-        None, "L2 in the gradient, for curves; default: --weight_decay.", low=0
+        None, "L2 in the gradient, for curves; default: `weight_decay`.", low=0
     )
     bridge_weight_decay: float = setting(1e-5, "L2 in the gradient, for bridges.", low=0)
     warmup_epochs: float = setting(
@@ -216,8 +216,8 @@ class EvaluationSettings:
     )
     baselines: list[str] = setting(
         (),
-        "Other ways of ensembling to train by the same recipe and compare with, between commas: "
-        f"{', '.join(BASELINES)}; the first two come with every run.",
+        "Other ways of ensembling to train by the same recipe and compare with, between commas; "
+        "deep_ensemble and curve come with every run.",
         choices=BASELINES,
     )
     early_exit_budget: float = setting(
@@ -227,11 +227,11 @@ class EvaluationSettings:
         low=1,
     )
     ood_dataset: str = setting(
-        "", "Data whose test images are to be told from the run's by confidence, as --dataset."
+        "", "Data whose test images are to be told from the run's by confidence, as `dataset`."
     )
     corruptions: list[str] = setting(
         (),
-        f"Measure on corrupted test images too, some or all of {','.join(CORRUPTIONS)}.",
+        "Measure on corrupted test images too.",
         choices=CORRUPTIONS,
     )
     corruption_images: int = setting(
@@ -279,18 +279,18 @@ class ExecutionSettings:
     ray_retries: int = setting(3, "Times that a task is done anew when its node dies.", low=0)
     storage: str = setting(
         "",
-        "Folder or URL (gs://, s3://, …) by which nodes exchange files; default: --workdir, which "
+        "Folder or URL (gs://, s3://, …) by which nodes exchange files; default: `workdir`, which "
         "all nodes must then see.",
     )
     devices: str = setting(
         "1",
         "Devices of this machine that share each batch of a training: a number, or all. Learning "
-        "rate, steps and --batch_size, a multiple of that number, mean what they mean on one.",
+        "rate, steps and `batch_size`, a multiple of that number, mean what they mean on one.",
     )
     hosts: list[str] = setting(
         (),
         "Addresses HOST:PORT of the processes that share each batch, between commas, each started "
-        "with these flags, a --process_id and a --workdir of its own; they meet at the first. JAX "
-        "alone.",
+        "with these settings, a `process_id` and a `workdir` of its own; they meet at the first. "
+        "JAX alone.",
     )
-    process_id: int = setting(0, "Which of --hosts this process is, from 0.", low=0)
+    process_id: int = setting(0, "Which of `hosts` this process is, from 0.", low=0)

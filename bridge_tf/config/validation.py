@@ -1,4 +1,4 @@
-"""Settings: fields that are flags of the same name, with their help and their limits."""
+"""Settings: fields of dataclasses, with their help and their limits."""
 
 import dataclasses
 import math
@@ -24,13 +24,13 @@ def check_setting(field, value) -> None:
     """Checks a value against the limits of its setting; None, which others decide, has none.
 
     Raises:
-        InputError: it is beyond them; the message names the flag.
+        InputError: it is beyond them; the message names the setting.
     """
     if value is None and field.default is None:
         return
     for number in value if isinstance(value, tuple) else [value]:
         if isinstance(number, float) and not math.isfinite(number):
-            raise InputError(f"--{field.name}={text_of(value)}: must be a finite number")
+            raise InputError(f"`{field.name}={text_of(value)}`: must be a finite number")
         for rule, text, holds in (
             ("low", "at least", lambda a, b: a >= b),
             ("above", "above", lambda a, b: a > b),
@@ -39,9 +39,9 @@ def check_setting(field, value) -> None:
         ):
             bound = field.metadata.get(rule)
             if bound is not None and not holds(number, bound):
-                raise InputError(f"--{field.name}={text_of(value)}: must be {text} {bound}")
+                raise InputError(f"`{field.name}={text_of(value)}`: must be {text} {bound}")
     choices = field.metadata.get("choices")
     if choices is not None and set(value if isinstance(value, tuple) else [value]) - set(choices):
         known = ", ".join(map(str, choices))
         many = "one or more" if isinstance(value, tuple) else "one"
-        raise InputError(f"--{field.name}={text_of(value)}: must be {many} of {known}")
+        raise InputError(f"`{field.name}={text_of(value)}`: must be {many} of {known}")

@@ -16,11 +16,11 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
         InputError: there is none.
     """
     if batch_size < 1:
-        raise InputError(f"--batch_size={batch_size}: must be at least 1")
+        raise InputError(f"`batch_size={batch_size}`: must be at least 1")
     steps = len(split) // batch_size
     if not steps:
         raise InputError(
-            f"--batch_size={batch_size}: more than the {len(split)} training images; "
+            f"`batch_size={batch_size}`: more than the {len(split)} training images; "
             "use a smaller batch"
         )
     return steps
@@ -62,11 +62,11 @@ def training_batches(
         InputError: the batch is larger than the split, or an argument is none of these.
     """
     if augment not in AUGMENTATIONS:
-        raise InputError(f"--augment={augment}: must be one of {', '.join(AUGMENTATIONS)}")
+        raise InputError(f"`augment={augment}`: must be one of {', '.join(AUGMENTATIONS)}")
     if crop_padding < 0:
-        raise InputError(f"--crop_padding={crop_padding}: must be at least 0")
+        raise InputError(f"`crop_padding={crop_padding}`: must be at least 0")
     if not 0 <= mixup_alpha < math.inf:
-        raise InputError(f"--mixup_alpha={mixup_alpha}: must be 0 or a positive number")
+        raise InputError(f"`mixup_alpha={mixup_alpha}`: must be 0 or a positive number")
     import tensorflow as tf
 
     from bridge_tf.data import augment as augmentation

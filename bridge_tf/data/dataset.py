@@ -33,11 +33,11 @@ class Split:
         order = np.random.default_rng(0).permutation(len(self))
         return self.take(np.sort(order[:max_images]))
 
-    def in_memory(self, flag: str) -> "Split":
+    def in_memory(self, name: str) -> "Split":
         """The split with its images decoded and held in memory.
 
         Args:
-            flag: what names the images, for the message.
+            name: of the images, for the message, as "`dataset=digits`".
 
         Raises:
             InputError: there isn't enough of it.
@@ -46,7 +46,7 @@ class Split:
             return self
         height, width = self.images.shape[1:3]
         what = f"{len(self):,} images of {height}×{width} pixels"
-        check_memory(flag, what, 2 * self.images.nbytes, "use fewer by --max_images")
+        check_memory(name, what, 2 * self.images.nbytes, "use fewer by `max_images`")
         return Split(np.asarray(self.images), self.labels)
 
     def take(self, indices: np.ndarray) -> "Split":

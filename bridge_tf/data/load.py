@@ -1,4 +1,4 @@
-"""From `--dataset` to the three splits."""
+"""From `dataset` to the three splits."""
 
 import dataclasses
 import difflib
@@ -50,14 +50,14 @@ def load_dataset(
         InputError: the data can't be used; one line says why and what would be right.
     """
     if not 0 < validation_fraction < 1:
-        raise InputError(f"--validation_fraction={validation_fraction}: must lie in (0, 1)")
+        raise InputError(f"`validation_fraction={validation_fraction}`: must lie in (0, 1)")
     if image_size < 0:
-        raise InputError(f"--image_size={image_size}: must be at least 0")
+        raise InputError(f"`image_size={image_size}`: must be at least 0")
     if skip_bad_images < 0:
-        raise InputError(f"--skip_bad_images={skip_bad_images}: must be at least 0")
+        raise InputError(f"`skip_bad_images={skip_bad_images}`: must be at least 0")
     source = _read(spec, data_dir, image_size, skip_bad_images)
     if len(source.class_names) < 2:
-        raise InputError(f"--dataset={spec}: has one class only; two or more are needed")
+        raise InputError(f"`dataset={spec}`: has one class only; two or more are needed")
     train, test = source.train, source.test
     if test is None:
         train, test = _split(spec, train, _HELD_OUT, seed=0)
@@ -69,7 +69,7 @@ def load_dataset(
     else:
         dataset = dataclasses.replace(dataset, faults=find_faults(dataset, known))
     held = {
-        part: getattr(dataset, part).in_memory(f"--dataset={spec}, {part}")
+        part: getattr(dataset, part).in_memory(f"`dataset={spec}`, {part}")
         for part in ("validation", "test")
     }
     return dataclasses.replace(dataset, **held)
@@ -93,7 +93,7 @@ def _read(spec: str, data_dir: str | None, image_size: int, skip_bad_images: int
     if spec == "digits":
         return read_digits()
     if kind in ("tfds", "folder", "npz") and not rest:
-        raise InputError(f"--dataset={spec}: nothing after the colon; known are {_KINDS}")
+        raise InputError(f"`dataset={spec}`: nothing after the colon; known are {_KINDS}")
     if kind == "tfds":
         return read_tfds(rest, data_dir, image_size)
     if kind == "folder":
@@ -102,7 +102,7 @@ def _read(spec: str, data_dir: str | None, image_size: int, skip_bad_images: int
         return read_npz(rest)
     close = difflib.get_close_matches(kind, ("digits", "tfds", "folder", "npz"), n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise InputError(f"--dataset={spec}: no such kind of data set; known are {_KINDS}{hint}")
+    raise InputError(f"`dataset={spec}`: no such kind of data set; known are {_KINDS}{hint}")
 
 
 def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
@@ -118,7 +118,7 @@ def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, 
         )
     except ValueError as error:
         raise InputError(
-            f"--dataset={spec}: too few images to hold out {fraction:g} of {len(split)} with "
+            f"`dataset={spec}`: too few images to hold out {fraction:g} of {len(split)} with "
             f"every class on both sides ({str(error).rstrip('.')})"
         ) from error
     # Shares are rounded, which may leave a rare class on one side only.

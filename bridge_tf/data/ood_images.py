@@ -26,7 +26,7 @@ def load_other_images(
     and over all pixels where they shrink, as Pillow does. Labels are of no account.
 
     Args:
-        spec: as --dataset.
+        spec: as `dataset`.
         data_dir: of prepared TensorFlow Datasets.
         image_shape: the height, width and channels that are wanted.
         skip_bad_images: as in `load_dataset`.
@@ -37,22 +37,22 @@ def load_other_images(
 
     Raises:
         InputError: the data can't be used, or its images have other channels than those wanted,
-            and the two aren't grey and RGB; one line names --ood_dataset, or the file.
+            and the two aren't grey and RGB; one line names `ood_dataset`, or the file.
     """
     height, width, channels = image_shape
     square = height if height == width else 0
     try:
         name, split = read_test_split(spec, data_dir, square, skip_bad_images)
     except InputError as error:
-        # A run's own images decide over --skip_bad_images.
+        # A run's own images decide over `skip_bad_images`.
         message = str(error).partition(", or leave them out by ")[0]
-        raise InputError(message.replace("--dataset=", "--ood_dataset=")) from error
+        raise InputError(message.replace("`dataset=", "`ood_dataset=")) from error
     if 0 < max_images < len(split):
         split = split.take(np.arange(max_images) * len(split) // max_images)
     found = split.images.shape[3]
     if found != channels and {found, channels} != {1, 3}:
         raise InputError(
-            f"--ood_dataset={spec}: its images have {found} channels, those of --dataset "
+            f"`ood_dataset={spec}`: its images have {found} channels, those of `dataset` "
             f"{channels}; name images of as many, or grey ones for RGB, or the other way round"
         )
     images = np.empty((len(split), *image_shape), split.images.dtype)

@@ -41,18 +41,18 @@ def examples_of_folder(
         InputError: there are none, or one can't be read.
     """
     if not folder.is_dir():
-        raise InputError(f"--images: {folder} is no folder; name one of PNG or JPEG pictures")
+        raise InputError(f"`images`: {folder} is no folder; name one of PNG or JPEG pictures")
     paths = sorted([*folder.iterdir(), *folder.glob("*/*")])
     paths = [path for path in paths if path.suffix.lower() in _ENDINGS and path.is_file()]
     if not paths:
-        raise InputError(f"--images: no PNG or JPEG picture in {folder} or its subfolders")
+        raise InputError(f"`images`: no PNG or JPEG picture in {folder} or its subfolders")
     height, width, channels = image_shape
     found = []
     for k in _evenly([path.parent for path in paths], count):
         try:
             pixels = read_image(paths[k], channels=channels, size=(height, width))
         except BadImageError as error:
-            raise InputError(f"--images: {error}") from error
+            raise InputError(f"`images`: {error}") from error
         label = "" if paths[k].parent == folder else paths[k].parent.name
         found.append(Example(to_png(pixels), label))
     return found

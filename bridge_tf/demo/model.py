@@ -9,7 +9,7 @@ import numpy as np
 from bridge_tf.export.predictor import load_predictor
 from bridge_tf.utils.errors import InputError
 
-_WANTED = "name a .tflite file that bin/export wrote"
+_WANTED = "name an exported .tflite file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,19 +43,19 @@ def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel
             (serving_default and base), or takes no images of 1 or 3 channels.
     """
     if not path.exists():
-        raise InputError(f"--model: {path} doesn't exist; {_WANTED}")
+        raise InputError(f"`model`: {path} doesn't exist; {_WANTED}")
     if path.suffix != ".tflite" or path.is_dir():
-        raise InputError(f"--model: {path} is no .tflite file; {_WANTED}")
+        raise InputError(f"`model`: {path} is no .tflite file; {_WANTED}")
     for signature in ("base", "serving_default"):
         predictor = load_predictor(path, signature)
         height, width, channels = predictor.image_shape
         if channels not in (1, 3):
             raise InputError(
-                f"--model: {path} takes images of {channels} channels; pictures have 1 or 3"
+                f"`model`: {path} takes images of {channels} channels; pictures have 1 or 3"
             )
         answer = predictor(np.zeros((1, height, width, channels)))
         if np.ndim(answer.get("probabilities")) != 2:
-            raise InputError(f"--model: {path} gives no probabilities; {_WANTED}")
+            raise InputError(f"`model`: {path} gives no probabilities; {_WANTED}")
     num_classes = answer["probabilities"].shape[1]
     labels = predictor.labels
     if len(labels) != num_classes:

@@ -19,7 +19,7 @@ _NEEDED += tuple(f"{_CORE}/wasm/litert_wasm_internal.{ending}" for ending in ("j
 _PACKAGES = pathlib.Path(__file__).parent / "runtime"
 _NPM = "ci --ignore-scripts --no-audit --no-fund --prefer-offline --fetch-retries=1".split()
 _MINUTES = 10
-_BY_HAND = f"run `npm install @litertjs/core@{VERSION}` in a folder and name it by --runtime=FOLDER"
+_BY_HAND = f"run `npm install @litertjs/core@{VERSION}` in a folder and name it by `runtime=FOLDER`"
 
 
 def runtime_folder(given: str = "") -> pathlib.Path:
@@ -34,7 +34,7 @@ def runtime_folder(given: str = "") -> pathlib.Path:
     if given:
         folder = pathlib.Path(given)
         if missing := _missing(folder):
-            raise InputError(f"--runtime: {folder} has no {missing[0]}; {_BY_HAND}")
+            raise InputError(f"`runtime`: {folder} has no {missing[0]}; {_BY_HAND}")
         return folder
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     folder = cache / "bridge_tf" / f"litert-web-{VERSION}"

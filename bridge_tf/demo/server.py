@@ -91,7 +91,7 @@ class DemoServer(ThreadingHTTPServer):
             super().__init__((HOST, port), _Handler)
         except OSError as error:
             raise InputError(
-                f"--port={port}: can't be used ({error.strerror}); name another, or 0 for any "
+                f"`port={port}`: can't be used ({error.strerror}); name another, or 0 for any "
                 "free one"
             ) from error
         self.url = f"http://{HOST}:{self.server_port}/"

@@ -23,7 +23,7 @@ CALLS, ROUNDS = 5, 100
 _FEW = 10
 # Rounds before those that count.
 WARM_UP = 10
-_WANTED = "name .tflite files, or folders with a saved_model.pb, that bin/export wrote"
+_WANTED = "name exported .tflite files, or folders with a saved_model.pb"
 
 
 def check_files(files: Sequence[str]) -> list[pathlib.Path]:
@@ -35,10 +35,10 @@ def check_files(files: Sequence[str]) -> list[pathlib.Path]:
     paths = [pathlib.Path(path) for path in files]
     for path in paths:
         if not path.exists():
-            raise InputError(f"--files: {path} doesn't exist; {_WANTED}")
+            raise InputError(f"`files`: {path} doesn't exist; {_WANTED}")
         whole = (path / "saved_model.pb").exists() if path.is_dir() else path.suffix == ".tflite"
         if not whole:
-            raise InputError(f"--files: {path} is of no known kind; {_WANTED}")
+            raise InputError(f"`files`: {path} is of no known kind; {_WANTED}")
     return paths
 
 
@@ -160,7 +160,7 @@ def _call(path: pathlib.Path, signature: str, threads: int, batch_size: int) -> 
     except InputError:
         raise
     except Exception as error:  # damaged files raise all sorts
-        raise InputError(f"--files: {path} can't be run ({reason(error)}); {_WANTED}") from error
+        raise InputError(f"`files`: {path} can't be run ({reason(error)}); {_WANTED}") from error
     return lambda: run(**{name: images})
 
 
@@ -168,10 +168,10 @@ def _images(path: pathlib.Path, shape: tuple[int, ...], batch_size: int) -> np.n
     """Random pixels 0…255 for an input of this shape, in which -1 is any size."""
     if len(shape) != 4 or min(shape[1:]) < 1:
         raise InputError(
-            f"--files: {path} takes no images of one size, but {list(shape)}; name another"
+            f"`files`: {path} takes no images of one size, but {list(shape)}; name another"
         )
     if shape[0] not in (-1, batch_size):
-        raise InputError(f"--batch_size={batch_size}: {path} takes batches of {shape[0]} alone")
+        raise InputError(f"`batch_size={batch_size}`: {path} takes batches of {shape[0]} alone")
     return np.random.default_rng(0).integers(0, 256, (batch_size, *shape[1:]))
 
 
@@ -211,6 +211,6 @@ def _saved_model(path: pathlib.Path, signature: str, threads: int) -> tuple:
 def _check_signature(path: pathlib.Path, signature: str, there) -> None:
     if signature not in there:
         raise InputError(
-            f"--files: {path} has no signature {signature}, but {', '.join(there) or 'none'}; "
+            f"`files`: {path} has no signature {signature}, but {', '.join(there) or 'none'}; "
             f"{_WANTED}"
         )

@@ -21,9 +21,9 @@ class EarlyExit:
     """The base's answer where it is sure; the whole ensemble's for the other images.
 
     Args:
-        path: of a .tflite file from bin/export.
+        path: of an exported .tflite file.
         threshold: the confidence, in [0, 1], below which images go on. Default: what bin/export
-            chose on validation images for --early_exit_budget, in NAME.early_exit.json.
+            chose on validation images for `early_exit_budget`, in NAME.early_exit.json.
         num_threads: of LiteRT.
 
     Attributes:

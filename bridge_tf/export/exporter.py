@@ -95,7 +95,7 @@ def export(
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
         raise InputError(f"export: takes ensembles of one input, not of {names}")
     if tflite_io == "uint8" and len(ensemble.input_shape) != 4:
-        raise InputError("--tflite_io=uint8: is for images; leave it out")
+        raise InputError("`tflite_io=uint8`: is for images; leave it out")
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
     budget = early_exit and early_exit.get("budget")

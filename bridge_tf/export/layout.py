@@ -25,7 +25,7 @@ _RECORD = "assets.extra/export.json"
 _BESIDE = {
     "model.tflite": ".tflite",
     **{f"model.{kind}.tflite": f".{kind}.tflite" for kind in QUANTIZED},
-    # Of what `bin/compress` makes of an export: they go when the next one lands.
+    # Of what compression makes of an export: they go when the next one lands.
     **{f"model.{name}.tflite": f".{name}.tflite" for name in COMPRESSED_NAMES},
     "labels.txt": ".labels.txt",
     "early_exit.json": ".early_exit.json",
@@ -46,12 +46,12 @@ def check_export(export_dir: str | os.PathLike, name: str) -> pathlib.Path:
     Raises:
         InputError: it can't be written, or something else has the model's place.
     """
-    export_dir = check_writable("--export_dir", export_dir)
+    export_dir = check_writable("export_dir", export_dir)
     places = ((export_dir / name, "folder"), (export_dir / f"{name}.tflite", "file"))
     for place, kind in places:
         if place.exists() and place.is_dir() != (kind == "folder"):
             raise InputError(
-                f"--export_dir: {place} is no {kind}; move it or choose another --export_name"
+                f"`export_dir`: {place} is no {kind}; move it or choose another `export_name`"
             )
     return export_dir
 
@@ -64,7 +64,7 @@ def staging(export_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     was about to be published, else removed.
     """
     export_dir.mkdir(parents=True, exist_ok=True)
-    with locked(export_dir, "--export_dir", wait=True):
+    with locked(export_dir, "export_dir", wait=True):
         finish_exports(export_dir)
         folder = pathlib.Path(tempfile.mkdtemp(prefix=_STAGING, dir=export_dir))
         try:
@@ -77,7 +77,7 @@ def finish_exports(export_dir: str | os.PathLike) -> None:
     """Finishes exports whose process was killed when they were whole, and removes others."""
     export_dir = pathlib.Path(export_dir)
     if any(export_dir.glob(f"{_STAGING}*")):
-        with locked(export_dir, "--export_dir", wait=True):
+        with locked(export_dir, "export_dir", wait=True):
             for left in export_dir.glob(f"{_STAGING}*"):
                 _clear(left)
 

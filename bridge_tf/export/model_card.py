@@ -11,7 +11,7 @@ _LIMITS = """\
 - The figures hold for images like those of the test split; none was measured on others.
 - `probabilities` are as the members give them, without the temperature; divide their logarithms by
   the file's temperature, and normalize, to have the calibrated ones.
-- Latency is that of the machine that uses the file; `bin/benchmark --measure=latency` measures it.
+- Latency is that of the machine that uses the file; `bridge-tf benchmark` measures it.
 - Licence and permitted use are those of the images and weights that it was made from."""
 
 

@@ -45,10 +45,10 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     """
     path = pathlib.Path(path)
     if not path.exists():
-        raise InputError(f"--model: {path} doesn't exist; name {_WANTED}")
+        raise InputError(f"`model`: {path} doesn't exist; name {_WANTED}")
     loaders = {".tflite": _tflite, ".keras": _keras}
     if not path.is_dir() and path.suffix not in loaders:
-        raise InputError(f"--model: {path} is of no known kind; name {_WANTED}")
+        raise InputError(f"`model`: {path} is of no known kind; name {_WANTED}")
     load = _saved_model if path.is_dir() else loaders[path.suffix]
     try:
         predictor = load(_newest_version(path) if path.is_dir() else path, signature)
@@ -56,11 +56,11 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
         raise
     except Exception as error:  # damaged files raise all sorts
         raise InputError(
-            f"--model: {path} can't be loaded ({reason(error)}); name {_WANTED}"
+            f"`model`: {path} can't be loaded ({reason(error)}); name {_WANTED}"
         ) from error
     shape = predictor.image_shape
     if len(shape) != 3 or None in shape or min(shape) < 1:
-        raise InputError(f"--model: {path} takes no images of one size, but {shape}")
+        raise InputError(f"`model`: {path} takes no images of one size, but {shape}")
     return predictor
 
 
@@ -69,7 +69,7 @@ def _newest_version(path: pathlib.Path) -> pathlib.Path:
         return path
     versions = [p for p in path.iterdir() if p.name.isdigit() and (p / "saved_model.pb").exists()]
     if not versions:
-        raise InputError(f"--model: {path} holds no saved_model.pb; name {_WANTED}")
+        raise InputError(f"`model`: {path} holds no saved_model.pb; name {_WANTED}")
     return max(versions, key=lambda p: int(p.name))
 
 
@@ -78,7 +78,7 @@ def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
 
     loaded = tf.saved_model.load(str(path))
     if signature not in loaded.signatures:
-        raise InputError(f"--model: {path} has no signature {signature}")
+        raise InputError(f"`model`: {path} has no signature {signature}")
     function = loaded.signatures[signature]
     ((name, spec),) = function.structured_input_signature[1].items()
 
@@ -98,7 +98,7 @@ def _tflite(path: pathlib.Path, signature: str) -> Predictor:
         interpreter = Interpreter(model_path=str(path))
         interpreter.allocate_tensors()
     if signature not in interpreter.get_signature_list():
-        raise InputError(f"--model: {path} has no signature {signature}")
+        raise InputError(f"`model`: {path} has no signature {signature}")
     runner = interpreter.get_signature_runner(signature)
     ((name, details),) = runner.get_input_details().items()
     shape = tuple(int(n) for n in details["shape_signature"][1:])
@@ -119,7 +119,7 @@ def _keras(path: pathlib.Path, signature: str) -> Predictor:
 
     model = keras.models.load_model(path, compile=False)
     if isinstance(model, Curve) or not hasattr(model, "input_shape"):
-        raise InputError(f"--model: {path} holds no classifier of images; name a mode or ensemble")
+        raise InputError(f"`model`: {path} holds no classifier of images; name a mode or ensemble")
     is_ensemble = isinstance(model, BridgeEnsemble)
 
     def run(images):

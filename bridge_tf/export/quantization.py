@@ -62,7 +62,7 @@ def write_quantized(
         path.write_bytes(with_main(converter.convert()))
         return
     if not len(images):
-        raise InputError("--tflite=int8: needs training images to calibrate on, and there are none")
+        raise InputError("`tflite=int8`: needs training images to calibrate on, and there are none")
     chosen = np.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).astype(int)
     converter.representative_dataset = _calibration(signatures, images[chosen])
     # Float operations are let in for those of the network that have no 8-bit version.

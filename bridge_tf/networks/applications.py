@@ -59,10 +59,10 @@ def build_application(
     options = _width_options(name, builder, width)
     if input_shape[-1] not in (1, 3):
         raise InputError(
-            f"--model={name}: takes images of 1 or 3 channels, but these have {input_shape[-1]}"
+            f"`model={name}`: takes images of 1 or 3 channels, but these have {input_shape[-1]}"
         )
     if input_size < 0:
-        raise InputError(f"--input_size={input_size}: must be 0, which leaves the images, or more")
+        raise InputError(f"`input_size={input_size}`: must be 0, which leaves the images, or more")
 
     inputs = keras.Input(input_shape, name="image")
     x = inputs
@@ -95,36 +95,36 @@ def build_application(
 def _mode(name: str, builder, preprocessing: str) -> str:
     if preprocessing not in PREPROCESSING:
         raise InputError(
-            f"--preprocessing={preprocessing}: must be one of {', '.join(PREPROCESSING)}"
+            f"`preprocessing={preprocessing}`: must be one of {', '.join(PREPROCESSING)}"
         )
     own = own_mode(builder)
     if own == "none" and preprocessing not in ("auto", "none"):
         raise InputError(
-            f"--preprocessing={preprocessing}: {name} scales the pixels itself; leave it at auto"
+            f"`preprocessing={preprocessing}`: {name} scales the pixels itself; leave it at auto"
         )
     return own if preprocessing == "auto" else preprocessing
 
 
 def _width_options(name: str, builder, width: float) -> dict:
     if width <= 0:
-        raise InputError(f"--width={width}: must be positive")
+        raise InputError(f"`width={width}`: must be positive")
     if "alpha" in inspect.signature(builder).parameters:
         return {"alpha": width}
     if width != 1:
-        raise InputError(f"--width={width}: {name} comes in one width; leave it at 1")
+        raise InputError(f"`width={width}`: {name} comes in one width; leave it at 1")
     return {}
 
 
 def _refusal(name: str, size, input_size: int, width: float, error: ValueError) -> InputError:
     """The InputError for what keeps Keras from building an application."""
     if smallest := re.search(r"at least (\d+)", str(error)):
-        flag = f"--input_size={input_size}" if input_size else "--input_size"
+        given = f"`input_size={input_size}`" if input_size else "`input_size`"
         now = "" if input_size else f", these are {size[0]}×{size[1]}"
         return InputError(
-            f"{flag}: {name} takes images of at least {smallest[1]}×{smallest[1]} pixels{now}; "
-            f"set --input_size={smallest[1]} or more"
+            f"{given}: {name} takes images of at least {smallest[1]}×{smallest[1]} pixels{now}; "
+            f"set `input_size={smallest[1]}` or more"
         )
     return InputError(
-        f"--model={name}: can't be built for images of {size[0]}×{size[1]} pixels and "
-        f"--width={width} ({reason(error)})"
+        f"`model={name}`: can't be built for images of {size[0]}×{size[1]} pixels and "
+        f"`width={width}` ({reason(error)})"
     )

@@ -27,7 +27,7 @@ def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -
     inputs, outputs = _shapes(model, (None, *input_shape), path)
     if not fits(inputs, (None, *input_shape)) or not fits(outputs, (None, num_classes)):
         raise InputError(
-            f"--model={path}: maps {inputs} to {outputs}, but the images and classes need "
+            f"`model={path}`: maps {inputs} to {outputs}, but the images and classes need "
             f"{(None, *input_shape)} to {(None, num_classes)}"
         )
     return fresh_copy(model)
@@ -43,7 +43,7 @@ def _shapes(model, images: tuple, path) -> tuple:
         outputs = model.compute_output_spec(keras.KerasTensor(images))
     except Exception as error:  # raised by the user's own code
         raise InputError(
-            f"--model={path}: can't be called on images of shape {images} ({reason(error)})"
+            f"`model={path}`: can't be called on images of shape {images} ({reason(error)})"
         ) from error
     return images, keras.tree.map_structure(lambda tensor: tensor.shape, outputs)
 
@@ -75,7 +75,7 @@ def fresh_copy(model: keras.Model) -> keras.Model:
     copy = from_plain_config(_fresh(to_config(model)), model)
     if not copy.built:
         raise InputError(
-            f"--model: {type(model).__name__} isn't built by its configuration; its class needs "
+            f"`model`: {type(model).__name__} isn't built by its configuration; its class needs "
             "get_build_config, which Keras provides unless it is overridden"
         )
     for original, layer in zip(inner_layers(model), inner_layers(copy), strict=True):

@@ -77,7 +77,7 @@ def pixel_scaling(channels: int, mean, std) -> keras.layers.Layer:
         values = list(value) if isinstance(value, Sequence) else [value]
         if len(values) not in (1, channels):
             raise InputError(
-                f"--{label}={','.join(map(str, values))}: must be one number or one for each of "
+                f"`{label}={','.join(map(str, values))}`: must be one number or one for each of "
                 f"the images' {channels} channels"
             )
         per_channel.append([255.0 * v for v in values * (channels // len(values))])

@@ -20,7 +20,7 @@ def read_h5(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
         InputError: the file is missing, damaged or of another kind.
     """
     if not pathlib.Path(path).is_file():
-        raise InputError(f"--weights={path}: there is no such file")
+        raise InputError(f"`weights={path}`: there is no such file")
     try:
         with h5py.File(path) as file:
             group = file.get("model_weights", file)
@@ -28,12 +28,12 @@ def read_h5(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
             layers = _read_legacy(group) if legacy else _read_keras3(file["layers"])
     except Exception as error:  # damaged files raise all sorts, OSError and KeyError too
         raise InputError(
-            f"--weights={path}: can't be read ({reason(error)}); it must be a .weights.h5, a "
+            f"`weights={path}`: can't be read ({reason(error)}); it must be a .weights.h5, a "
             "legacy .h5 or a .keras file"
         ) from error
     if any(name is None for name, _ in layers):
         raise InputError(
-            f"--weights={path}: an older Keras wrote it without the names of its layers; load it "
+            f"`weights={path}`: an older Keras wrote it without the names of its layers; load it "
             "there and save the model as .keras"
         )
     return layers, legacy

@@ -8,31 +8,32 @@ import keras
 from bridge_tf.utils.errors import InputError, reason
 
 
-def read_model(path, flag: str) -> keras.Model:
+def read_model(path, argument: str) -> keras.Model:
     """Reads the model in a .keras file, in safe mode and without its optimizer and losses.
 
     Args:
         path: the file.
-        flag: the flag that named it, for the messages.
+        argument: the name of the setting that named it, for the messages.
 
     Raises:
         InputError: there is no such file, it is damaged, it needs a class that isn't
             registered or code that safe mode refuses, or it holds no model.
     """
+    given = f"`{argument}={path}`"
     if not pathlib.Path(path).is_file():
-        raise InputError(f"--{flag}={path}: there is no such file")
+        raise InputError(f"{given}: there is no such file")
     if not zipfile.is_zipfile(path):
-        raise InputError(f"--{flag}={path}: is no .keras file, or damaged; save the model again")
+        raise InputError(f"{given}: is no .keras file, or damaged; save the model again")
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
         # Keras puts the cause last, behind the configuration of all that is around it.
         cause = str(error).rpartition("Exception encountered: ")[2]
         why = reason(Exception(cause) if cause else error)
-        raise InputError(f"--{flag}={path}: can't be loaded ({why})") from error
+        raise InputError(f"{given}: can't be loaded ({why})") from error
     if not isinstance(model, keras.Model):
         raise InputError(
-            f"--{flag}={path}: holds the layer {type(model).__name__}; it must hold a keras.Model"
+            f"{given}: holds the layer {type(model).__name__}; it must hold a keras.Model"
         )
     return model
 

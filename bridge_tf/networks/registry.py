@@ -81,7 +81,7 @@ def _kind(name: str) -> str:
         return "imagenet_resnet"
     nearest = sorted(network_names(), key=lambda known: -_likeness(known, name))[:3]
     raise InputError(
-        f"--model: no network '{name}'; nearest: {', '.join(nearest)}; or give the path of a "
+        f"`model`: no network '{name}'; nearest: {', '.join(nearest)}; or give the path of a "
         ".keras file"
     )
 

@@ -50,15 +50,15 @@ def load_weights(model: keras.Model, path) -> None:
     if classifier not in found and len(unknown) == 1:
         unknown = []  # the file's classifier has another name
     if not set(fitting) & set(body):
-        raise InputError(f"--weights={path}: has no layer that fits {model.name}")
+        raise InputError(f"`weights={path}`: has no layer that fits {model.name}")
     if misfits := [name for name in body if name not in fitting]:
         raise InputError(
-            f"--weights={path}: has no weights, or of other shapes, for {_some(misfits)} of "
+            f"`weights={path}`: has no weights, or of other shapes, for {_some(misfits)} of "
             f"{model.name}; only the classifier '{classifier}' may differ"
         )
     if unknown:
         raise InputError(
-            f"--weights={path}: belongs to another network, with layers that {model.name} lacks: "
+            f"`weights={path}`: belongs to another network, with layers that {model.name} lacks: "
             f"{_some(unknown)}"
         )
     for name in fitting:

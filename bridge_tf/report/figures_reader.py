@@ -38,7 +38,7 @@ def read_details(path: pathlib.Path, report: dict) -> dict:
         if lines != curves:
             raise ValueError(f"its lines are of {lines}, the report's curves of {curves}")
 
-    return read_checked(path, "the figures' data", check, "run bin/evaluate")
+    return read_checked(path, "the figures' data", check, "evaluate the run again")
 
 
 def read_plane(path: pathlib.Path) -> dict:
@@ -47,7 +47,7 @@ def read_plane(path: pathlib.Path) -> dict:
     Raises:
         InputError: it can't be read or isn't such a file.
     """
-    return read_checked(path, "a loss plane", _plane, "run bin/evaluate --loss_plane")
+    return read_checked(path, "a loss plane", _plane, "evaluate the run again, with `loss_plane`")
 
 
 def _details(classes: int):

@@ -33,7 +33,8 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
     ):
         return
     details = read_details(files.figures_data, report)
-    config = read_checked(files.config, "a configuration", _CONFIG, "run bin/train --repair")
+    remedy = "train with `repair` to write it again"
+    config = read_checked(files.config, "a configuration", _CONFIG, remedy)
     figures = draw_figures(report, details, [read_plane(path) for path in planes])
     for figure in figures:
         svg = for_file(figure.svg).encode()

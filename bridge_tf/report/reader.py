@@ -28,7 +28,7 @@ def read_report(path: str | os.PathLike) -> dict:
         InputError: it can't be read or isn't such a report.
     """
     path = pathlib.Path(path)
-    return read_checked(path, "a report", _REPORT, f"run bin/evaluate --workdir={path.parent}")
+    return read_checked(path, "a report", _REPORT, "evaluate the run again")
 
 
 def read_checked(path: pathlib.Path, what: str, check: Callable, remedy: str) -> dict:

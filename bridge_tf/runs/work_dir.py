@@ -14,7 +14,7 @@ from bridge_tf.runs.run_files import FOLDERS, RunFiles
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_writable, remove_partials, replacing
 from bridge_tf.utils.locks import locked
-from bridge_tf.utils.terminal import say
+from bridge_tf.utils.terminal import logger
 
 
 def damage(path: pathlib.Path) -> str:
@@ -249,7 +249,7 @@ class WorkDir(RunFiles):
             number += 1
             aside = path.with_name(f"{path.name}.damaged-{number}")
         os.replace(path, aside)
-        say(f"{path} is kept as {aside.name} and made again")
+        logger.warning(f"{path} is kept as {aside.name} and made again")
         if path != self.manifest.path:
             self.manifest.remove(path)
 

@@ -171,18 +171,18 @@ class _Training:
         """
         checkpoints = self.checkpoints
         if checkpoints is None:
-            raise TrainingError(f"{error}; try a lower --learning_rate") from error
+            raise TrainingError(f"{error}; try a lower `learning_rate`") from error
         last = checkpoints.newest(epochs_only=True)
         retries = checkpoints.notes.get("retries", [])
         after = f" after {len(retries)} retries" if retries else ""
         place = f"the last good checkpoint is {last.name}.npz" if last else "no checkpoint is left"
         told = f"{error}{after}; {place} in {checkpoints.folder}"
-        lower = "with a lower --learning_rate in another --workdir"
+        lower = "with a lower `learning_rate` in another `workdir`"
         if last is None or len(retries) == _RETRIES:
             raise TrainingError(f"{told}; train {lower}") from error
         if checkpoints.on_divergence == "stop":
             raise TrainingError(
-                f"{told}; run again with --on_divergence=retry, or {lower}"
+                f"{told}; run again with `on_divergence=retry`, or {lower}"
             ) from error
         checkpoints.roll_back({"retries": [*retries, str(error)]})
         logger.warning(

@@ -2,9 +2,9 @@
 
 
 class InputError(ValueError):
-    """A flag, file or argument is wrong.
+    """A file or an argument is wrong.
 
-    The message is one line that names the flag, file or argument, says what is wrong and
+    The message is one line that names the file or argument, says what is wrong and
     what would be right. Commands print it and leave with status 2.
     """
 

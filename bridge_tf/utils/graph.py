@@ -28,7 +28,7 @@ def as_functional(model) -> keras.Model:
     """
     if not is_graph(model):
         raise InputError(
-            f"--taps: {model.name} is a {type(model).__name__}; a bridge needs a Functional or a "
+            f"`taps`: {model.name} is a {type(model).__name__}; a bridge needs a Functional or a "
             "built Sequential model, whose layers can be tapped"
         )
     if isinstance(model, keras.Sequential):
@@ -75,13 +75,13 @@ def _histories(value) -> list[str]:
     return []
 
 
-def check_taps(base, taps: list[str], flag: str = "--taps") -> None:
+def check_taps(base, taps: list[str], argument: str = "taps") -> None:
     """Checks that every tap is a layer whose output a bridge can start from.
 
     Args:
         base: a Functional model.
         taps: names of its layers or operations.
-        flag: that named them, for the messages.
+        argument: the name of the argument that they were given by, for the messages.
 
     Raises:
         InputError: no taps, an unknown layer (the nearest names are given), one without a single
@@ -89,23 +89,23 @@ def check_taps(base, taps: list[str], flag: str = "--taps") -> None:
             the input or output layer, one that a skip connection goes around, or one with no
             weights behind it.
     """
-    names = list(predecessors(base))
+    names, given = list(predecessors(base)), f"`{argument}`"
     if not taps:
-        raise InputError(f"{flag}: name at least one layer of the base")
+        raise InputError(f"{given}: name at least one layer of the base")
     if len(set(taps)) < len(taps):
-        raise InputError(f"{flag}={','.join(taps)}: name each layer once")
+        raise InputError(f"`{argument}={','.join(taps)}`: name each layer once")
     for tap in taps:
         if tap in (R_INPUT, LOGITS_INPUT) or tap.startswith(END_PREFIXES):
             raise InputError(
-                f"{flag}: a layer called '{tap}' can't be tapped, since inputs of bridges are "
+                f"{given}: a layer called '{tap}' can't be tapped, since inputs of bridges are "
                 "called so; rename it"
             )
         if tap not in names:
             nearest = difflib.get_close_matches(tap, names, n=3, cutoff=0.0)
-            raise InputError(f"{flag}: no layer '{tap}' in {base.name}; nearest: {_join(nearest)}")
+            raise InputError(f"{given}: no layer '{tap}' in {base.name}; nearest: {_join(nearest)}")
         if tap not in _with_one_output(base):
             raise InputError(
-                f"{flag}: layer '{tap}' of {base.name} is called more than once or has several "
+                f"{given}: layer '{tap}' of {base.name} is called more than once or has several "
                 "outputs; name a layer with one output"
             )
     last = max(taps, key=names.index)
@@ -113,7 +113,7 @@ def check_taps(base, taps: list[str], flag: str = "--taps") -> None:
         here = names.index(last)
         nearest = sorted(possible, key=lambda name: abs(names.index(name) - here))[:3]
         raise InputError(
-            f"{flag}: {base.name} can't be cut at '{last}', since {_obstacle(base, last)}; "
+            f"{given}: {base.name} can't be cut at '{last}', since {_obstacle(base, last)}; "
             f"nearest cuts: {_join(nearest) or 'none'}"
         )
 

@@ -25,11 +25,11 @@ def available_memory() -> int | None:
     return min(found) if found else None
 
 
-def check_memory(flag: str, what: str, needed: int, remedy: str) -> None:
+def check_memory(name: str, what: str, needed: int, remedy: str) -> None:
     """Checks that images fit into memory.
 
     Args:
-        flag: what names them, as `--dataset=folder:PATH`.
+        name: what names them, as "`dataset=folder:PATH`".
         what: the images, as "its 100 images of 8×8 pixels".
         needed: bytes, copies included.
         remedy: what to do if they don't fit.
@@ -40,7 +40,7 @@ def check_memory(flag: str, what: str, needed: int, remedy: str) -> None:
     available = available_memory()
     if available is not None and needed > available:
         raise InputError(
-            f"{flag}: {what} need {needed / 1e9:,.1f} GB of memory, {available / 1e9:,.1f} GB are "
+            f"{name}: {what} need {needed / 1e9:,.1f} GB of memory, {available / 1e9:,.1f} GB are "
             f"available; {remedy}"
         )
 

@@ -9,7 +9,6 @@ import rich.progress
 from rich.console import Console
 
 logger = logging.getLogger("bridge_tf")
-say = logger.info
 
 
 class TerminalHandler(logging.Handler):

@@ -20,7 +20,7 @@ def import_modules(names: Sequence[str]) -> None:
             importlib.import_module(name)
         except Exception as error:  # raised by the user's own code
             raise InputError(
-                f"imports={name}: can't be imported ({reason(error)}); name a Python module"
+                f"`imports={name}`: can't be imported ({reason(error)}); name a Python module"
             ) from error
         finally:
             sys.path.pop(0)

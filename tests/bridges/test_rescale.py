@@ -143,7 +143,7 @@ class Fixed(keras.layers.Layer):
 def test_a_layer_that_can_not_be_scaled_is_named():
     base = classifier(lambda x: Fixed(name="stubborn")(L.Conv2D(8, 3, name="conv")(x)))
     build_bridge(base, "tap", 1.0)
-    with pytest.raises(InputError, match=r"--bridge_width=0\.5: layer 'stubborn' \(Fixed\)"):
+    with pytest.raises(InputError, match=r"`bridge_width=0\.5`: layer 'stubborn' \(Fixed\)"):
         build_bridge(base, "tap", 0.5)
     base = classifier(lambda x: L.Reshape((4, 4, 4, 2))(L.Conv2D(8, 1)(x)))
     with pytest.raises(InputError, match=r"'reshape.*Reshape"):

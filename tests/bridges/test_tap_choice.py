@@ -10,7 +10,7 @@ from bridge_tf.utils.graph import cuts, extractor
 
 @pytest.fixture(scope="module")
 def base():
-    return build_network("resnet14", (16, 16, 3), 5, width=0.5, norm="batch")
+    return build_network("resnet8", (16, 16, 3), 5, width=0.5, norm="batch")
 
 
 @functools.cache
@@ -72,5 +72,5 @@ def test_candidates_of_one_body_are_given_once(base):
 
 
 def test_a_budget_below_the_cheapest_bridge_is_refused(base):
-    with pytest.raises(InputError, match=r"--bridge_budget=1e-05: the cheapest .*'pool'.*costs"):
+    with pytest.raises(InputError, match=r"`bridge_budget=1e-05`: the cheapest .*'pool'.*costs"):
         choose_bridge(base, 1e-5)

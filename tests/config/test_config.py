@@ -27,10 +27,10 @@ def test_what_is_measured_decides_nothing():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"ood_dataset": "digits"}, "--ood_dataset=digits: is --dataset; name other data"),
-        ({"corruptions": ["fog"]}, "--corruptions=fog: must be one or more of noise, blur"),
-        ({"corruptions": ["blur", "blur"]}, "--corruptions=blur,blur: name each corruption once"),
-        ({"corruption_images": 0}, "--corruption_images=0: must be at least 1"),
+        ({"ood_dataset": "digits"}, "`ood_dataset=digits`: is `dataset`; name other data"),
+        ({"corruptions": ["fog"]}, "`corruptions=fog`: must be one or more of noise, blur"),
+        ({"corruptions": ["blur", "blur"]}, "`corruptions=blur,blur`: name each corruption once"),
+        ({"corruption_images": 0}, "`corruption_images=0`: must be at least 1"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(settings, words):
@@ -57,10 +57,10 @@ def test_curves_decay_as_modes_unless_they_are_given_a_decay_of_their_own():
 
 def test_settings_of_other_networks_and_augmentations_are_refused():
     for settings, flag in (
-        ({"stem": "small"}, "--stem=small: not for --model=resnet8"),
-        ({"model": "imagenet_resnet50", "input_size": 32}, "--input_size=32: not for"),
-        ({"crop_padding": 4}, "--crop_padding=4: needs --augment=crop"),
-        ({"curve_weight_decay": -1e-4}, "--curve_weight_decay=-0.0001: must be at least 0"),
+        ({"stem": "small"}, "`stem=small`: not for `model=resnet8`"),
+        ({"model": "imagenet_resnet50", "input_size": 32}, "`input_size=32`: not for"),
+        ({"crop_padding": 4}, "`crop_padding=4`: needs `augment=crop`"),
+        ({"curve_weight_decay": -1e-4}, "`curve_weight_decay=-0.0001`: must be at least 0"),
     ):
         with pytest.raises(InputError, match=flag):
             Config(**settings)
@@ -71,15 +71,15 @@ def test_settings_of_other_networks_and_augmentations_are_refused():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"ray_gpus": 1.0}, "--ray_gpus=1.0: needs --executor=ray"),
-        ({"storage": "s3://x"}, "--storage=s3://x: needs --executor=ray"),
-        ({"executor": "ray", "hosts": ["a:1", "b:1"]}, "not with --executor=ray"),
-        ({"executor": "ray", "ray_cpus": 0.0}, "--ray_cpus=0.0: must be above 0"),
-        ({"executor": "dask"}, "--executor=dask: must be one of local, ray"),
-        ({"devices": "two"}, "--devices=two: must be a number from 1 on, or all"),
-        ({"devices": "3"}, "--batch_size=128: 3 devices share each batch equally"),
-        ({"hosts": ["a:1"]}, "--hosts=a:1: name two processes or more"),
-        ({"process_id": 1}, "--process_id=1: needs --hosts"),
+        ({"ray_gpus": 1.0}, "`ray_gpus=1.0`: needs `executor=ray`"),
+        ({"storage": "s3://x"}, "`storage=s3://x`: needs `executor=ray`"),
+        ({"executor": "ray", "hosts": ["a:1", "b:1"]}, "not with `executor=ray`"),
+        ({"executor": "ray", "ray_cpus": 0.0}, "`ray_cpus=0.0`: must be above 0"),
+        ({"executor": "dask"}, "`executor=dask`: must be one of local, ray"),
+        ({"devices": "two"}, "`devices=two`: must be a number from 1 on, or all"),
+        ({"devices": "3"}, "`batch_size=128`: 3 devices share each batch equally"),
+        ({"hosts": ["a:1"]}, "`hosts=a:1`: name two processes or more"),
+        ({"process_id": 1}, "`process_id=1`: needs `hosts`"),
     ],
 )
 def test_executions_that_cannot_be_are_refused(settings, words):
@@ -94,7 +94,7 @@ def test_who_does_it_decides_nothing():
 
 def test_what_differs_is_named():
     ours, theirs = Config(seed=1, taps=["a", "b"]), Config(taps=["a"])
-    assert ours.differences(theirs) == ["--seed=1 (there: 0)", "--taps=a,b (there: a)"]
+    assert ours.differences(theirs) == ["`seed=1` (there: 0)", "`taps=a,b` (there: a)"]
     assert ours.fingerprint != theirs.fingerprint
 
 
@@ -133,7 +133,7 @@ def test_name_of_the_export(settings, name):
     ],
 )
 def test_values_out_of_range_are_refused_by_name(name, value):
-    with pytest.raises(InputError, match=f"--{name}="):
+    with pytest.raises(InputError, match=f"`{name}="):
         Config(**{name: value})
 
 

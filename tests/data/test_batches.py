@@ -127,13 +127,13 @@ def test_float_images_keep_their_fractions():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 51}, "--batch_size=51: more than the 50 training images"),
-        ({"batch_size": 0}, "--batch_size=0: must be at least 1"),
-        ({"batch_size": -16}, "--batch_size=-16: must be at least 1"),
-        ({"augment": "flip"}, "--augment=flip: must be one of none, crop, crop_flip"),
-        ({"crop_padding": -1}, "--crop_padding=-1: must be at least 0"),
-        ({"mixup_alpha": -0.4}, "--mixup_alpha=-0.4: must be 0 or a positive number"),
-        ({"mixup_alpha": float("nan")}, "--mixup_alpha=nan: must be 0 or a positive number"),
+        ({"batch_size": 51}, "`batch_size=51`: more than the 50 training images"),
+        ({"batch_size": 0}, "`batch_size=0`: must be at least 1"),
+        ({"batch_size": -16}, "`batch_size=-16`: must be at least 1"),
+        ({"augment": "flip"}, "`augment=flip`: must be one of none, crop, crop_flip"),
+        ({"crop_padding": -1}, "`crop_padding=-1`: must be at least 0"),
+        ({"mixup_alpha": -0.4}, "`mixup_alpha=-0.4`: must be 0 or a positive number"),
+        ({"mixup_alpha": float("nan")}, "`mixup_alpha=nan`: must be 0 or a positive number"),
     ],
 )
 def test_bad_arguments_are_named(changes, message):

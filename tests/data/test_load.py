@@ -90,17 +90,17 @@ def test_a_rare_class_is_on_both_sides(rare_class, fraction, seed):
 @pytest.mark.parametrize(
     ("spec", "options", "parts"),
     [
-        ("digit", {}, ["--dataset=digit:", "digits, tfds:NAME", "folder:PATH", "npz:PATH",
+        ("digit", {}, ["`dataset=digit`:", "digits, tfds:NAME", "folder:PATH", "npz:PATH",
                        "did you mean digits?"]),
-        ("folders:x", {}, ["--dataset=folders:x:", "did you mean folder?"]),
-        ("digits:2", {}, ["--dataset=digits:2:", "known are digits"]),
-        ("", {}, ["--dataset=:", "known are digits"]),
-        ("npz:", {}, ["--dataset=npz::", "nothing after the colon"]),
-        ("digits", {"validation_fraction": 0}, ["--validation_fraction=0:", "(0, 1)"]),
-        ("digits", {"validation_fraction": 1}, ["--validation_fraction=1:", "(0, 1)"]),
-        ("digits", {"validation_fraction": 1e-4}, ["--dataset=digits:", "too few", "0.0001"]),
-        ("digits", {"image_size": -1}, ["--image_size=-1:", "at least 0"]),
-        ("digits", {"skip_bad_images": -1}, ["--skip_bad_images=-1:", "at least 0"]),
+        ("folders:x", {}, ["`dataset=folders:x`:", "did you mean folder?"]),
+        ("digits:2", {}, ["`dataset=digits:2`:", "known are digits"]),
+        ("", {}, ["`dataset=`:", "known are digits"]),
+        ("npz:", {}, ["`dataset=npz:`:", "nothing after the colon"]),
+        ("digits", {"validation_fraction": 0}, ["`validation_fraction=0`:", "(0, 1)"]),
+        ("digits", {"validation_fraction": 1}, ["`validation_fraction=1`:", "(0, 1)"]),
+        ("digits", {"validation_fraction": 1e-4}, ["`dataset=digits`:", "too few", "0.0001"]),
+        ("digits", {"image_size": -1}, ["`image_size=-1`:", "at least 0"]),
+        ("digits", {"skip_bad_images": -1}, ["`skip_bad_images=-1`:", "at least 0"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(spec, options, parts):

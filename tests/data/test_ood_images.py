@@ -9,7 +9,7 @@ from bridge_tf.utils.errors import InputError
 
 @pytest.fixture
 def npz(tmp_path):
-    """Writes test images to an .npz file and gives its --ood_dataset."""
+    """Writes test images to an .npz file and gives its `ood_dataset`."""
 
     def npz(images: np.ndarray) -> str:
         train, labels = np.zeros((2, *images.shape[1:]), images.dtype), np.array([0, 1])
@@ -105,24 +105,22 @@ def test_one_class_is_enough(tmp_path, colours):
 def test_what_cannot_be_brought_to_the_channels_is_refused(npz, colours):
     four = npz(np.concatenate([colours, colours[..., :1]], axis=3))
     for channels in (1, 3):
-        with pytest.raises(InputError, match=r"--ood_dataset=npz:.* have 4 channels, those of --d"):
+        with pytest.raises(InputError, match=r"`ood_dataset=npz:.* have 4 channels, those of `d"):
             load_other_images(four, None, (12, 10, channels))
-    with pytest.raises(InputError, match=r"have 3 channels, those of --dataset 4; name images"):
+    with pytest.raises(InputError, match=r"have 3 channels, those of `dataset` 4; name images"):
         load_other_images(npz(colours), None, (12, 10, 4))
 
 
 def test_messages_name_the_flag(tmp_path):
     shape = (8, 8, 1)
     for spec in ("digit", "folder:", "folder:absent", "npz:absent.npz"):
-        with pytest.raises(InputError, match=f"^--ood_dataset={spec}: "):
+        with pytest.raises(InputError, match=f"^`ood_dataset={spec}`: "):
             load_other_images(spec, None, shape)
-    with pytest.raises(
-        InputError, match=r"^--ood_dataset=tfds:cifar10: not prepared in --data_dir"
-    ):
+    with pytest.raises(InputError, match=r"^`ood_dataset=tfds:cifar10`: not prepared in `data_dir"):
         load_other_images("tfds:cifar10", str(tmp_path), shape)
     (tmp_path / "train" / "a").mkdir(parents=True)
     Image.new("L", (8, 8)).save(tmp_path / "train" / "a" / "1.png")
     (tmp_path / "train" / "a" / "0.png").write_text("")
-    # Not: by --skip_bad_images, which bin/evaluate doesn't have.
-    with pytest.raises(InputError, match=r"^--ood_dataset=.*0.png \(empty\); mend or remove them$"):
+    # Not: by `skip_bad_images`, which evaluate doesn't have.
+    with pytest.raises(InputError, match=r"^`ood_dataset=.*0.png \(empty\); mend or remove them$"):
         load_other_images(f"folder:{tmp_path}", None, shape)

@@ -60,12 +60,12 @@ def test_models_that_cannot_be_shown_are_named(exported, tmp_path):
     for name, damaged in (("text", b"no model"), ("half", content[: len(content) // 2])):
         path = tmp_path / f"{name}.tflite"
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=rf"--model: .*{name}.tflite can't be loaded"):
+        with pytest.raises(InputError, match=rf"`model`: .*{name}.tflite can't be loaded"):
             load_model(path)
-    with pytest.raises(InputError, match=r"absent.tflite doesn't exist; name a .tflite file that"):
+    with pytest.raises(InputError, match=r"absent.tflite doesn't exist; name an exported .tflite"):
         load_model(tmp_path / "absent.tflite")
     for path in (exported.parts.parent / "parts", tmp_path):
-        with pytest.raises(InputError, match=r"is no .tflite file; name a .tflite file that"):
+        with pytest.raises(InputError, match=r"is no .tflite file; name an exported .tflite"):
             load_model(path)
 
 
@@ -115,7 +115,7 @@ def test_bad_flags_are_refused(exported, tmp_path, pictures):
     assert "--export_dir: goes with --workdir" in refused("demo", model, "--export_dir=b")
     absent = tmp_path / "absent.tflite"
     line = refused("demo", f"--model={absent}")
-    wanted = "doesn't exist; name a .tflite file that bin/export wrote"
+    wanted = "doesn't exist; name an exported .tflite file"
     assert line == f"bridge-tf demo: --model: {absent} {wanted}"
     (tmp_path / "empty").mkdir()
     assert "--images: no PNG or JPEG" in refused("demo", model, f"--images={tmp_path / 'empty'}")

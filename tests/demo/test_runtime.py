@@ -81,7 +81,7 @@ npm error more
 )
 def test_a_failure_says_how_to_get_it_and_leaves_nothing(cache, npm, script, why):
     npm(script)
-    with pytest.raises(InputError, match=rf"{why}.*npm install @litertjs/core@2\.5\.3.*--runtime"):
+    with pytest.raises(InputError, match=rf"{why}.*npm install @litertjs/core@2\.5\.3.*`runtime="):
         runtime_folder()
     assert list(cache.iterdir()) == []
 
@@ -125,7 +125,7 @@ def test_what_a_killed_process_left_is_removed(cache, npm):
 
 
 def test_a_named_folder_is_used_as_it_is(tmp_path, npm):
-    with pytest.raises(InputError, match=r"--runtime: .* has no node_modules/@litertjs/core/dist"):
+    with pytest.raises(InputError, match=r"`runtime`: .* has no node_modules/@litertjs/core/dist"):
         runtime_folder(str(tmp_path))
     subprocess.run(["sh", "-c", WHOLE], cwd=tmp_path, check=True)
     calls = npm("exit 1")

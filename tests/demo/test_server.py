@@ -132,6 +132,6 @@ def test_it_answers_to_names_of_this_machine_only(ask, server):
 
 def test_a_port_in_use_is_named(server):
     with pytest.raises(
-        InputError, match=rf"--port={server.server_port}: .* in use.*; name another"
+        InputError, match=rf"`port={server.server_port}`: .* in use.*; name another"
     ):
         DemoServer(server.site, server.server_port)

@@ -171,11 +171,11 @@ def test_coordinates_are_distances_of_all_weights_that_move(kind, degree):
 
 def test_what_spans_no_plane_is_refused(small):
     start, end = linear(0), linear(1)
-    with pytest.raises(InputError, match=r"--loss_plane: .*degree 1.*--curve_degree=2"):
+    with pytest.raises(InputError, match=r"`loss_plane`: .*degree 1.*`curve_degree=2`"):
         measure_plane(Curve.between(start, end, degree=1), small)
-    with pytest.raises(InputError, match=r"--loss_plane: .*line between.*--curve_epochs"):
+    with pytest.raises(InputError, match=r"`loss_plane`: .*line between.*`curve_epochs`"):
         measure_plane(Curve.between(start, end), small)
-    with pytest.raises(InputError, match=r"--loss_plane: .*equal"):
+    with pytest.raises(InputError, match=r"`loss_plane`: .*equal"):
         measure_plane(bend(Curve.between(start, start)), small)
     with pytest.raises(ValueError, match="points=2"):
         measure_plane(bend(Curve.between(start, end)), small, points=2)
@@ -225,7 +225,7 @@ def test_a_run_keeps_its_plane_until_something_is_other(small, tmp_path):
         files=files,
         config=Config(),
         data=types.SimpleNamespace(test=small),
-        inputs={"--dataset": "a"},
+        inputs={"dataset": "a"},
         load_curve=lambda pair: curve,
         statistics_images=lambda: None,
     )
@@ -246,7 +246,7 @@ def test_a_run_keeps_its_plane_until_something_is_other(small, tmp_path):
     assert written(5, 10) and written(5, 11)
     assert written(5, 1000) and not written(5, 27)
     assert json.loads(target.read_text())["images"] == 27
-    run.inputs = {"--dataset": "b"}
+    run.inputs = {"dataset": "b"}
     assert written(5, 27)
     files.curve((0, 1)).write_bytes(b"another curve")
     assert written(5, 27)

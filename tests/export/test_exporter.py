@@ -179,7 +179,7 @@ def test_a_judge_ends_an_export(tiny, images, tmp_path):
     with pytest.raises(ParityError, match=r"model.tflite is wrong"):
         export(ensemble, tmp_path / "out", "model", images, judge=judge)
     assert list((tmp_path / "out").iterdir()) == []
-    with pytest.raises(InputError, match="--tflite=int8: needs training images"):
+    with pytest.raises(InputError, match="`tflite=int8`: needs training images"):
         export(ensemble, tmp_path / "out", "model", images, tflite=["int8"])
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -216,7 +216,7 @@ def test_a_bridge_that_differs_is_named(ensemble, images, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(ensemble, images, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--export_dir: can't write in .*file/below"):
+    with pytest.raises(InputError, match=r"`export_dir`: can't write in .*file/below"):
         export(ensemble, tmp_path / "file" / "below", "model", images)
 
 
@@ -232,7 +232,7 @@ def test_predictor_names_what_it_cannot_load(tmp_path):
         ("broken.keras", "can't be loaded"),
         ("empty", "no saved_model.pb"),
     ):
-        with pytest.raises(InputError, match=f"--model: .*{name}.*{message}"):
+        with pytest.raises(InputError, match=f"`model`: .*{name}.*{message}"):
             load_predictor(tmp_path / name)
 
 

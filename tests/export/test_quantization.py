@@ -187,7 +187,7 @@ def test_calibration_has_one_image_at_a_time_and_each_position_in_turn(tiny, ima
 
 def test_without_images_there_is_nothing_to_calibrate_on(trained, images, tmp_path):
     path = tmp_path / "model.int8.tflite"
-    with pytest.raises(InputError, match="--tflite=int8: needs training images"):
+    with pytest.raises(InputError, match="`tflite=int8`: needs training images"):
         write_quantized(trained.signatures, trained.saved_model, path, "int8", images[:0])
     assert not path.exists()
 

@@ -86,7 +86,7 @@ def read(content: str) -> Config | None:
         try:
             return WorkDir(folder).read_config()
         except InputError as error:
-            assert "config.json" in str(error) or "--" in str(error)
+            assert "config.json" in str(error) or "`" in str(error)
             return None
 
 

@@ -15,7 +15,7 @@ from tests.fuzz.examples import json_values, search, spoilt, spoilt_json
 
 _FIGURES = "accuracy nll brier ece temperature calibrated_nll calibrated_brier calibrated_ece"
 _ROW = dict.fromkeys(f"relative_flops relative_params {_FIGURES}".split(), 0.25)
-# As bin/train wrote it, less most of its digits.
+# As a run wrote it, less most of its digits.
 REPORT = {
     "schema": 1,
     "warnings": ["one network is wrong on 5 of the 64 validation images"],
@@ -89,7 +89,7 @@ def read(content: str | bytes) -> dict | None:
             return read_report(path)
         except InputError as error:
             assert f"{path} can't be read as a report (" in str(error)
-            assert str(error).endswith(f"; run bin/evaluate --workdir={folder}")
+            assert str(error).endswith("; evaluate the run again")
             assert "\n" not in str(error)
             return None
 

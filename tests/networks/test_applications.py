@@ -150,17 +150,17 @@ def test_own_layers_of_applications_load_in_safe_mode(tmp_path):
 @pytest.mark.parametrize(
     ("name", "shape", "options", "message"),
     [
-        ("MobileNetV2", (8, 8, 3), {}, r"--input_size: .*32×32.* are 8×8; set --input_size=32"),
-        ("InceptionV3", (64, 80, 3), {}, r"--input_size: .*64×80; set --input_size=75"),
-        ("Xception", (8, 8, 3), {"input_size": 70}, r"--input_size=70: .*set --input_size=71"),
-        ("ResNet50", (32, 32, 3), {"input_size": -1}, "--input_size=-1: must be 0"),
-        ("VGG19", (32, 32, 2), {}, "--model=VGG19: .*1 or 3 channels.*have 2"),
-        ("VGG19", (32, 32, 4), {}, "--model=VGG19: .*1 or 3 channels.*have 4"),
-        ("VGG19", (32, 32, 3), {"width": 0.5}, "--width=0.5: VGG19 comes in one width"),
-        ("MobileNet", (32, 32, 3), {"width": 0}, "--width=0: must be positive"),
-        ("MobileNet", (32, 32, 3), {"width": 0.01}, "--model=MobileNet: .*--width=0.01"),
-        ("VGG19", (32, 32, 3), {"preprocessing": "x"}, "--preprocessing=x: .*auto, none, tf"),
-        ("EfficientNetB0", (32, 32, 3), {"preprocessing": "tf"}, "--preprocessing=tf: .*itself"),
+        ("MobileNetV2", (8, 8, 3), {}, r"`input_size`: .*32×32.* are 8×8; set `input_size=32`"),
+        ("InceptionV3", (64, 80, 3), {}, r"`input_size`: .*64×80; set `input_size=75`"),
+        ("Xception", (8, 8, 3), {"input_size": 70}, r"`input_size=70`: .*set `input_size=71`"),
+        ("ResNet50", (32, 32, 3), {"input_size": -1}, "`input_size=-1`: must be 0"),
+        ("VGG19", (32, 32, 2), {}, "`model=VGG19`: .*1 or 3 channels.*have 2"),
+        ("VGG19", (32, 32, 4), {}, "`model=VGG19`: .*1 or 3 channels.*have 4"),
+        ("VGG19", (32, 32, 3), {"width": 0.5}, "`width=0.5`: VGG19 comes in one width"),
+        ("MobileNet", (32, 32, 3), {"width": 0}, "`width=0`: must be positive"),
+        ("MobileNet", (32, 32, 3), {"width": 0.01}, "`model=MobileNet`: .*`width=0.01`"),
+        ("VGG19", (32, 32, 3), {"preprocessing": "x"}, "`preprocessing=x`: .*auto, none, tf"),
+        ("EfficientNetB0", (32, 32, 3), {"preprocessing": "tf"}, "`preprocessing=tf`: .*itself"),
     ],
 )
 def test_what_does_not_suit_is_refused(name, shape, options, message):

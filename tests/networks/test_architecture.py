@@ -160,7 +160,7 @@ def test_unbuilt_models_are_built_for_the_images(tmp_path):
 def test_models_for_other_data_are_refused(make, shape, classes, message, tmp_path):
     path = tmp_path / "mine.keras"
     make().save(path)
-    with pytest.raises(InputError, match=rf"--model=.*mine.keras: .*{message}") as caught:
+    with pytest.raises(InputError, match=rf"`model=.*mine.keras`: .*{message}") as caught:
         build_network(str(path), shape, classes)
     assert "\n" not in str(caught.value)
 
@@ -172,5 +172,5 @@ def test_models_that_are_not_built_by_their_configuration_are_refused():
 
     model = Unbuilt(2)
     model(np.zeros((1, 8, 8, 1)))
-    with pytest.raises(InputError, match=r"--model: Unbuilt isn't built .*get_build_config"):
+    with pytest.raises(InputError, match=r"`model`: Unbuilt isn't built .*get_build_config"):
         fresh_copy(model)

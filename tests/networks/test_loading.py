@@ -31,7 +31,7 @@ def test_files_that_can_not_be_loaded_are_named(tmp_path):
         "code": "can't be loaded .*Lambda",
         "class": "can't be loaded .*Could not locate class 'Unregistered'.*register",
     }.items():
-        with pytest.raises(InputError, match=rf"--model=.*{name}.keras: .*{message}") as caught:
+        with pytest.raises(InputError, match=rf"`model=.*{name}.keras`: .*{message}") as caught:
             read_model(tmp_path / f"{name}.keras", "model")
         assert "\n" not in str(caught.value)
 

@@ -54,6 +54,6 @@ def test_the_kind_is_found_by_the_name(tmp_path):
 def test_unknown_networks_are_refused(name, nearest):
     for refuses in (lambda: build_network(name, (8, 8, 1), 2), lambda: network_options(name)):
         with pytest.raises(
-            InputError, match=rf"--model: no .*'{name}'; .*{nearest}.* \.keras file"
+            InputError, match=rf"`model`: no .*'{name}'; .*{nearest}.* \.keras file"
         ):
             refuses()

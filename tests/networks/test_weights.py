@@ -140,7 +140,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     )
     for name, options, message in cases:
         with pytest.raises(
-            InputError, match=rf"--weights=.*model.weights.h5: .*{message}"
+            InputError, match=rf"`weights=.*model.weights.h5`: .*{message}"
         ) as caught:
             build_network(name, (32, 32, 3), 3, weights=str(path), **options)
         assert "\n" not in str(caught.value)
@@ -181,7 +181,7 @@ def test_unreadable_files_are_named(tmp_path):
     path = save(model, tmp_path, "model.weights.h5")
     (tmp_path / "cut.weights.h5").write_bytes(path.read_bytes()[:9000])
     for name, message in (cases | {"cut.weights.h5": "can't be read"}).items():
-        with pytest.raises(InputError, match=rf"--weights=.*{name}: .*{message}") as caught:
+        with pytest.raises(InputError, match=rf"`weights=.*{name}`: .*{message}") as caught:
             load_weights(model, tmp_path / name)
         assert "\n" not in str(caught.value)
     with h5py.File(path, "r+") as file:

@@ -88,8 +88,8 @@ def test_words_of_data_and_settings_are_text_not_markup(page):
     for text in ("<b>bold</b>", "<script>", "a<b>.npz", "<i>data</i>"):
         assert text not in page
     assert "made up &amp; &lt;b&gt;bold&lt;/b&gt;" in page
-    assert "--dataset=npz:a&lt;b&gt;.npz" in page
-    assert "--taps=stage2_block1" in page
+    assert "<li>dataset=npz:a&lt;b&gt;.npz</li>" in page
+    assert "<li>taps=stage2_block1</li>" in page
 
 
 def test_a_run_without_histories_or_plane_says_so(made, tmp_path):

@@ -29,15 +29,15 @@ def test_the_smaller_of_machine_and_container_counts(machine, limit, left):
 def test_a_machine_that_tells_nothing_refuses_nothing(machine):
     (machine / "meminfo").unlink()
     assert memory.available_memory() is None
-    memory.check_memory("--flag=x", "images", 10**18, "use fewer")
+    memory.check_memory("`dataset=x`", "images", 10**18, "use fewer")
 
 
 def test_what_does_not_fit_is_refused_in_one_line(machine):
-    memory.check_memory("--flag=x", "images", 8 << 20, "use fewer")
+    memory.check_memory("`dataset=x`", "images", 8 << 20, "use fewer")
     with pytest.raises(InputError) as error:
-        memory.check_memory("--flag=x", "2 images", 5 * 10**9, "use fewer")
+        memory.check_memory("`dataset=x`", "2 images", 5 * 10**9, "use fewer")
     assert str(error.value) == (
-        "--flag=x: 2 images need 5.0 GB of memory, 0.0 GB are available; use fewer"
+        "`dataset=x`: 2 images need 5.0 GB of memory, 0.0 GB are available; use fewer"
     )
 
 

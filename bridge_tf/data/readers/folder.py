@@ -58,36 +58,36 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
     root = pathlib.Path(path)
     # Unlike Path.is_dir, this takes names that no file can have.
     if not os.path.isdir(root):
-        raise InputError(f"--dataset=folder:{path}: no such folder")
+        raise InputError(f"`dataset=folder:{path}`: no such folder")
     if not (root / "train").is_dir():
         raise InputError(
-            f"--dataset=folder:{path}: has no folder train; it must hold train/CLASS/*.png|jpg"
+            f"`dataset=folder:{path}`: has no folder train; it must hold train/CLASS/*.png|jpg"
         )
     files = {"train": _class_files(root / "train")}
     if (root / "test").is_dir():
         files["test"] = _class_files(root / "test")
-    pictures, bad = _read(f"--dataset=folder:{path}", files, image_size)
+    pictures, bad = _read(f"`dataset=folder:{path}`", files, image_size)
     bad |= _contradictory(pictures)
     pictures = [picture for picture in pictures if picture.path not in bad]
     lost = sorted(set(files["train"]) - {p.class_name for p in pictures if p.split == "train"})
     if len(bad) > skip_bad_images:
         # Where a class would have no images left, leaving them out is no way.
-        leave = "" if lost else f", or leave them out by --skip_bad_images={len(bad)}"
+        leave = "" if lost else f", or leave them out by `skip_bad_images={len(bad)}`"
         raise InputError(
-            f"--dataset=folder:{path}: {_listing(files, bad, skip_bad_images)}; mend or "
+            f"`dataset=folder:{path}`: {_listing(files, bad, skip_bad_images)}; mend or "
             f"remove them{leave}"
         )
     if lost:
         raise InputError(
-            f"{root / 'train' / lost[0]}: without its bad images (--skip_bad_images="
-            f"{skip_bad_images}) the class has none; mend some or remove the folder"
+            f"{root / 'train' / lost[0]}: without its bad images (`skip_bad_images="
+            f"{skip_bad_images}`) the class has none; mend some or remove the folder"
         )
     names = tuple(files["train"])
     channels = max(picture.pixels.shape[2] for picture in pictures)
     test = [picture for picture in pictures if picture.split == "test"]
     if "test" in files and not test:
         raise InputError(
-            f"{root / 'test'}: without its bad images (--skip_bad_images={skip_bad_images}) it "
+            f"{root / 'test'}: without its bad images (`skip_bad_images={skip_bad_images}`) it "
             "holds none; mend some, or remove the folder to hold out a fifth of train"
         )
     train = [picture for picture in pictures if picture.split == "train"]
@@ -121,7 +121,7 @@ def _all(files: dict[str, dict[str, list[pathlib.Path]]]) -> Iterable[pathlib.Pa
     return (file for classes in files.values() for group in classes.values() for file in group)
 
 
-def _read(flag: str, files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
+def _read(given: str, files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
     """All pictures of known classes, and for each file that gave none the reason."""
     total = sum(1 for _ in _all(files))
     size = (image_size, image_size) if image_size else None
@@ -141,7 +141,7 @@ def _read(flag: str, files, image_size: int) -> tuple[list[_Picture], dict[pathl
                     size = size or pixels.shape[:2]
                     what = f"its {total:,} images of {size[0]}×{size[1]} pixels"
                     needed = _COPIES * total * math.prod((*size, pixels.shape[2]))
-                    check_memory(flag, what, needed, "use a smaller --image_size or fewer images")
+                    check_memory(given, what, needed, "use a smaller `image_size` or fewer images")
                 # As RGB, so that a grey picture has the same digest in a file of either kind.
                 rgb = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
                 key = (rgb.shape, digest(rgb))
@@ -171,7 +171,7 @@ def _listing(files, bad: dict[pathlib.Path, str], allowed: int) -> str:
     ordered = [file for file in _all(files) if file in bad]
     listed = ", ".join(f"{_shown(file)} ({bad[file]})" for file in ordered[:_LISTED])
     more = f", and {len(bad) - _LISTED:,} more" if len(bad) > _LISTED else ""
-    beyond = f", more than --skip_bad_images={allowed}" if allowed else ""
+    beyond = f", more than `skip_bad_images={allowed}`" if allowed else ""
     total = sum(1 for _ in _all(files))
     return f"bad images, {len(bad):,} of {total:,}{beyond}: {listed}{more}"
 

@@ -24,7 +24,7 @@ def read_npz(path: str) -> Source:
     file = pathlib.Path(path)
     # Unlike Path.is_file, this takes names that no file can have.
     if not os.path.isfile(file):
-        raise InputError(f"--dataset=npz:{path}: no such file; name a .npz file")
+        raise InputError(f"`dataset=npz:{path}`: no such file; name a .npz file")
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in _ARRAYS if name in archive}

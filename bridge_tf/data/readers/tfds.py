@@ -76,26 +76,26 @@ def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
     test = next((split for split in ("test", "validation") if split in splits), None)
     if "train" not in splits or not {"image", "label"} <= set(features):
         raise InputError(
-            f"--dataset=tfds:{name}: needs a split train and the features image and label; it has "
+            f"`dataset=tfds:{name}`: needs a split train and the features image and label; it has "
             f"the splits {', '.join(splits)} and the features {', '.join(features)}"
         )
     if not isinstance(features["label"], tfds.features.ClassLabel):
-        raise InputError(f"--dataset=tfds:{name}: its labels are no classes: {features['label']}")
+        raise InputError(f"`dataset=tfds:{name}`: its labels are no classes: {features['label']}")
     shape = features["image"].shape
     if None in shape[:2] and not image_size:
         raise InputError(
-            f"--dataset=tfds:{name}: its images are of shape {shape}; all must be of one size, or "
-            "--image_size says which to bring them to"
+            f"`dataset=tfds:{name}`: its images are of shape {shape}; all must be of one size, or "
+            "`image_size` says which to bring them to"
         )
     if len(shape) != 3 or shape[2] is None:
         raise InputError(
-            f"--dataset=tfds:{name}: its images are of shape {shape}; they must be "
+            f"`dataset=tfds:{name}`: its images are of shape {shape}; they must be "
             "height×width×channels, with a fixed number of these"
         )
     dtype = features["image"].np_dtype
     if dtype != np.uint8:
         raise InputError(
-            f"--dataset=tfds:{name}: its images are {np.dtype(dtype)}; they must be uint8"
+            f"`dataset=tfds:{name}`: its images are {np.dtype(dtype)}; they must be uint8"
         )
     names = [split for split in ("train", test) if split]
     try:
@@ -142,7 +142,7 @@ def _check_default_config(name: str, path: pathlib.Path) -> None:
     config = json.loads(path.read_text("utf-8")).get("default_config_name")
     if isinstance(config, str) and (config == ".." or config != pathlib.PurePath(config).name):
         raise InputError(
-            f"--dataset=tfds:{name}: {path} names the configuration {config[:100]!r}, which is no "
+            f"`dataset=tfds:{name}`: {path} names the configuration {config[:100]!r}, which is no "
             "name of a folder beside it; prepare it anew"
         )
 
@@ -152,7 +152,7 @@ def _check_classes(name: str, path: pathlib.Path) -> None:
     for found in _classes(json.loads(path.read_text("utf-8"))):
         if not _OWN_CLASS.fullmatch(found):
             raise InputError(
-                f"--dataset=tfds:{name}: {path} names the class {found[:100]!r}, which isn't one "
+                f"`dataset=tfds:{name}`: {path} names the class {found[:100]!r}, which isn't one "
                 "of tensorflow_datasets; prepare it anew with features of tensorflow_datasets alone"
             )
 
@@ -185,7 +185,7 @@ def _reader(builder, names: list[str], shape: tuple, image_size: int) -> Callabl
         return functools.partial(_read_split, builder)
     if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
         raise InputError(
-            f"--dataset=tfds:{builder.info.name}: images of different sizes, or more than fit in "
+            f"`dataset=tfds:{builder.info.name}`: images of different sizes, or more than fit in "
             "memory, are read from files of the format tfrecord; prepare it anew in that"
         )
     return functools.partial(_find_split, builder, size=size, channels=shape[2], resized=resized)
@@ -220,34 +220,34 @@ def _check_split(builder, split: str, labels: np.ndarray) -> None:
     wanted = builder.info.splits[split].num_examples
     if found < max(wanted, 1):
         raise InputError(
-            f"--dataset=tfds:{builder.info.name}: its split {split} holds {found:,} of {wanted:,} "
+            f"`dataset=tfds:{builder.info.name}`: its split {split} holds {found:,} of {wanted:,} "
             "images, so that its files are damaged; prepare it anew"
         )
     if labels.min() < 0:
         raise InputError(
-            f"--dataset=tfds:{builder.info.name}: images of its split {split} carry no label "
+            f"`dataset=tfds:{builder.info.name}`: images of its split {split} carry no label "
             f"({labels.min()}); every image needs one"
         )
 
 
 def _damaged(name: str, error: Exception) -> InputError:
     said = reason(Exception(_WHERE.sub("", str(error)) or type(error).__name__))
-    return InputError(f"--dataset=tfds:{name}: can't be read ({said}); prepare it anew")
+    return InputError(f"`dataset=tfds:{name}`: can't be read ({said}); prepare it anew")
 
 
 def _not_prepared(name: str, version: str, folder: pathlib.Path | None) -> InputError:
     wanted = f"{name}:{version}" if version else name
     if folder is None:
         return InputError(
-            f"--dataset=tfds:{wanted}: not prepared in the default folder; name the folder of "
-            "prepared data sets by --data_dir"
+            f"`dataset=tfds:{wanted}`: not prepared in the default folder; name the folder of "
+            "prepared data sets by `data_dir`"
         )
     if not os.path.isdir(folder):
-        return InputError(f"--data_dir={folder}: no such folder")
+        return InputError(f"`data_dir={folder}`: no such folder")
     infos = [*folder.glob("*/*/dataset_info.json"), *folder.glob("*/*/*/dataset_info.json")]
     versions = [info.parent.relative_to(folder) for info in infos]
     there = sorted(f"{version.parent.as_posix()}:{version.name}" for version in versions)
     return InputError(
-        f"--dataset=tfds:{wanted}: not prepared in --data_dir={folder}, which holds "
+        f"`dataset=tfds:{wanted}`: not prepared in `data_dir={folder}`, which holds "
         f"{', '.join(there) or 'nothing'}; prepare it there with tensorflow-datasets"
     )

@@ -1,5 +1,5 @@
 // Pictures without EXIF data. Browsers turn a picture as these ask (Chromium 156 even if
-// createImageBitmap is told not to), which neither training nor bin/predict do.
+// createImageBitmap is told not to), which neither training nor predictions of files do.
 
 const EXIF = "Exif\0";
 // Where the first segment of a JPEG and the first chunk of a PNG begin.

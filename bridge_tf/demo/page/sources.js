@@ -33,7 +33,7 @@ async function fetched(image) {
   try {
     return await (await fetch(image)).blob();
   } catch {
-    throw new Error("The example can't be fetched; bin/demo must run as long as its page is used.");
+    throw new Error("The example can't be fetched; bridge-tf demo must run as long as its page is used.");
   }
 }
 

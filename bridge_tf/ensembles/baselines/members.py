@@ -32,7 +32,7 @@ def replaced(network, replace: Callable) -> keras.Model:
     """
     if not is_graph(network):
         raise InputError(
-            f"--baselines: {network.name} is a {type(network).__name__}; layers can be replaced in "
+            f"`baselines`: {network.name} is a {type(network).__name__}; layers can be replaced in "
             "Functional and Sequential models only"
         )
     network = logits_copy(as_classifier(network))

@@ -13,7 +13,7 @@ def file_names(method: str, kinds: Iterable[str]) -> list[str]:
 
     Args:
         method: one of `METHODS`; "qat" writes one file, of 8 bits.
-        kinds: of --tflite, of which float32 is always one.
+        kinds: of `tflite`, of which float32 is always one.
     """
     quantized = [] if method == "qat" else [kind for kind in kinds if kind != "float32"]
     return [method, *(f"{method}.{kind}" for kind in quantized)]

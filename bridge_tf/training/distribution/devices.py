@@ -56,12 +56,12 @@ class Devices:
         backend = keras.backend.backend()
         if hosts and backend != "jax":
             raise InputError(
-                f"--hosts={','.join(hosts)}: only JAX shares a training between processes, the "
+                f"`hosts={','.join(hosts)}`: only JAX shares a training between processes, the "
                 f"backend here is {backend}; set KERAS_BACKEND=jax, or leave it out"
             )
         if backend not in ("tensorflow", "jax"):
             raise InputError(
-                f"--devices={devices}: the backend {backend} trains on one device here; set "
+                f"`devices={devices}`: the backend {backend} trains on one device here; set "
                 "KERAS_BACKEND to tensorflow or jax, or leave it out"
             )
         if hosts:
@@ -71,7 +71,7 @@ class Devices:
             return None
         if batch_size and batch_size % len(names):
             raise InputError(
-                f"--batch_size={batch_size}: {len(names)} devices share each batch equally; take "
+                f"`batch_size={batch_size}`: {len(names)} devices share each batch equally; take "
                 f"a multiple of {len(names)}"
             )
         return cls(tuple(names), max(1, len(hosts)), process_id if hosts else 0)
@@ -223,14 +223,14 @@ def _names(devices: str, count: int) -> list[str]:
     if devices == "all":
         if least < max(map(len, found)):
             raise InputError(
-                "--devices=all: the processes have different numbers of devices, "
+                "`devices=all`: the processes have different numbers of devices, "
                 f"{', '.join(str(len(names)) for names in found)}; name a number"
             )
         return [name for names in found for name in names]
     wanted = int(devices)
     if wanted > least:
         what = f"{least} device{'s' * (least > 1)} ({', '.join(found[0][:least])})"
-        raise InputError(f"--devices={devices}: there {'are' if least > 1 else 'is'} {what}")
+        raise InputError(f"`devices={devices}`: there {'are' if least > 1 else 'is'} {what}")
     return [name for names in found for name in names[:wanted]]
 
 

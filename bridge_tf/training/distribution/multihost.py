@@ -39,7 +39,7 @@ def join(hosts: tuple[str, ...], process_id: int) -> None:
     try:
         keras.distribution.initialize(",".join(hosts), len(hosts), process_id)
     except Exception as error:  # of many kinds, by what fails
-        raise InputError(f"--hosts={','.join(hosts)}: no meeting ({reason(error)})") from error
+        raise InputError(f"`hosts={','.join(hosts)}`: no meeting ({reason(error)})") from error
 
 
 def agree(variables, *others) -> None:
@@ -53,9 +53,9 @@ def agree(variables, *others) -> None:
         digest = zlib.crc32(keras.ops.convert_to_numpy(variable).tobytes(), digest)
     if len(set(_gathered([digest])[:, 0].tolist())) > 1:
         raise InputError(
-            "--hosts: the processes are about to train different things; give all of them the same "
-            "flags and the same data, and copy the files of the work directory that is furthest to "
-            "the others"
+            "`hosts`: the processes are about to train different things; give all of them the same "
+            "settings and the same data, and copy the files of the work directory that is furthest "
+            "to the others"
         )
 
 
@@ -73,7 +73,7 @@ def common(states: list):
     state = max((known[key] for key in everywhere & set(known)), key=_step, default=None)
     if state is None and gathered[..., 0].any():
         raise InputError(
-            "--hosts: the processes have no checkpoint in common; copy the folder backup of the "
+            "`hosts`: the processes have no checkpoint in common; copy the folder backup of the "
             "work directory that is furthest to the others, or remove it from all to begin anew"
         )
     return state
@@ -86,7 +86,7 @@ def gone(error: Exception) -> TrainingError | None:
         return None
     atexit.register(_leave)
     return TrainingError(
-        f"another process of --hosts has stopped, or can't be reached ({reason(error)}); run all "
+        f"another process of `hosts` has stopped, or can't be reached ({reason(error)}); run all "
         "of them again, which go on from the last epoch that all have kept"
     )
 

@@ -79,8 +79,8 @@ def test_images_that_do_not_fit_into_memory_are_refused_at_the_first(root, monke
     with pytest.raises(InputError) as error:
         read_folder(str(root), 1000)
     assert str(error.value) == (
-        f"--dataset=folder:{root}: its 24 images of 1000×1000 pixels need 0.1 GB of memory, 0.0 GB "
-        "are available; use a smaller --image_size or fewer images"
+        f"`dataset=folder:{root}`: its 24 images of 1000×1000 pixels need 0.1 GB of memory, 0.0 GB "
+        "are available; use a smaller `image_size` or fewer images"
     )
 
 
@@ -114,14 +114,14 @@ def _empty(path):
 @pytest.mark.parametrize(
     ("spoil", "parts"),
     [
-        (lambda root: (root / "train").rename(root / "other"), ["--dataset=", "no folder train"]),
+        (lambda root: (root / "train").rename(root / "other"), ["`dataset=", "no folder train"]),
         (lambda root: _empty(root / "train" / "bee"), ["train/bee: holds no images", "*.png"]),
         (lambda root: _empty(root / "test"), ["test: holds no class folders"]),
         (lambda root: (root / "train" / "ant").rename(root / "train" / ".ant"),
-         ["--dataset=folder:", "one class only"]),
+         ["`dataset=folder:", "one class only"]),
         (lambda root: [f.unlink() for f in (root / "train" / "ant").glob("0[1-9]*")]
          + [f.unlink() for f in (root / "train" / "ant").glob("1*")],
-         ["--dataset=folder:", "too few images to hold out 0.2 of 13"]),
+         ["`dataset=folder:", "too few images to hold out 0.2 of 13"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(root, spoil, parts):
@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_read_is_refused_or_left_out(root, spoil, why):
         load_dataset(f"folder:{root}")
     message = str(error.value)
     assert f": bad images, 1 of 24: {root}/train/cat/03.png ({why}" in message
-    assert message.endswith("; mend or remove them, or leave them out by --skip_bad_images=1")
+    assert message.endswith("; mend or remove them, or leave them out by `skip_bad_images=1`")
     assert "\n" not in message
     source = read_folder(str(root), 0, skip_bad_images=1)
     np.testing.assert_array_equal(source.train.images[14:16], [_image(2), _image(4)])
@@ -190,12 +190,12 @@ def test_all_bad_images_are_found_in_one_pass(root):
         read_folder(str(root), 0)
     empty = ", ".join(f"{root}/train/ant/{n:02}.png (empty)" for n in range(8))
     assert str(error.value) == (
-        f"--dataset=folder:{root}: bad images, 13 of 27: {empty}, "
+        f"`dataset=folder:{root}`: bad images, 13 of 27: {empty}, "
         f"{root}/train/ant/09.png (the same picture as {root}/train/cat/01.png), "
         f"{root}/train/cat/00.png (no image), "
-        "and 3 more; mend or remove them, or leave them out by --skip_bad_images=13"
+        "and 3 more; mend or remove them, or leave them out by `skip_bad_images=13`"
     )
-    with pytest.raises(InputError, match=r"13 of 27, more than --skip_bad_images=12: .*ges=13$"):
+    with pytest.raises(InputError, match=r"13 of 27, more than `skip_bad_images=12`: .*ges=13`$"):
         read_folder(str(root), 0, skip_bad_images=12)
     source = read_folder(str(root), 0, skip_bad_images=13)
     assert [len(source.train), len(source.test)] == [13, 1]
@@ -294,5 +294,5 @@ def test_odd_names_stay_on_one_line(root):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"--dataset=folder:.*nowhere: no such folder"):
+    with pytest.raises(InputError, match=r"`dataset=folder:.*nowhere`: no such folder"):
         load_dataset(f"folder:{tmp_path / 'nowhere'}")

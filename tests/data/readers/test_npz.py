@@ -126,5 +126,5 @@ def test_damaged_bytes_are_refused(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"--dataset=npz:.*nowhere\.npz: no such file"):
+    with pytest.raises(InputError, match=r"`dataset=npz:.*nowhere\.npz`: no such file"):
         load_dataset(f"npz:{tmp_path / 'nowhere.npz'}")

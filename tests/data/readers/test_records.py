@@ -137,13 +137,13 @@ def test_images_that_do_not_fit_into_memory_are_refused_in_one_line(folder, monk
     with pytest.raises(InputError) as error:
         load_dataset("tfds:tiny", folder, image_size=SIZE)
     assert str(error.value) == (
-        "--dataset=tfds:tiny, validation: 3 images of 28×28 pixels need 0.0 GB of memory, 0.0 GB "
-        "are available; use fewer by --max_images"
+        "`dataset=tfds:tiny`, validation: 3 images of 28×28 pixels need 0.0 GB of memory, 0.0 GB "
+        "are available; use fewer by `max_images`"
     )
 
 
 def test_images_of_different_sizes_need_a_size(folder):
-    with pytest.raises(InputError, match=r"^--dataset=tfds:tiny: .*--image_size says which"):
+    with pytest.raises(InputError, match=r"^`dataset=tfds:tiny`: .*`image_size` says which"):
         load_dataset("tfds:tiny", folder)
 
 
@@ -159,6 +159,6 @@ def test_missing_images_and_damage_are_said(tmp_path):
         load_dataset("tfds:tiny", folder, image_size=SIZE)
     path.write_bytes(whole[:5000] + b"\0" * 50 + whole[5050:])
     with pytest.raises(
-        InputError, match=r"^--dataset=tfds:tiny: can't be read .*; prepare it anew"
+        InputError, match=r"^`dataset=tfds:tiny`: can't be read .*; prepare it anew"
     ):
         load_dataset("tfds:tiny", folder, image_size=SIZE)

@@ -70,15 +70,15 @@ def test_a_missing_data_set_is_said_with_what_is_there(tmp_path, spec):
     with pytest.raises(InputError) as error:
         load_dataset(f"tfds:{spec}", folder)
     assert str(error.value) == (
-        f"--dataset=tfds:{spec}: not prepared in --data_dir={folder}, which holds tiny:1.2.0; "
+        f"`dataset=tfds:{spec}`: not prepared in `data_dir={folder}`, which holds tiny:1.2.0; "
         "prepare it there with tensorflow-datasets"
     )
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"^--data_dir=.*nowhere: no such folder"):
+    with pytest.raises(InputError, match=r"^`data_dir=.*nowhere`: no such folder"):
         load_dataset("tfds:tiny", str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match=r"^--dataset=tfds:tiny: not prepared .* by --data_dir$"):
+    with pytest.raises(InputError, match=r"^`dataset=tfds:tiny`: not prepared .* by `data_dir`$"):
         load_dataset("tfds:tiny")
 
 
@@ -97,7 +97,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, options, part):
     with pytest.raises(InputError) as error:
         load_dataset("tfds:tiny", folder)
     message = str(error.value)
-    assert message.startswith("--dataset=tfds:tiny: ")
+    assert message.startswith("`dataset=tfds:tiny`: ")
     assert part in message
     assert "\n" not in message
 
@@ -113,7 +113,7 @@ def test_fewer_examples_than_were_prepared_are_damage(tmp_path, left):
     with pytest.raises(InputError) as error:
         load_dataset("tfds:tiny", folder)
     assert str(error.value) == (
-        f"--dataset=tfds:tiny: its split train holds {left} of 20 images, so that its files are "
+        f"`dataset=tfds:tiny`: its split train holds {left} of 20 images, so that its files are "
         "damaged; prepare it anew"
     )
 
@@ -162,7 +162,7 @@ def test_a_folder_cannot_have_code_imported(tmp_path, evil, form):
     )
     for name in ("tiny", "Tiny", "tiny:1.2.0", "tiny:1.*.*"):
         assert _refusal(f"tfds:{name}", folder) == (
-            f"--dataset=tfds:{name.split(':')[0]}: {path} names the class 'evil.Image', which "
+            f"`dataset=tfds:{name.split(':')[0]}`: {path} names the class 'evil.Image', which "
             "isn't one of tensorflow_datasets; prepare it anew with features of "
             "tensorflow_datasets alone"
         )
@@ -196,7 +196,7 @@ def test_damaged_features_are_said_to_be_so(tmp_path, text):
     path = tmp_path / "tiny" / "1.2.0" / "features.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
     said = _refusal("tfds:tiny", folder)
-    assert said.startswith("--dataset=tfds:tiny: can't be read (")
+    assert said.startswith("`dataset=tfds:tiny`: can't be read (")
     assert said.endswith("); prepare it anew")
 
 
@@ -213,7 +213,7 @@ def test_a_truncated_file_is_said_in_plain_words(tmp_path):
     (path,) = tmp_path.rglob("*-train.tfrecord-*")
     path.write_bytes(path.read_bytes()[:-10])
     said = _refusal("tfds:tiny", folder)
-    assert said.startswith("--dataset=tfds:tiny: can't be read (truncated record at ")
+    assert said.startswith("`dataset=tfds:tiny`: can't be read (truncated record at ")
 
 
 def test_cifar10_jpeg():

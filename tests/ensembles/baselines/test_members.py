@@ -125,7 +125,7 @@ def test_what_cant_be_made_is_refused(make):
     class Subclassed(keras.Model):
         pass
 
-    with pytest.raises(InputError, match="--baselines: mine is a Subclassed"):
+    with pytest.raises(InputError, match="`baselines`: mine is a Subclassed"):
         make(Subclassed(name="mine"), 2)
     with pytest.raises(ValueError, match="size must be at least 2"):
         make(build_network("resnet8", (8, 8, 1), 5, width=0.25), 1)

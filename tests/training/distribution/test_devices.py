@@ -54,8 +54,8 @@ def test_two_devices_train_as_one(backend, tmp_path):
     compare(found)
     compare_interrupted(found)
     more, odd, *arrays = found["refusals"]
-    assert more.startswith("--devices=3: there are 2 devices (")
-    assert odd == "--batch_size=7: 2 devices share each batch equally; take a multiple of 2"
+    assert more.startswith("`devices=3`: there are 2 devices (")
+    assert odd == "`batch_size=7`: 2 devices share each batch equally; take a multiple of 2"
     assert len(arrays) == 2
     for text, size in zip(arrays, (7, 10), strict=True):
         assert text.endswith(f"Received: 24 rows, batch_size={size}")
@@ -75,24 +75,24 @@ def test_one_device_is_no_sharing():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"devices": "x"}, "--devices=x: must be a number from 1 on, or all"),
-        ({"devices": "0"}, "--devices=0: must be a number from 1 on, or all"),
+        ({"devices": "x"}, "`devices=x`: must be a number from 1 on, or all"),
+        ({"devices": "0"}, "`devices=0`: must be a number from 1 on, or all"),
         (
             {"devices": "3", "batch_size": 32},
-            "--batch_size=32: 3 devices share each batch equally; take a multiple of 3",
+            "`batch_size=32`: 3 devices share each batch equally; take a multiple of 3",
         ),
-        ({"hosts": ["a:1"]}, "--hosts=a:1: name two processes or more, or leave it out"),
-        ({"hosts": ["a:1", "b"]}, "--hosts=a:1,b: b must be HOST:PORT"),
-        ({"hosts": ["a:1", "a:1"]}, "--hosts=a:1,a:1: name each address once"),
-        ({"hosts": ["a:1", "b:1"], "process_id": 2}, "--process_id=2: must be below 2"),
-        ({"process_id": 1}, "--process_id=1: needs --hosts"),
+        ({"hosts": ["a:1"]}, "`hosts=a:1`: name two processes or more, or leave it out"),
+        ({"hosts": ["a:1", "b"]}, "`hosts=a:1,b`: b must be HOST:PORT"),
+        ({"hosts": ["a:1", "a:1"]}, "`hosts=a:1,a:1`: name each address once"),
+        ({"hosts": ["a:1", "b:1"], "process_id": 2}, "`process_id=2`: must be below 2"),
+        ({"process_id": 1}, "`process_id=1`: needs `hosts`"),
         (
             {"hosts": ["a:1", "b:1"], "devices": "2", "batch_size": 6},
-            "--batch_size=6: 4 devices share each batch equally; take a multiple of 4",
+            "`batch_size=6`: 4 devices share each batch equally; take a multiple of 4",
         ),
         (
             {"hosts": ["a:1", "b:1"], "executor": "ray"},
-            "--hosts=a:1,b:1: not with --executor=ray; leave one of them out",
+            "`hosts=a:1,b:1`: not with `executor=ray`; leave one of them out",
         ),
     ],
 )
@@ -103,10 +103,10 @@ def test_flags_that_no_machine_can_follow(settings, message):
 
 
 def test_what_this_machine_or_backend_cannot_do(monkeypatch):
-    with pytest.raises(InputError, match=r"^--devices=2: there is 1 device \(/device:CPU:0\)$"):
+    with pytest.raises(InputError, match=r"^`devices=2`: there is 1 device \(/device:CPU:0\)$"):
         Devices.of("2")
-    with pytest.raises(InputError, match=r"^--hosts=a:1,b:1: only JAX .* set KERAS_BACKEND=jax"):
+    with pytest.raises(InputError, match=r"^`hosts=a:1,b:1`: only JAX .* set KERAS_BACKEND=jax"):
         Devices.of("1", ["a:1", "b:1"])
     monkeypatch.setattr("keras.backend.backend", lambda: "torch")
-    with pytest.raises(InputError, match=r"^--devices=all: the backend torch trains on one device"):
+    with pytest.raises(InputError, match=r"^`devices=all`: the backend torch trains on one device"):
         Devices.of("all")

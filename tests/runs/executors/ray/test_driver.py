@@ -108,7 +108,8 @@ def run(tmp_path, monkeypatch):
     return run
 
 
-def test_tasks_come_after_what_they_read_and_leave_their_files(run, tmp_path, capsys):
+def test_tasks_come_after_what_they_read_and_leave_their_files(run, tmp_path, caplog):
+    caplog.set_level("INFO", "bridge_tf")
     cluster, error = run()
     assert error is None
     assert cluster.done == [
@@ -120,7 +121,7 @@ def test_tasks_come_after_what_they_read_and_leave_their_files(run, tmp_path, ca
     files = cluster.run.files
     assert files.state(files.curve((0, 2)), [files.mode(0), files.mode(2)]) == "current"
     assert files.retries()["modes/1.keras"] == ["once"]
-    assert "fge-2: done, 8 of 8" in capsys.readouterr().err
+    assert "fge-2: done, 8 of 8" in caplog.messages
     again, error = run()
     assert error is None
     assert again.done == []
