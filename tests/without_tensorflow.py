@@ -1,7 +1,11 @@
 """Keeping TensorFlow out: of modules, and of processes."""
 
 import ast
+import configparser
 import pathlib
+import re
+
+from tests.conftest import REPOSITORY
 
 # Put before a program: importing TensorFlow fails in it.
 FORBIDDEN = """
@@ -25,3 +29,21 @@ def imported(path: pathlib.Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             names.append(node.module)
     return names
+
+
+def modules() -> dict[str, pathlib.Path]:
+    """All modules of the package, by name."""
+    found = {}
+    for path in (REPOSITORY / "bridge_tf").rglob("*.py"):
+        parts = path.relative_to(REPOSITORY).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def heart() -> list[str]:
+    """The modules that the contract of that name in .importlinter forbids to import TensorFlow."""
+    contracts = configparser.ConfigParser()
+    contracts.read(REPOSITORY / ".importlinter", encoding="utf-8")
+    given = contracts["importlinter:contract:heart"]["source_modules"].split()
+    patterns = [re.escape(name).replace(r"\*\*", ".+").replace(r"\*", "[^.]+") for name in given]
+    return sorted(name for name in modules() if re.fullmatch("|".join(patterns), name))

@@ -2,16 +2,11 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
-import pytest
-
-import bridge_tf.curves.alignment
-from tests.without_tensorflow import FORBIDDEN, imported
-
-MODULES = sorted(pathlib.Path(bridge_tf.curves.alignment.__file__).parent.glob("*.py"))
+from tests.conftest import REPOSITORY
+from tests.without_tensorflow import FORBIDDEN
 
 PROGRAM = (
     FORBIDDEN
@@ -43,19 +38,13 @@ print(json.dumps(found))
 )
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_no_tensorflow_is_imported(path):
-    names = imported(path)
-    assert names and not [name for name in names if name.startswith("tensorflow")]
-
-
 def test_shuffled_neurons_are_put_back_on_jax():
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         capture_output=True,
         text=True,
         env={**os.environ, "KERAS_BACKEND": "jax"},
-        cwd=pathlib.Path(bridge_tf.__file__).parent.parent,
+        cwd=REPOSITORY,
     )
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
