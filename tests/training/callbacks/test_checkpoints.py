@@ -124,7 +124,7 @@ def test_a_signal_is_answered_after_the_step(trainings, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip"])
-def test_a_damaged_checkpoint_is_named_and_never_loaded(trainings, tmp_path, capsys, damage):
+def test_a_damaged_checkpoint_is_named_and_never_loaded(trainings, tmp_path, caplog, damage):
     train = trainings["mode"]
     undisturbed, _ = train()
     with pytest.raises(KeyboardInterrupt):
@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_is_named_and_never_loaded(trainings, tmp_path, cap
         content[len(content) // 2] ^= 1
     newest.write_bytes(content if damage == "flip" else content[:-500])
     resumed, rest = train(backup_dir=tmp_path)
-    assert "step-6.npz is damaged" in capsys.readouterr().err
+    assert "step-6.npz is damaged" in caplog.text
     assert rest.epoch == [1]  # from the end of the first epoch on
     for a, b in zip(resumed.get_weights(), undisturbed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

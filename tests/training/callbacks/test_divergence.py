@@ -42,7 +42,7 @@ def test_the_message_names_the_last_good_checkpoint(build, data, tmp_path):
         fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(1)], backup_dir=tmp_path)
     assert "the loss became nan in step 4 (epoch 2, learning rate 0.0" in str(error.value)
     assert f"epoch-1.npz in {tmp_path}" in str(error.value)
-    assert "--on_divergence=retry" in str(error.value)
+    assert "`on_divergence=retry`" in str(error.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0.npz", "epoch-1.npz"]
 
 
@@ -64,12 +64,12 @@ def test_without_a_checkpoint_of_an_epoch_there_is_no_retry(build, data, tmp_pat
                 path.unlink()
 
     retry = Checkpoints(tmp_path, on_divergence="retry")
-    with pytest.raises(TrainingError, match=r"no checkpoint is left .*another --workdir"):
+    with pytest.raises(TrainingError, match=r"no checkpoint is left .*another `workdir`"):
         fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Lose(0)], backup_dir=retry)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
-def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(build, data, tmp_path, capsys, epoch):
+def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(build, data, tmp_path, caplog, epoch):
     spoil = Spoil(epoch)
     checkpoints = Checkpoints(tmp_path, on_divergence="retry")
     network = build()
@@ -79,7 +79,7 @@ def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(build, data, tmp_p
     expected = usual[: epoch + 1] + [rate / 2 for rate in usual[epoch:]]
     np.testing.assert_allclose(spoil.rates, expected, rtol=1e-5)
     assert len(checkpoints.notes["retries"]) == 1
-    assert f"back to the end of epoch {epoch}, at half the rate" in capsys.readouterr().err
+    assert f"back to the end of epoch {epoch}, at half the rate" in caplog.text
 
 
 def test_a_retry_that_was_interrupted_goes_on_at_its_rate(build, data, tmp_path):
