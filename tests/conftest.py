@@ -38,9 +38,11 @@ def _seeds():
     keras.utils.set_random_seed(0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def images():
-    return np.random.default_rng(0).uniform(0, 255, (24, 8, 8, 1)).astype("float32")
+    images = np.random.default_rng(0).uniform(0, 255, (24, 8, 8, 1)).astype("float32")
+    images.setflags(write=False)  # all tests share them
+    return images
 
 
 @pytest.fixture
@@ -73,27 +75,11 @@ def build():
 
 @pytest.fixture
 def tiny():
-    """Builds a network of which all takes a fraction of a resnet's, with a tap "relu0"."""
-    import keras
-    from keras import layers
+    """Builds a network of which all takes a fraction of a resnet's, another with each call."""
+    from tests.tiny import tiny_network
 
     seeds = itertools.count()
-
-    def tiny():
-        x = image = keras.Input((8, 8, 1), name="image")
-        x = layers.Rescaling(1 / 255, name="scaled")(x)
-        for k, channels in enumerate((8, 16)):
-            x = layers.Conv2D(channels, 3, strides=2, padding="same", name=f"conv{k}")(x)
-            x = layers.BatchNormalization(name=f"norm{k}")(x)
-            x = layers.ReLU(name=f"relu{k}")(x)
-        x = layers.GlobalAveragePooling2D(name="mean")(x)
-        network = keras.Model(image, layers.Dense(5, name="logits")(x), name="tiny")
-        generator = np.random.default_rng(next(seeds))
-        for variable in network.trainable_variables:
-            variable.assign_add(generator.normal(0, 0.1, variable.shape))
-        return network
-
-    return tiny
+    return lambda **options: tiny_network(next(seeds), **options)
 
 
 @pytest.fixture(scope="session")

@@ -10,32 +10,22 @@ from collections.abc import Callable
 
 import keras
 
+from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.graph import as_functional, is_graph, predecessors
-
-# Layers and operations of keras.ops share these names.
-JOINS = frozenset("Add Average Divide Maximum Minimum Multiply Subtract TrueDivide".split())
-_NORMS = (
-    keras.layers.BatchNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.LayerNormalization,
-    keras.layers.RMSNormalization,
-)
-# What chooses the number of channels; an attention's output has those of its query.
-_SIZES = ("filters", "units", "output_dim")
-_HEAD_SIZES = ("key_dim", "value_dim", "head_dim")
 
 
 def is_norm(layer) -> bool:
     """Whether a layer normalizes by statistics of its input and scales channels by its weights."""
-    return isinstance(layer, _NORMS) or type(layer).__name__ == "FilterResponseNormalization"
+    return kind_of(layer, derived=True).normalizes is not None
 
 
 def is_sized(layer) -> bool:
     """Whether a layer or a model inside one chooses its number of channels."""
     if is_graph(layer):
         return any(is_sized(inner) for inner in as_functional(layer).operations)
-    return any(key in inner for inner in _inner_configs(layer.get_config()) for key in _SIZES)
+    sizes = kind_of(layer, derived=True).sizes
+    return any(key in inner for inner in _inner_configs(layer.get_config()) for key in sizes)
 
 
 def rebuild(
@@ -82,7 +72,7 @@ class _Rebuilder:
         )
 
     def _call(self, layer, *args, **kwargs):
-        if type(layer).__name__ in JOINS:
+        if kind_of(layer).channels == "joined":
             args = self._joined(layer, args)
         try:
             if id(layer) not in self.built:
@@ -94,7 +84,7 @@ class _Rebuilder:
             raise
         except Exception as error:  # Keras raises all sorts
             raise InputError(
-                f"--bridge_width={self.width:g}: layer '{layer.name}' "
+                f"`bridge_width={self.width:g}`: layer '{layer.name}' "
                 f"({type(layer).__name__}) can't be rebuilt at this width ({reason(error)}); "
                 "use width 1, a later tap or a body of your own"
             ) from error
@@ -121,19 +111,19 @@ class _Rebuilder:
         return type(layer).from_config(config)
 
     def _resize(self, layer, config: dict, tensor) -> None:
-        channels = tensor.shape[-1]
+        kind, channels = kind_of(layer, derived=True), tensor.shape[-1]
         if layer not in self.kept:
             for inner in _inner_configs(config):
-                for key in (*_SIZES, *_HEAD_SIZES):
+                for key in (*kind.sizes, *kind.head_sizes):
                     if inner.get(key):
                         inner[key] = self._scaled(inner[key])
         if config.get("groups", 1) > 1:
             _regroup(layer, config, channels)
-        if type(layer).__name__ == "LayerScale":
-            config["projection_dim"] = channels
-        if type(layer).__name__ == "Reshape":
-            key = next(key for key in ("target_shape", "newshape") if key in config)
-            config[key] = _reshaped(config[key], _first(layer.input).shape, tensor.shape)
+        if kind.input_size:
+            config[kind.input_size] = channels
+        if kind_of(layer).channels == "reshaped":
+            for key in config.keys() & {"target_shape", "newshape"}:
+                config[key] = _reshaped(config[key], _first(layer.input).shape, tensor.shape)
 
     def _joined(self, layer, args: tuple) -> tuple:
         """The arguments of an element-wise join, projected where their channels don't agree."""

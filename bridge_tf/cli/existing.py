@@ -10,7 +10,7 @@ from bridge_tf.cli.flags import Flags
 from bridge_tf.config import STAGES, Config
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.quiet import quiet_stderr
+from bridge_tf.utils.terminal import quiet_stderr
 from bridge_tf.utils.user_modules import import_modules
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.utils.keras_utils import Untracked, inner_layers
 
 
@@ -38,11 +39,8 @@ def pooled(means, variances) -> tuple[np.ndarray, np.ndarray]:
 
 def batch_norms(network) -> list:
     """The batch-normalization layers of a network, at any depth."""
-    return [
-        layer
-        for layer in inner_layers(network)
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    kinds = ((layer, kind_of(layer, derived=True)) for layer in inner_layers(network))
+    return [layer for layer, kind in kinds if kind.normalizes == "batch"]
 
 
 class _BatchStatistics(keras.Model):

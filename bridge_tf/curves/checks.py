@@ -2,16 +2,9 @@
 
 import keras
 
+from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.utils.graph import as_functional, is_graph, predecessors
 from bridge_tf.utils.keras_utils import inner_layers, is_float
-
-# Settings besides sizes, which the shapes of weights show, that change what a layer computes.
-_DECISIVE = frozenset(
-    "activation axis causal cropping data_format dilation_rate epsilon factor go_backwards groups "
-    "interpolation keepdims merge_mode mean negative_slope num_heads offset padding pool_size "
-    "recurrent_activation reset_after scale size strides target_shape threshold use_causal_mask "
-    "variance".split()
-)
 
 
 def check_weights(network) -> None:
@@ -112,7 +105,8 @@ def _settings(layer) -> dict[str, str]:
         config = layer.get_config()
     except NotImplementedError:  # Keras: a layer of the user's own without get_config
         return {}
-    return {key: str(value) for key, value in config.items() if key in _DECISIVE}
+    compared = kind_of(layer, derived=True).compared
+    return {key: str(value) for key, value in config.items() if key in compared}
 
 
 def _function(layer) -> str:

@@ -1,4 +1,4 @@
-"""Metrics, temperature scaling, deep-ensemble equivalents and cost."""
+"""Metrics, temperature scaling, deep-ensemble equivalents and cost, for use without a run."""
 
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent

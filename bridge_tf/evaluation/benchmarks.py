@@ -18,7 +18,7 @@ from bridge_tf.networks import build_network, network_options
 from bridge_tf.training.recipe import Recipe
 from bridge_tf.utils.graph import extractor
 from bridge_tf.utils.keras_utils import clone
-from bridge_tf.utils.peak_memory import peak_of
+from bridge_tf.utils.memory import peak_of
 from bridge_tf.utils.terminal import logger
 
 _CLASSES = 10
@@ -31,7 +31,7 @@ class Benchmarks:
         config: the network's settings, image_size (0 for 32), taps, bridge_width, batch_size and
             jit_compile count.
         steps: steps a timing.
-        rounds: timings of each thing; the fastest count.
+        rounds: timings of each thing, of which the fastest counts.
     """
 
     def __init__(self, config: Config, steps: int = 30, rounds: int = 7):
@@ -61,10 +61,7 @@ class Benchmarks:
         return self._training(model, self._fed(*self.batch))
 
     def curve_memory(self) -> dict:
-        """Peak memory of a curve's training steps over that of the plain steps.
-
-        In units of the network's weights, since what a curve adds is copies of them.
-        """
+        """Peak memory that a curve's training steps add, in units of the network's weights."""
         logger.info("curve memory: in two processes")
         peaks = [peak_of(_few_steps, self.config, self.steps, kind) for kind in ("curve", "plain")]
         weights = 4 * self.base.count_params()
@@ -78,9 +75,9 @@ class Benchmarks:
         }
 
     def bridge_step(self) -> dict:
-        """A bridge's training step against the sum of what it must do.
+        """A bridge's training step against the sum of its parts.
 
-        That is the forward passes of the base and the member, and forward and backward pass of
+        These are the forward passes of the base and the member, and forward and backward pass of
         the bridge on features in memory.
         """
         taps, width = list(self.config.taps), self.config.bridge_width
@@ -108,22 +105,20 @@ class Benchmarks:
 
     def pipeline(self) -> dict:
         """Training from the data pipeline (crop, flip) against training from memory."""
-        network = clone(self.base)
         batches = data.training_batches(
             self.split, self.batch_size, epochs=10**6, seed=0, augment="crop_flip"
         )
         return self._ratio(
             "throughput from the pipeline / from memory",
-            self._training(network, self._fed(*self.batch)),
+            self._training(clone(self.base), self._fed(*self.batch)),
             self._training(clone(self.base), batches),
         )
 
     def _ratio(self, title: str, first: Callable, second: Callable) -> dict:
         """The time of `first` over that of `second`, of the fastest round of each.
 
-        Other work on the machine only adds time, by up to a factor of two where it takes a core,
-        so the fastest rounds tell most about the two things themselves. The median and the range
-        of the ratios round by round tell how noisy the machine was.
+        Other work on the machine only adds time, up to a factor of two, so the fastest rounds say
+        most. The median and the range of the rounds' ratios show how noisy the machine was.
         """
         logger.info(f"{title}: compiling")
         first(), second()

@@ -4,7 +4,6 @@ import numpy as np
 
 from bridge_tf.evaluation.metrics import nll
 
-_BOUNDS = (0.01, 100.0)
 _PRIOR_DEVIATION = 0.5
 
 
@@ -13,7 +12,7 @@ def apply_temperature(log_probs, temperature: float) -> np.ndarray:
 
     Args:
         log_probs: N×classes.
-        temperature: T > 0; above 1 makes predictions less sure.
+        temperature: T > 0; above 1 makes predictions less confident.
     """
     from scipy.special import log_softmax
 
@@ -23,13 +22,12 @@ def apply_temperature(log_probs, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(log_probs, labels) -> float:
-    """The temperature that a validation split asks for: maximum a posteriori.
+    """The maximum a posteriori temperature of a validation split.
 
-    The negative log-likelihood alone has no minimum where every prediction is right, and one far
-    too low where a few narrow mistakes are all there are; the first sure mistake on other data is
-    then enormously wrong. The prior, log T ~ N(0, 0.5²), keeps such splits near 1 (95 % of it
-    lies in 0.37 … 2.7) and counts less the more images there are: with 5,000 of CIFAR-10 it moves
-    T by less than 0.1 %.
+    The negative log-likelihood alone has no minimum where every prediction is right, and gives far
+    too low a T where there are few, narrow mistakes. The prior, log T ~ N(0, 0.5²), keeps T near 1
+    on such splits (95 % of it lies in 0.37 … 2.7). It matters less with more images: with 5,000 of
+    CIFAR-10 it moves T by less than 0.1 %.
 
     Args:
         log_probs: N×classes.
@@ -44,6 +42,6 @@ def fit_temperature(log_probs, labels) -> float:
         prior = 0.5 * (log_t / _PRIOR_DEVIATION) ** 2 / len(log_probs)
         return nll(apply_temperature(log_probs, np.exp(log_t)), labels) + prior
 
-    bounds = np.log(_BOUNDS)
+    bounds = np.log([0.01, 100.0])
     result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(result.x))

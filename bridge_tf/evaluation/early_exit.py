@@ -1,7 +1,7 @@
-"""Early answers: the base's, where it is sure; the whole ensemble's for the other images.
+"""Early exit: the base's prediction where it is confident, else the whole ensemble's.
 
-The base's confidence is the probability of its top class, as in cascades of networks (Wang et al.,
-"Wisdom of Committees", ICLR 2022, section 4).
+Confidence is the probability of the top class, as in cascades of networks (Wang et al., "Wisdom of
+Committees", ICLR 2022, section 4).
 """
 
 import math
@@ -12,30 +12,31 @@ import numpy as np
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.scores import score
 
-# No confidence is as high: all images go on to the whole ensemble.
+# Above every confidence: the whole ensemble predicts all images.
 ALWAYS = 2.0
 
 
 def going_on(bridge_type: int, whole: float) -> float:
-    """What an image costs in addition that goes on to the whole ensemble, which costs `whole`.
+    """What the whole ensemble costs after the base, where it costs `whole` at once.
 
-    Bridges of Type I go on from the base's features; of Type II, whose other modes haven't run yet,
-    the whole ensemble is run.
+    Bridges of Type I continue from the base's features. With Type II the other modes haven't run,
+    so the whole ensemble is run.
     """
     return whole - 1 if bridge_type == 1 else whole
 
 
 def choose_threshold(base_log_probs, budget: float, more: float) -> float:
-    """The confidence below which images go on to the whole ensemble, for an average cost.
+    """The confidence below which the whole ensemble predicts an image, for an average cost.
 
     Args:
         base_log_probs: the base's of validation images, N×classes.
         budget: the wanted average cost of an image, relative to the base's, at least 1.
-        more: what an image costs in addition that goes on, relative to the base's, above 0.
+        more: the additional cost of an image that the whole ensemble predicts, relative to the
+            base's, above 0.
 
     Returns:
         The highest with which these images cost no more than `budget` on average; `ALWAYS` where
-        all of them may go on.
+        the ensemble may predict all of them.
     """
     confidence = np.sort(confidences(base_log_probs))
     # A share of exactly k images is k, however it is rounded.
@@ -49,7 +50,7 @@ def confidences(log_probs) -> np.ndarray:
 
 
 def early_answers(base_log_probs, whole_log_probs, threshold: float) -> tuple[np.ndarray, float]:
-    """Log-probabilities N×classes, and the share of images that went on."""
+    """Log-probabilities N×classes, and the share of images that the whole ensemble predicts."""
     goes_on = confidences(base_log_probs) < threshold
     answers = np.where(goes_on[:, None], whole_log_probs, base_log_probs)
     return answers, float(goes_on.mean())
@@ -63,7 +64,7 @@ def measure_early_exit(
     more: float,
     yardstick: Sequence[float],
 ) -> dict:
-    """What early answers give at an average cost, as `early_exit` of report.json.
+    """The figures of early exit at an average cost, as `early_exit` of report.json.
 
     Args:
         base, whole: log-probabilities of base and ensemble, N×classes, of test and validation
@@ -73,8 +74,8 @@ def measure_early_exit(
         yardstick: calibrated NLL of deep ensembles of size 1, 2, ….
 
     Returns:
-        budget; threshold; share of test images that go on; relative_flops, on their average; and
-        the figures of a row of the comparison.
+        budget; threshold; share of test images that the ensemble predicts; relative_flops, on
+        average over test images; and the figures of a row of the comparison.
     """
     threshold = choose_threshold(base[1], budget, more)
     (test, share), (validation, _) = (

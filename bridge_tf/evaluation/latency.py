@@ -1,7 +1,7 @@
-"""How long exported files take for a forward pass, from NumPy arrays to NumPy arrays.
+"""Latency of a forward pass of exported files, from NumPy arrays to NumPy arrays.
 
-Each is timed in turn with one and the same base, some calls of one and then as many of the other,
-so that a machine that is busy for a while slows both.
+Each file is timed in turn with the same base, some calls of one and then as many of the other, so
+that other work on the machine slows both.
 """
 
 import multiprocessing
@@ -14,15 +14,11 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from bridge_tf.utils.errors import InputError, reason
-from bridge_tf.utils.quiet import quiet_stderr
-from bridge_tf.utils.terminal import logger
+from bridge_tf.utils.terminal import logger, quiet_stderr
 
 SIGNATURES = ("base", "serving_default")
-# Calls of a thing in a round, and rounds of each of two things.
-CALLS, ROUNDS = 5, 100
-_FEW = 10
-# Rounds before those that count.
-WARM_UP = 10
+# Calls in a round, rounds that count, and rounds before them.
+CALLS, ROUNDS, WARM_UP = 5, 100, 10
 _WANTED = "name exported .tflite files, or folders with a saved_model.pb"
 
 
@@ -47,12 +43,12 @@ def latencies(
 ) -> Iterator[dict]:
     """Times the signatures base and serving_default of exported files.
 
-    Each number of threads has a process of its own, since TensorFlow's can be set but once.
+    Each number of threads has a process of its own, since TensorFlow's can be set only once.
 
     Args:
-        files: from `check_files`. The base of the first is what all are compared with.
-        threads: numbers of threads that an operation is divided among.
-        batch_size: images a call: random ones, of the type and shape that a signature wants.
+        files: from `check_files`. All are compared with the base of the first.
+        threads: numbers of threads of an operation.
+        batch_size: random images a call, of the type and shape of the signature's input.
         rounds: of five calls, after ten that don't count.
 
     Yields:
@@ -75,7 +71,7 @@ def _latencies(
             import tensorflow as tf
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-    # All of them first: a file that can't be run is found before there is a result.
+    # All are loaded first, so that a file that can't be run is found before there is a result.
     calls = {
         (path, name): _call(path, name, threads, batch_size)
         for path in paths
@@ -109,7 +105,7 @@ def _compared(call: Callable, base: Callable, rounds: int) -> dict:
 
 
 def in_turn(first: Callable, second: Callable, rounds: int) -> list[tuple]:
-    """What two functions give, called in turn so often, and each first as often as the other."""
+    """Results of two functions, called in turn; each is called first in every other round."""
     results = []
     for k in range(rounds):
         order = (first, second) if k % 2 else (second, first)
@@ -132,7 +128,7 @@ def litert_runner(path: pathlib.Path, signature: str, threads: int | None = 1) -
 
 
 def latency_ratio(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> float:
-    """How long a file takes for an image, over how long the base alone takes, on one thread.
+    """The time of a file for one image over that of the base alone, on one thread.
 
     Args:
         path: of a .tflite file, whose serving_default is timed.
@@ -141,7 +137,7 @@ def latency_ratio(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> 
     """
     runners = litert_runner(path, "serving_default"), litert_runner(base, "base")
     calls = (lambda run=run: sum(_round(lambda: run(image[None]))) for run in runners)
-    timed = in_turn(*calls, _FEW)
+    timed = in_turn(*calls, 10)
     return statistics.median(a / b for a, b in timed[1:])  # the first warms up
 
 
@@ -165,7 +161,7 @@ def _call(path: pathlib.Path, signature: str, threads: int, batch_size: int) -> 
 
 
 def _images(path: pathlib.Path, shape: tuple[int, ...], batch_size: int) -> np.ndarray:
-    """Random pixels 0…255 for an input of this shape, in which -1 is any size."""
+    """Random pixels 0…255 for an input of this shape (-1: any size)."""
     if len(shape) != 4 or min(shape[1:]) < 1:
         raise InputError(
             f"`files`: {path} takes no images of one size, but {list(shape)}; name another"
@@ -199,8 +195,7 @@ def _saved_model(path: pathlib.Path, signature: str, threads: int) -> tuple:
     ((name, spec),) = function.structured_input_signature[1].items()
 
     def run(**inputs):
-        # `loaded` is named here to keep its variables alive.
-        assert loaded is not None
+        assert loaded is not None  # named here to keep its variables alive
         outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 

@@ -31,25 +31,24 @@ def measure_plane(
 ) -> dict:
     """Loss and accuracy on a grid over the plane through a curve's ends and control point.
 
-    A curve with several inner control points is seen from the plane of the middle one.
+    Of several inner control points the middle one spans the plane.
 
     Args:
         curve: a trained `Curve` of degree 2 or more.
-        split: what is measured on; every image counts once.
-        data: batches of training images, to go through again and again: with batch normalization
-            its statistics are re-estimated on them at each point of the grid but the ends, as in
-            `Curve.model_at`.
+        split: the images to measure on; every image counts once.
+        data: re-iterable batches of training images. With batch normalization the statistics are
+            re-estimated on them at each point of the grid but the ends, as in `Curve.model_at`.
         points: of the grid, a side, at least 3.
         margin: around ends and control point, as a share of the longer side of their box.
-        pair: the modes that are the ends.
+        pair: the modes at the ends.
         kept: where rows of the grid are kept until all are done.
 
     Returns:
-        Plain data: "curve": the pair; "x", "y": where the grid's columns and rows are, distances
+        Plain data: "curve": the pair; "x", "y": places of the grid's columns and rows, distances
         in weight space; "nll" (nats) and "accuracy" (a fraction): a list a row, None where the
-        network answers with what is not a finite number; "points": [x, y] of "start", "end" and
-        "control"; "path": "r", "x" and "y" of points along the curve; "images": how many;
-        "distance": of the ends; "out_of_plane": the path's largest distance from the plane.
+        network's output isn't finite; "points": [x, y] of "start", "end" and "control"; "path":
+        "r", "x" and "y" of points along the curve; "images": their number; "distance": of the
+        ends; "out_of_plane": the path's largest distance from the plane.
 
     Raises:
         InputError: the curve is a straight line.
@@ -86,17 +85,15 @@ def measure_plane(
 
 
 def _axis(low: float, high: float, points: int, distance: float = np.inf) -> list[float]:
-    """Evenly spaced numbers that cover `low`…`high`; one is 0, and one is `distance` unless that is
-    less than a step.
-    """
-    step = (high - low) / (points - 2)  # one step fewer than there are, to shift them by
+    """Evenly spaced numbers over `low`…`high`; one is 0, one `distance` unless below a step."""
+    step = (high - low) / (points - 2)  # leaves one step to shift them by
     if step <= distance < np.inf:
         step = distance / (distance // step)
     return (step * (np.floor(low / step) + np.arange(points))).tolist()
 
 
 def _measurer(plane: Plane, split: Split, data) -> Callable[[float, float], tuple[float, float]]:
-    """A function from a point of the plane to NLL and accuracy there; it compiles once."""
+    """A function from a point of the plane to NLL and accuracy; it compiles once."""
     import tensorflow as tf
     from scipy.special import log_softmax
 
@@ -104,7 +101,7 @@ def _measurer(plane: Plane, split: Split, data) -> Callable[[float, float], tupl
     layers, places = batch_norms(network), moving_places(network)
     if layers and data is None:
         raise ValueError("a curve with batch normalization needs data to re-estimate it on")
-    # Of one shape: those with an image less are filled up.
+    # All of one shape: batches with an image less are padded.
     batches = np.array_split(np.arange(len(split)), -(-len(split) // _BATCH))
     filled = [tf.constant(split.images[np.resize(b, len(batches[0]))]) for b in batches]
 
@@ -132,10 +129,12 @@ def _measurer(plane: Plane, split: Split, data) -> Callable[[float, float], tupl
         weights, state = plane.weights_at(x, y), plane.state_at(x, y)
         if layers and not any(np.allclose((x, y), end, atol=1e-9) for end in ends):
             state = reestimated(weights, state)
-        answers = [logits(weights, state, images).numpy() for images in filled]
-        answers = [a[: len(b)] for a, b in zip(answers, batches, strict=True)]
-        with np.errstate(invalid="ignore", over="ignore"):  # as happens far away
-            log_probs = log_softmax(np.concatenate(answers).astype("float64"), axis=1)
+        outputs = [
+            logits(weights, state, images).numpy()[: len(batch)]
+            for images, batch in zip(filled, batches, strict=True)
+        ]
+        with np.errstate(invalid="ignore", over="ignore"):  # far from the curve
+            log_probs = log_softmax(np.concatenate(outputs).astype("float64"), axis=1)
         if np.isnan(log_probs).any():
             return np.nan, np.nan
         return metrics.nll(log_probs, split.labels), metrics.accuracy(log_probs, split.labels)

@@ -26,8 +26,7 @@ def ensemble_log_probs(member_log_probs) -> np.ndarray:
 
 def accuracy(log_probs, labels) -> float:
     """Share of images whose top class is the label, in [0, 1]."""
-    log_probs, labels = _checked(log_probs, labels)
-    return float(np.mean(log_probs.argmax(axis=1) == labels))
+    return float(np.mean(_top(log_probs, labels)[1]))
 
 
 def nll(log_probs, labels) -> float:
@@ -49,50 +48,47 @@ def expected_calibration_error(log_probs, labels, bins: int = BINS) -> float:
     Equal-width bins (k/bins, (k+1)/bins] of the top probability; the mean over bins, weighted by
     their images, of |accuracy - mean probability|.
     """
-    log_probs, labels = _checked(log_probs, labels)
-    confidence = np.exp(log_probs.max(axis=1))
-    correct = log_probs.argmax(axis=1) == labels
+    log_confidence, correct = _top(log_probs, labels)
+    confidence = np.exp(log_confidence)
     gaps = np.bincount(bin_of(confidence, bins), weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / len(correct))
 
 
 def adaptive_calibration_error(log_probs, labels, bins: int = BINS) -> float:
     """Calibration error of the top class in bins of equally many images, in [0, 1].
 
-    As `expected_calibration_error`, but the images are binned by the rank of their top probability
+    As `expected_calibration_error`, but images are binned by the rank of their top probability
     (Nguyen and O'Connor, EMNLP 2015, section 3; Nixon et al., CVPR workshops 2019), so that few
-    images in wide bins don't decide it. Bins differ by one image at most; of fewer images than bins
-    each is its own. Where several images have one top probability, each counts as right as they
-    are on average, since nothing says which comes first.
+    images in wide bins don't decide it. Bins differ by at most one image; with fewer images than
+    bins each has its own. Images with equal top probabilities, whose order is arbitrary, each
+    count with their mean accuracy.
     """
-    log_probs, labels = _checked(log_probs, labels)
-    confidence = log_probs.max(axis=1)
-    correct = log_probs.argmax(axis=1) == labels
+    confidence, correct = _top(log_probs, labels)
+    number = len(correct)
     _, place, count = np.unique(confidence, return_inverse=True, return_counts=True)
     correct = (np.bincount(place, weights=correct) / count)[place]
-    index = np.empty(len(labels), int)
-    index[np.argsort(confidence, kind="stable")] = np.arange(len(labels)) * bins // len(labels)
+    index = np.empty(number, int)
+    index[np.argsort(confidence, kind="stable")] = np.arange(number) * bins // number
     gaps = np.bincount(index, weights=correct - np.exp(confidence))
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / number)
 
 
 def area_under_risk_coverage(log_probs, labels) -> float:
     """Area under the risk-coverage curve (Geifman et al., ICLR 2019, section 2), in [0, 1].
 
-    The mean over images of the share of errors among all images that are at least as sure, by the
-    top probability: how well a predictor knows which of its answers are wrong. That of one with a
-    share e of errors is between about e + (1 - e) log(1 - e), where all errors are less sure than
-    all that is right, and 1; about e where the order tells nothing.
+    The mean over images of the share of errors among all images with at least the same top
+    probability: how well confidence tells which predictions are wrong. With a share e of errors it
+    is about e where confidence tells nothing, and about e + (1 - e) log(1 - e), the least, where
+    every error is less confident than every right prediction.
     """
-    log_probs, labels = _checked(log_probs, labels)
-    wrong = log_probs.argmax(axis=1) != labels
-    _, place, count = np.unique(-log_probs.max(axis=1), return_inverse=True, return_counts=True)
-    risks = np.cumsum(np.bincount(place, weights=wrong)) / np.cumsum(count)
-    return float((risks * count).sum() / len(labels))
+    confidence, correct = _top(log_probs, labels)
+    _, place, count = np.unique(-confidence, return_inverse=True, return_counts=True)
+    risks = np.cumsum(np.bincount(place, weights=~correct)) / np.cumsum(count)
+    return float((risks * count).sum() / len(correct))
 
 
 def disagreement(member_log_probs) -> float | None:
-    """Share of images on which two members name different classes, in [0, 1]: the mean over pairs.
+    """Share of images on which two members predict different classes, in [0, 1], over all pairs.
 
     Args:
         member_log_probs: members×N×classes.
@@ -110,7 +106,7 @@ def kl_divergence(log_p, log_q) -> float:
     """Mean over images of KL(p || q) = Σ p (log p - log q), nats, ≥ 0."""
     log_p, log_q = _checked_pair(log_p, log_q)
     p = np.exp(log_p)
-    # 0 · log 0 is zero where a probability underflows, whatever q says there.
+    # 0 · log 0 is zero where a probability underflows, whatever q is there.
     difference = np.subtract(log_p, log_q, out=np.zeros_like(p), where=p > 0)
     return float((p * difference).sum(axis=1).mean())
 
@@ -119,6 +115,12 @@ def agreement(log_p, log_q) -> float:
     """Share of images with equal top classes, in [0, 1]."""
     log_p, log_q = _checked_pair(log_p, log_q)
     return float(np.mean(log_p.argmax(axis=1) == log_q.argmax(axis=1)))
+
+
+def _top(log_probs, labels) -> tuple[np.ndarray, np.ndarray]:
+    """The logarithms of the top probabilities, and whether their classes are the labels; N each."""
+    log_probs, labels = _checked(log_probs, labels)
+    return log_probs.max(axis=1), log_probs.argmax(axis=1) == labels
 
 
 def _checked_members(member_log_probs) -> np.ndarray:

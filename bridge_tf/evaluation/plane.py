@@ -8,7 +8,7 @@ from bridge_tf.curves.shapes import coefficients
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.keras_utils import is_float
 
-# Of the distance between the ends; what is closer to the line between them may be rounding.
+# As a share of the distance between the ends; a smaller height may be rounding.
 _SMALLEST_HEIGHT = 1e-6
 
 
@@ -29,12 +29,12 @@ class Plane:
     """The plane through θ_0 (the start), θ_1 (the end) and θ_c (the middle control point).
 
     Its axes are orthonormal, by Gram-Schmidt from θ_1 - θ_0 and θ_c - θ_0 over all floating-point
-    weights (Garipov et al., NeurIPS 2018, section 4), so that x and y are distances in weight
-    space: the start lies at (0, 0), the end at (distance, 0), the control point above.
-    Statistics of batch normalization are no weights.
+    weights (Garipov et al., NeurIPS 2018, section 4), without statistics of batch normalization.
+    So x and y are distances in weight space: the start is at (0, 0), the end at (distance, 0), the
+    control point at a positive y.
 
     Args:
-        curve: a `Curve` of degree 2 or more; read when asked.
+        curve: a `Curve` of degree 2 or more.
 
     Attributes:
         distance: |θ_1 - θ_0|.
@@ -70,9 +70,9 @@ class Plane:
         }
 
     def position(self, r: float) -> tuple[float, float, float]:
-        """x and y of θ(r), of its projection if it leaves the plane, and how far it leaves it."""
-        curve = self.curve
-        shares = np.array([float(share) for share in coefficients(curve.kind, curve.degree, r)])
+        """x and y of θ(r), projected to the plane, and its distance from the plane."""
+        kind, degree = self.curve.kind, self.curve.degree
+        shares = np.array([float(share) for share in coefficients(kind, degree, r)])
         x, y = float(shares @ self._x), float(shares @ self._y)
         rest = shares @ self._gram @ shares - x**2 - y**2
         return x, y, float(np.sqrt(max(0.0, rest)))
@@ -87,7 +87,7 @@ class Plane:
         ]
 
     def state_at(self, x: float, y: float) -> list:
-        """The network's other state there, which on a curve goes in a straight line with r."""
+        """The network's other state there, which on a curve is linear in r."""
         to_end, to_control = self._shares(x, y)
         return self.curve.state_at(to_end + to_control * self.middle / self.curve.degree)
 
@@ -99,7 +99,7 @@ class Plane:
 
 
 def moving_places(network) -> list[tuple[int, int]]:
-    """Where mean and variance of each batch normalization are among the non-trainable variables."""
+    """Indices of each batch normalization's mean and variance in the non-trainable variables."""
     places = {id(variable): k for k, variable in enumerate(network.non_trainable_variables)}
     return [
         (places[id(layer.moving_mean)], places[id(layer.moving_variance)])
@@ -108,10 +108,10 @@ def moving_places(network) -> list[tuple[int, int]]:
 
 
 def _gram(curve) -> np.ndarray:
-    """Dot products of the control points less the start, (degree + 1)×(degree + 1), float64.
+    """Dot products of the control points minus the start, (degree + 1)×(degree + 1), float64.
 
-    Other floating-point state than statistics of batch normalization, such as weights of frozen
-    layers, counts as weights whose control points lie evenly on a straight line.
+    Floating-point state other than statistics of batch normalization, such as weights of frozen
+    layers, counts as weights whose control points are evenly spaced on a straight line.
     """
     points = list(zip(*curve.control_points, strict=True))
     statistics = {k for pair in moving_places(curve.network) for k in pair}

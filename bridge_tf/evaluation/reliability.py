@@ -1,4 +1,4 @@
-"""How sure predictions are, and how often they are right: what a reliability diagram shows."""
+"""Confidence and accuracy of predictions, in the bins of a reliability diagram."""
 
 import numpy as np
 
@@ -11,8 +11,7 @@ def confidence_bins(log_probs, labels, bins: int = BINS) -> list[dict]:
     Args:
         log_probs: N×classes.
         labels: N.
-        bins: of equal width, (k/bins, (k+1)/bins] of the top probability, as in the expected
-            calibration error.
+        bins: of equal width, as in `expected_calibration_error`.
 
     Returns:
         A dict a bin: "bin" 0…bins-1, "images", their mean "confidence" and "accuracy" in [0, 1].

@@ -1,4 +1,4 @@
-"""All figures of one predictor."""
+"""All metrics of one predictor."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature
 def score(test_log_probs, test_labels, validation_log_probs, validation_labels) -> dict:
     """A row of report.json: metrics of the test split before and after temperature scaling.
 
-    The temperature is fitted on the validation split's probabilities.
+    The temperature is fitted on the validation split.
 
     Args:
         test_log_probs, validation_log_probs: N×classes.
@@ -39,13 +39,13 @@ def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], n
     """A function from images to log-probabilities, which compiles the model once.
 
     Args:
-        model: a classifier that ends in logits or a softmax, or what has members: a model whose
+        model: a classifier that ends in logits or a softmax, or a model with members, whose
             outputs are a dict with `log_probabilities`, N×members×classes, as `BridgeEnsemble`.
         batch_size: images at a time; the last batch may be smaller.
 
     Returns:
-        Takes images N×H×W×C, raw pixels, and gives N×classes; members×N×classes for what has
-        members. float64.
+        From images N×H×W×C, raw pixels, to N×classes, or members×N×classes for a model with
+        members; float64.
     """
     if isinstance(getattr(model, "output", None), dict):
 
@@ -58,10 +58,10 @@ def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], n
 
 
 def network_predictor(batch_size: int = 500) -> Callable:
-    """As `log_prob_predictor`, for networks that differ in their weights alone; compiled once.
+    """As `log_prob_predictor`, for networks that differ only in their weights; compiled once.
 
     Returns:
-        Takes a network and images N×H×W×C, and gives N×classes.
+        From a network and images N×H×W×C to N×classes.
     """
     from scipy.special import log_softmax
 
@@ -93,11 +93,8 @@ def evaluate(model, test, validation) -> dict:
         accuracy, nll, brier, ece, adaptive_ece, aurc, temperature, calibrated_nll,
         calibrated_brier, calibrated_ece, calibrated_adaptive_ece.
     """
-    log_probs = []
     predict = log_prob_predictor(model)
-    for images, _ in (test, validation):
-        predicted = predict(images)
-        log_probs.append(
-            metrics.ensemble_log_probs(predicted) if predicted.ndim == 3 else predicted
-        )
+    log_probs = [predict(images) for images, _ in (test, validation)]
+    if log_probs[0].ndim == 3:
+        log_probs = [metrics.ensemble_log_probs(members) for members in log_probs]
     return score(log_probs[0], test[1], log_probs[1], validation[1])

@@ -11,9 +11,9 @@ from bridge_tf.networks.flops import count_flops, count_params
 
 
 class Table:
-    """Gathers rows, one a way of ensembling, as "ensembles" of report.json.
+    """Collects rows, one for each way of ensembling, as "ensembles" of report.json.
 
-    Rows with the methods "single" and "deep_ensemble", in the order of their sizes, are the
+    Rows of the methods "single" and "deep_ensemble", added in the order of their sizes, are the
     yardstick of the deep-ensemble equivalent (DEE).
 
     Args:
@@ -21,7 +21,7 @@ class Table:
         test_labels, validation_labels: N, integers.
 
     Attributes:
-        rows: plain data, in the order in which they were added.
+        rows: plain data, in the order of adding.
         yardstick: the calibrated NLL of deep ensembles of size 1, 2, …
     """
 

@@ -1,6 +1,6 @@
-"""Taking a bridge ensemble to TensorFlow Serving and LiteRT."""
+"""Export of a bridge ensemble to TensorFlow Serving and LiteRT."""
 
-from bridge_tf.export.exporter import Artifacts, export
-from bridge_tf.export.predictor import Predictor, load_predictor
+from bridge_tf.export.exporter import export
+from bridge_tf.export.predictor import load_predictor
 
-__all__ = ["Artifacts", "Predictor", "export", "load_predictor"]
+__all__ = ["export", "load_predictor"]

@@ -1,10 +1,10 @@
-"""Early answers from an exported .tflite file, as an application uses it.
+"""Early exit with an exported .tflite file, as an application uses it.
 
-This file needs NumPy and LiteRT alone, no TensorFlow, Keras or bridge_tf: copy it, or translate it.
+This file needs only NumPy and LiteRT, no TensorFlow, Keras or bridge_tf: copy it, or translate it.
 
     model = EarlyExit("digits.tflite")
-    answer = model(images)
-    answer["probabilities"].argmax(axis=1)
+    outputs = model(images)
+    outputs["probabilities"].argmax(axis=1)
 """
 
 import json
@@ -18,12 +18,12 @@ _ENDING = ".early_exit.json"
 
 
 class EarlyExit:
-    """The base's answer where it is sure; the whole ensemble's for the other images.
+    """Predicts by the base where it is confident, and by the whole ensemble otherwise.
 
     Args:
         path: of an exported .tflite file.
-        threshold: the confidence, in [0, 1], below which images go on. Default: what bin/export
-            chose on validation images for `early_exit_budget`, in NAME.early_exit.json.
+        threshold: the confidence, in [0, 1], below which the whole ensemble predicts. Default: the
+            one in NAME.early_exit.json, chosen on validation images for `early_exit_budget`.
         num_threads: of LiteRT.
 
     Attributes:
@@ -37,9 +37,9 @@ class EarlyExit:
         path = pathlib.Path(path)
         self.threshold = _stored_threshold(path) if threshold is None else threshold
         interpreter = Interpreter(str(path), num_threads=num_threads)
-        # Where the base is the only mode, bridges go on from its features.
-        self._goes_on = "bridges" in interpreter.get_signature_list()
-        first, then = ("taps", "bridges") if self._goes_on else ("base", "serving_default")
+        # Where the base is the only mode, bridges continue from its features.
+        self._continues = "bridges" in interpreter.get_signature_list()
+        first, then = ("taps", "bridges") if self._continues else ("base", "serving_default")
         self._first = interpreter.get_signature_runner(first)
         self._then = interpreter.get_signature_runner(then)
 
@@ -51,17 +51,17 @@ class EarlyExit:
 
         Returns:
             probabilities: N×classes.
-            whole: N, whether they are of the whole ensemble.
+            whole: N, whether the whole ensemble predicted them.
         """
         ((name, details),) = self._first.get_input_details().items()
         inputs = {name: np.asarray(images).astype(details["dtype"])}
         first = self._first(**inputs)
         probabilities = first["probabilities"]
-        if self._goes_on:
+        if self._continues:
             probabilities = probabilities[:, 0]
         whole = probabilities.max(axis=1) < self.threshold
         if whole.any():
-            given = first if self._goes_on else inputs
+            given = first if self._continues else inputs
             then = self._then(**{key: value[whole] for key, value in given.items()})
             probabilities = probabilities.copy()
             probabilities[whole] = then["probabilities"]
@@ -69,7 +69,7 @@ class EarlyExit:
 
 
 def _stored_threshold(path: pathlib.Path) -> float:
-    # Of NAME.tflite and of NAME.int8.tflite it is NAME.early_exit.json.
+    # NAME.early_exit.json is that of NAME.tflite and of NAME.int8.tflite.
     parts = path.name.split(".")[:-1]
     for k in range(len(parts), 0, -1):
         beside = path.with_name(".".join(parts[:k]) + _ENDING)

@@ -1,4 +1,4 @@
-"""Writing the artifacts, checking them against the Keras model, and making them visible."""
+"""Exporting an ensemble: files are written, compared with the Keras model, then published."""
 
 import dataclasses
 import os
@@ -17,11 +17,11 @@ from bridge_tf.utils.terminal import logger
 
 @dataclasses.dataclass(frozen=True)
 class Artifacts:
-    """Where an export landed, and how far it is from the Keras model.
+    """The places of an export, and its difference from the Keras model.
 
     Attributes:
-        saved_model: EXPORT_DIR/NAME/VERSION, as TensorFlow Serving lays models out.
-        tflite: EXPORT_DIR/NAME.tflite; quantized files lie beside it, as NAME.KIND.tflite.
+        saved_model: EXPORT_DIR/NAME/VERSION, the layout of TensorFlow Serving.
+        tflite: EXPORT_DIR/NAME.tflite; quantized files are beside it, as NAME.KIND.tflite.
         max_difference: the largest difference of a probability, over all signatures.
     """
 
@@ -47,43 +47,42 @@ def export(
 ) -> Artifacts:
     """Exports a `BridgeEnsemble` as a SavedModel and a float32 TFLite file, and quantized ones.
 
-    One of mixed precision is exported in float32, the precision of its weights.
+    An ensemble of mixed precision is exported in float32, the precision of its weights.
 
-    Everything is written in a hidden folder beside its final place, compared with the Keras
-    model, and then renamed; where anything fails, nothing stays, and what a killed process left
-    is finished or removed by the next export. An earlier export of the same name keeps its
-    version folder, and this one gets the next number.
+    Files are written to a hidden folder, compared with the Keras model, and then renamed to their
+    places; if anything fails, nothing is left. The next export finishes or removes what a killed
+    process left. Earlier exports of the same name keep their version folders; this one gets the
+    next number.
 
-    NAME.metadata.json beside the TFLite files tells applications what they must know of them, see
-    `metadata.py`. With it goes what TensorFlow Serving reads: requests to warm up with, in the
-    version's folder, and EXPORT_DIR/models.config and batching.config, unless someone has changed
-    those.
+    NAME.metadata.json describes the TFLite files for applications, see `metadata.py`. For
+    TensorFlow Serving there are warm-up requests in the version's folder, and
+    EXPORT_DIR/models.config and batching.config, unless someone has changed those.
 
     Args:
-        ensemble: a `BridgeEnsemble` of one input: raw pixels, as a rule. Of another kind of input
-            the signatures have the name and type, and serving_uint8 is left out.
+        ensemble: a `BridgeEnsemble` of one input, usually raw pixels. Signatures take the name and
+            type of any other input, and serving_uint8 is left out.
         export_dir: made if it isn't there.
         name: of the model.
-        images: N×H×W×C, raw pixels 0…255, real images for the comparison and for the requests
-            (8 of them), or N inputs of the other kind.
+        images: N×H×W×C, real images of raw pixels 0…255, or N inputs of the other kind, for the
+            comparison and (8 of them) for the warm-up requests.
         class_names: written as labels.txt, one a line, beside both artifacts.
-        source: names what is exported, a digest for example; kept in assets.extra/export.json
+        source: names what is exported, for example a digest; kept in assets.extra/export.json
             with the digests of all files.
-        tflite: quantized TFLite files to write too: "float16", "int8", "int8_dynamic".
+        tflite: quantized TFLite files to add: "float16", "int8", "int8_dynamic".
         tflite_io: type of the images that these take, "float32" or "uint8".
-        calibration: for "int8", inputs as `images`: real ones that the model was trained on.
-        early_exit: "threshold" (and what else is known of it) of early answers, kept beside both
+        calibration: for "int8", training inputs of the kind of `images`.
+        early_exit: "threshold" of early exit, and perhaps more about it; kept beside both
             artifacts as early_exit.json.
-        judge: is called with each TFLite file, model.tflite or model.KIND.tflite, before it is
-            visible; what it raises ends the export.
-        card: is called after that, and gives the text of NAME.md, a model card.
+        judge: called with each TFLite file, model.tflite or model.KIND.tflite, before it is
+            visible; an error that it raises ends the export.
+        card: called after `judge`; returns the text of NAME.md, a model card.
 
     Raises:
-        InputError: the folder can't be written, the ensemble has several inputs, there is nothing
-            to calibrate on, or uint8 is asked for what isn't images.
+        InputError: the folder can't be written, the ensemble has several inputs, there are no
+            images to calibrate on, or uint8 is asked for inputs that aren't images.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
     """
-    # Here, since the package also reads .tflite files, which needs no Keras.
+    # Imported here, since `load_predictor` reads .tflite files without Keras.
     import keras
 
     from bridge_tf.export.parity import spread
@@ -98,18 +97,16 @@ def export(
         raise InputError("`tflite_io=uint8`: is for images; leave it out")
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
-    budget = early_exit and early_exit.get("budget")
-    settings = settings_of(tflite, tflite_io, budget)
+    settings = settings_of(tflite, tflite_io, early_exit and early_exit.get("budget"))
     with staging(export_dir) as folder:
         saved_model = folder / "saved_model"
         found = signatures(ensemble)
         difference = write_float32(found, folder, images)
-        kinds = settings["tflite"]
-        quantized = write_others(ensemble, folder, kinds, tflite_io, calibration)
-        for path in (folder / "model.tflite", *quantized) if judge else ():
+        paths = [folder / "model.tflite"]
+        paths += write_others(ensemble, folder, settings["tflite"], tflite_io, calibration)
+        for path in paths if judge else ():
             judge(path)
-        described = describe(name, [folder / "model.tflite", *quantized], class_names, shape)
-        write_json(folder / "metadata.json", described)
+        write_json(folder / "metadata.json", describe(name, paths, class_names, shape))
         if card:
             (folder / "card.md").write_text(card(), encoding="utf-8")
         write_warmup(found, name, spread(images), saved_model / WARMUP)
@@ -120,26 +117,22 @@ def export(
                 write_json(place / "early_exit.json", early_exit)
         write_configurations(folder, {*models_in(export_dir), name})
         artifacts = Artifacts(*publish(folder, name, source, settings), difference)
-        _say_if_unlisted(export_dir, name)
+        if not lists_model(export_dir, name):
+            logger.warning(
+                f"export: {export_dir / MODELS} isn't as bridge_tf wrote it and stays as it is; "
+                f"TensorFlow Serving finds {name} once that file lists it"
+            )
         return artifacts
 
 
 def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None) -> dict:
-    """What an export's record says of how it was exported."""
+    """The settings in an export's record."""
     kinds = sorted({*tflite} - {"float32"})
     return {
         "tflite": kinds,
         "tflite_io": tflite_io if kinds else None,
         "early_exit_budget": early_exit_budget,
     }
-
-
-def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
-    if not lists_model(export_dir, name):
-        logger.warning(
-            f"export: {export_dir / MODELS} isn't as bridge_tf wrote it and stays as it is; "
-            f"TensorFlow Serving finds {name} once that file lists it"
-        )
 
 
 def _write_labels(path: pathlib.Path, class_names: Sequence[str]) -> None:

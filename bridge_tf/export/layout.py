@@ -1,4 +1,4 @@
-"""Where an export lands, and how it gets there whole."""
+"""The places of an export's files, and moving a whole export there."""
 
 import json
 import os
@@ -18,37 +18,32 @@ from bridge_tf.utils.files import check_writable, folder_to_disk, sha256, write_
 from bridge_tf.utils.locks import locked
 
 _STAGING = ".bridge_tf-export-"
-# In a version's folder: what it was exported from, and the digest of every file.
+# In a version's folder: the source of the export, and the digest of every file.
 _RECORD = "assets.extra/export.json"
-# Files beside the folder of a model's versions: their names while staged, and what is added to the
-# model's name.
+# Files beside the folder of a model's versions: names while staged, and endings after the model's
+# name.
 _BESIDE = {
     "model.tflite": ".tflite",
     **{f"model.{kind}.tflite": f".{kind}.tflite" for kind in QUANTIZED},
-    # Of what compression makes of an export: they go when the next one lands.
+    # Compressed models of an export: the next export removes them.
     **{f"model.{name}.tflite": f".{name}.tflite" for name in COMPRESSED_NAMES},
     "labels.txt": ".labels.txt",
     "early_exit.json": ".early_exit.json",
     "metadata.json": ".metadata.json",
     "card.md": ".md",
 }
-# Of these, what people may change.
-_PEOPLES = ("card.md",)
-# Files of the export folder itself, which all models in it share and users may change.
-_SHARED = (MODELS, BATCHING)
-# In a staging folder that holds a whole export: where it goes.
+# In a staging folder that holds a whole export: its name and version.
 _MOVES = "moves.json"
 
 
 def check_export(export_dir: str | os.PathLike, name: str) -> pathlib.Path:
-    """`export_dir` as a path, once it is known that a model called `name` can land there.
+    """`export_dir` as a path, after a check that a model called `name` can be written there.
 
     Raises:
         InputError: it can't be written, or something else has the model's place.
     """
     export_dir = check_writable("export_dir", export_dir)
-    places = ((export_dir / name, "folder"), (export_dir / f"{name}.tflite", "file"))
-    for place, kind in places:
+    for place, kind in ((export_dir / name, "folder"), (export_dir / f"{name}.tflite", "file")):
         if place.exists() and place.is_dir() != (kind == "folder"):
             raise InputError(
                 f"`export_dir`: {place} is no {kind}; move it or choose another `export_name`"
@@ -60,8 +55,8 @@ def check_export(export_dir: str | os.PathLike, name: str) -> pathlib.Path:
 def staging(export_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     """A hidden folder in `export_dir` to write an export to, which `publish` moves to its place.
 
-    One process at a time has one; others wait. What a killed process has left is finished if it
-    was about to be published, else removed.
+    One process at a time has one; others wait. What a killed process left is finished if it was
+    being published, else removed.
     """
     export_dir.mkdir(parents=True, exist_ok=True)
     with locked(export_dir, "export_dir", wait=True):
@@ -74,29 +69,32 @@ def staging(export_dir: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def finish_exports(export_dir: str | os.PathLike) -> None:
-    """Finishes exports whose process was killed when they were whole, and removes others."""
+    """Finishes exports whose process was killed while publishing, and removes other remains."""
     export_dir = pathlib.Path(export_dir)
     if any(export_dir.glob(f"{_STAGING}*")):
         with locked(export_dir, "export_dir", wait=True):
             for left in export_dir.glob(f"{_STAGING}*"):
-                _clear(left)
+                try:
+                    _finish(left)
+                except (OSError, ValueError, KeyError, TypeError):
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def publish(
     folder: pathlib.Path, name: str, source: str, settings: dict | None = None
 ) -> tuple[pathlib.Path, pathlib.Path]:
-    """Moves what a staging folder holds to its final place, the SavedModel under the next version.
+    """Moves the files of a staging folder to their places, the SavedModel as the next version.
 
-    Each file and the whole SavedModel appear in one rename. From the first on, an export that is
-    killed is finished by the next one (`staging`).
+    Each file and the whole SavedModel appear in one rename. If the process is killed after the
+    first, the next `staging` finishes the moves.
 
     Args:
-        folder: from `staging`, with saved_model/, model.tflite, perhaps further files to go beside
-            it, and a server's configurations. These stay out of the record, for users may change
-            them. Files beside an earlier export that this one has none of are removed.
+        folder: from `staging`, with saved_model/, model.tflite, perhaps further files beside it,
+            and a server's configurations. These aren't in the record, since users may change
+            them. Files of an earlier export that this one doesn't replace are removed.
         name: of the model.
         source: names what was exported, for `find_export`.
-        settings: how, as plain data.
+        settings: of the export, as plain data.
 
     Returns:
         The places of the SavedModel and of the TFLite file.
@@ -130,12 +128,12 @@ def find_export(
     source: str,
     accept: Callable[[dict], bool] = lambda settings: True,
 ) -> list[pathlib.Path]:
-    """The SavedModel and the TFLite files, that of float32 first, that were exported from `source`.
+    """The SavedModel and the TFLite files, float32 first, that were exported from `source`.
 
-    Empty where there are none, or where a file isn't as it was written.
+    Empty where there are none, or a file has changed since.
 
     Args:
-        accept: of the settings of `publish`, whether an export will do.
+        accept: whether an export with these settings of `publish` will do.
     """
     model_dir = pathlib.Path(export_dir).resolve() / name
     for version in sorted(_versions(model_dir), reverse=True):
@@ -147,7 +145,7 @@ def find_export(
             whole = whole and all(
                 sha256(_beside(model_dir, path)) == digest
                 for path, digest in record["beside"].items()
-                if path not in _PEOPLES
+                if path != "card.md"  # people may change it
             )
             if record["source"] == source and accept(record.get("settings") or {}) and whole:
                 tflite = [path for path in _BESIDE if path.endswith(".tflite")]
@@ -158,7 +156,7 @@ def find_export(
 
 
 def _beside(model_dir: pathlib.Path, name: str) -> pathlib.Path:
-    """The place of model.tflite or another file beside the folder of the model's versions."""
+    """The place of a file of `_BESIDE`."""
     return model_dir.with_name(model_dir.name + _BESIDE[name])
 
 
@@ -170,7 +168,7 @@ def _versions(model_dir: pathlib.Path) -> list[int]:
 
 
 def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """Makes the moves of a staging folder that haven't been made yet, and removes it."""
+    """Makes the remaining moves of a staging folder, and removes it."""
     moves = json.loads((folder / _MOVES).read_text(encoding="utf-8"))
     name, version = str(moves["name"]), int(moves["version"])
     if not re.fullmatch(NAME, name) or version < 1:
@@ -180,8 +178,8 @@ def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     saved_model, tflite = model_dir / str(version), _beside(model_dir, "model.tflite")
     moves = [("saved_model", saved_model)]
     moves += [(name, _beside(model_dir, name)) for name in reversed(_BESIDE)]  # .tflite last
-    # A server that reads of a model must find it.
-    shared = [(name, folder.parent / name) for name in _SHARED]
+    # Last, so that a server finds the models that they list.
+    shared = [(name, folder.parent / name) for name in (MODELS, BATCHING)]
     moves += [(name, target) for name, target in shared if replaceable(target)]
     for path, target in ((folder / name, target) for name, target in moves):
         if path.exists():
@@ -191,11 +189,3 @@ def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
         _beside(model_dir, left).unlink(missing_ok=True)  # of an earlier version
     shutil.rmtree(folder)
     return saved_model, tflite
-
-
-def _clear(folder: pathlib.Path) -> None:
-    """Finishes or removes what a killed process has left."""
-    try:
-        _finish(folder)
-    except (OSError, ValueError, KeyError, TypeError):
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,7 @@
-"""Which signature of a .tflite file runtimes run that know none.
+"""Makes serving_default the signature that runtimes without signatures run.
 
-Interfaces without signatures run the first subgraph: `invoke` of the interpreters of Python and
-Swift, and all there is on microcontrollers. The converter sorts subgraphs by the names of their
-signatures, so that it would be the base's.
+They run the first subgraph: `invoke` in Python and Swift, and microcontrollers. The converter sorts
+subgraphs by the names of their signatures, so that the first would be the base's.
 """
 
 import flatbuffers
@@ -17,9 +16,8 @@ _SUBGRAPHS, _SIGNATURES = 8, 18
 def with_main(content: bytes, name: str = "serving_default") -> bytes:
     """A .tflite file with the subgraph of a signature in the first place.
 
-    The two subgraphs are exchanged where the file lists them, and the signatures, which number
-    subgraphs, are written anew behind its end; all else stays where it is, aligned as the runtime
-    wants it.
+    The two subgraphs are exchanged in the file's list, and the signatures, which number subgraphs,
+    are written again at its end. All else keeps its place and alignment.
     """
     model = schema.Model.GetRootAs(content)
     signatures = [model.SignatureDefs(k) for k in range(model.SignatureDefsLength())]
@@ -50,16 +48,16 @@ def with_main(content: bytes, name: str = "serving_default") -> bytes:
 
 
 def _field(model, field: int) -> int:
-    """Where in a file the reference to a vector is."""
+    """The place in a file of the reference to a vector."""
     return model._tab.Pos + model._tab.Offset(field)
 
 
 def _vector(model, field: int) -> int:
-    """Where in a file a vector begins, with its length."""
+    """The place in a file where a vector begins, with its length."""
     return model._tab.Indirect(_field(model, field))
 
 
 def _point(content: bytearray, place: int, target: int) -> None:
-    """Writes a reference, which counts from its own place."""
+    """Writes a reference to `target`, relative to its own place."""
     width = UOffsetTFlags.bytewidth
     content[place : place + width] = (target - place).to_bytes(width, "little")

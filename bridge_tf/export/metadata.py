@@ -1,8 +1,7 @@
-"""What an application must know of exported .tflite files, as plain data beside them.
+"""NAME.metadata.json: a description of exported .tflite files for applications.
 
-NAME.metadata.json holds the labels, what images must be like, and of each file its size, digest and
-signatures: of their tensors the names, places (for runtimes that know no names), shapes and types,
-and how those of 8 bits are scaled.
+It has the labels, the images' format, and of each file its size, digest and signatures: their
+tensors' names, indices (for runtimes without names), shapes, types, and the scaling of 8-bit ones.
 """
 
 import importlib.metadata
@@ -23,9 +22,9 @@ def describe(name: str, files: Sequence[pathlib.Path], labels: Sequence[str], sh
 
     Args:
         name: of the model.
-        files: .tflite files, model.tflite or model.KIND.tflite.
-        labels: names of the classes, in their order; may be empty.
-        shape: of an input: height, width and channels, where it is an image.
+        files: model.tflite and model.KIND.tflite.
+        labels: names of the classes; may be empty.
+        shape: of an input: height, width and channels of an image.
     """
     found = {"name": name, "bridge_tf": importlib.metadata.version("bridge_tf")}
     if len(shape) == 3:
@@ -50,7 +49,7 @@ def describe(name: str, files: Sequence[pathlib.Path], labels: Sequence[str], sh
 
 
 def signatures_in(content: bytes) -> dict[str, dict]:
-    """The signatures of a .tflite file: by name their inputs and outputs, by name a tensor each."""
+    """The signatures of a .tflite file by name: {"inputs": {NAME: …}, "outputs": {NAME: …}}."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     found = {}
     for definition in model.signatureDefs:
@@ -73,7 +72,7 @@ def signatures_in(content: bytes) -> dict[str, dict]:
 
 
 def _tensor(tensor) -> dict:
-    """Shape (-1: of any size), type, and scale and zero point where there are any."""
+    """Shape (-1: any size), type, and scale and zero point of a quantized tensor."""
     signature = tensor.shapeSignature
     shape = tensor.shape if signature is None or len(signature) == 0 else signature
     found = {"shape": [int(size) for size in shape], "type": _TYPES[tensor.type]}

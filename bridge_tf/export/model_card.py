@@ -1,7 +1,4 @@
-"""The model card of an export: what is known of a model, for who is to use it.
-
-Its sections follow Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
-"""
+"""The model card of an export (Mitchell et al., Model Cards for Model Reporting, FAT* 2019)."""
 
 import importlib.metadata
 import pathlib
@@ -28,9 +25,8 @@ def model_card(config, dataset, ensemble, rows: Sequence[dict]) -> str:
     counts = (len(split) for split in (dataset.train, dataset.validation, dataset.test))
     train, validation, test = (f"{count:,}" for count in counts)
     modes, bridges = 1 + len(ensemble.other_modes), len(ensemble.bridges)
-    # Names alone: where files are on the machine that exported is nobody's business.
-    network = pathlib.Path(config.model).name
-    network = "a network of the user's own" if config.modes else network
+    # Only the file's name: paths on the exporting machine are private.
+    network = "a network of the user's own" if config.modes else pathlib.Path(config.model).name
     version = importlib.metadata.version("bridge_tf")
     named = ", ".join(dataset.class_names)
     table = "\n".join(_row(row) for row in rows)

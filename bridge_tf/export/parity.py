@@ -1,4 +1,4 @@
-"""Whether an exported file answers as the Keras model does."""
+"""Comparing the predictions of an exported file with the Keras model's."""
 
 import pathlib
 from collections.abc import Callable, Iterator
@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bridge_tf.utils.errors import ParityError
-from bridge_tf.utils.quiet import quiet_stderr
+from bridge_tf.utils.terminal import quiet_stderr
 
 TOLERANCE = 1e-4
-# Images that parts of the ensemble are compared on, and that go through a file at a time.
+# Images on which parts of the ensemble are compared, and the most in a batch.
 _IMAGES = 256
 
 
 def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
     """The largest difference of a probability between an artifact and the Keras model.
 
-    The answers of base and of the whole are compared on all images, those of the other signatures
-    on 256 of them: those of bridges on the features that the artifact's signature taps gives, a
-    conditioned one at each of the ensemble's positions.
+    base and serving_default are compared on all images, the other signatures on 256 of them:
+    bridges on the features that the artifact's signature taps gives, conditioned ones at each of
+    the ensemble's positions.
 
     Args:
         signatures: `Signatures` of the Keras model.
@@ -41,7 +41,7 @@ def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
 
 
 def spread(images: np.ndarray) -> np.ndarray:
-    """256 of the images, evenly spread, since sources may be in the order of their classes."""
+    """256 of the images, evenly spread, since they may be sorted by class."""
     return images[np.linspace(0, len(images) - 1, min(len(images), _IMAGES)).astype(int)]
 
 
@@ -104,7 +104,7 @@ def _open(path: pathlib.Path) -> Callable[[str, dict], dict[str, np.ndarray]]:
     from ai_edge_litert.interpreter import Interpreter
 
     def run_tflite(signature, inputs):
-        # An interpreter each, since it keeps the memory of every signature's batch.
+        # A new interpreter each time, since one keeps the memory of every signature's batch.
         with quiet_stderr():
             return Interpreter(str(path)).get_signature_runner(signature)(**inputs)
 

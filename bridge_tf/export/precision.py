@@ -4,9 +4,9 @@ from bridge_tf.utils.keras_utils import from_plain_config, inner_layers, to_conf
 
 
 def in_float32(model):
-    """`model`, or a copy that computes in float32 where it is of mixed precision.
+    """`model`, or a copy in float32 if it is of mixed precision.
 
-    TFLite's built-in operations and most servers know no bfloat16.
+    TFLite's built-in operations and most servers don't support bfloat16.
     """
     if all(layer.compute_dtype in ("float32", None) for layer in inner_layers(model)):
         return model

@@ -1,4 +1,4 @@
-"""Running a model file, whatever its kind."""
+"""Running a model file of any kind."""
 
 import dataclasses
 import pathlib
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bridge_tf.utils.errors import InputError, reason
-from bridge_tf.utils.quiet import quiet_stderr
+from bridge_tf.utils.terminal import quiet_stderr
 
 _WANTED = "a SavedModel directory, a .tflite or a .keras file"
 
@@ -16,13 +16,13 @@ _WANTED = "a SavedModel directory, a .tflite or a .keras file"
 class Predictor:
     """A loaded model: call it with images N×H×W×C, raw pixels 0…255, float32.
 
-    It gives a dict with "probabilities" (N×classes) and, where the model has them, "entropy"
-    and "disagreement" (N, nats).
+    It returns a dict with "probabilities" (N×classes) and, if the model has them, "entropy" and
+    "disagreement" (N, nats).
 
     Attributes:
         run: the function behind the call.
         image_shape: (height, width, channels).
-        labels: names of the classes, empty where the file has none.
+        labels: names of the classes; empty if the file has none.
     """
 
     run: Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -37,7 +37,7 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     """Loads a SavedModel directory (or the folder of its versions), .tflite or .keras file.
 
     Args:
-        path: a file or directory. Of a folder of versions, the newest is taken.
+        path: a file or directory. Of a folder of versions the newest is loaded.
         signature: of a SavedModel or .tflite; a .keras file has no signatures.
 
     Raises:
@@ -83,8 +83,7 @@ def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
     ((name, spec),) = function.structured_input_signature[1].items()
 
     def run(images):
-        # `loaded` is named here to keep its variables alive.
-        assert loaded is not None
+        assert loaded is not None  # named here to keep its variables alive
         outputs = function(**{name: tf.cast(images, spec.dtype)})
         return {key: value.numpy() for key, value in outputs.items()}
 
@@ -105,7 +104,7 @@ def _tflite(path: pathlib.Path, signature: str) -> Predictor:
     return Predictor(
         lambda images: runner(**{name: images.astype(details["dtype"])}),
         shape,
-        _labels(_beside(path)),
+        _labels(path.with_suffix(".labels.txt")),
     )
 
 
@@ -130,14 +129,9 @@ def _keras(path: pathlib.Path, signature: str) -> Predictor:
             outputs = keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
         return {"probabilities": outputs}
 
-    return Predictor(run, tuple(model.input_shape[1:]), _labels(_beside(path)))
-
-
-def _beside(path: pathlib.Path) -> pathlib.Path:
-    return path.with_suffix(".labels.txt")
+    labels = _labels(path.with_suffix(".labels.txt"))
+    return Predictor(run, tuple(model.input_shape[1:]), labels)
 
 
 def _labels(path: pathlib.Path) -> tuple[str, ...]:
-    if not path.exists():
-        return ()
-    return tuple(path.read_text(encoding="utf-8").splitlines())
+    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()

@@ -1,7 +1,7 @@
 """Quantized .tflite files of an exported ensemble, by TensorFlow's own converter.
 
-All signatures stay as in the float32 file, with shared weights; inputs and outputs are in float,
-but for images where uint8 is asked for.
+Signatures are those of the float32 file, with shared weights. Inputs and outputs are in float,
+except images if uint8 is asked for.
 """
 
 import dataclasses
@@ -16,14 +16,12 @@ from ai_edge_litert import schema_py_generated as schema
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.signatures import Signatures, as_typed, converter_of, values_for
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.quiet import quiet_stderr
+from bridge_tf.utils.terminal import quiet_stderr
 
-# Images that the ranges of activations are measured on; more change them little.
-CALIBRATION_IMAGES = 200
-# Operations with weights, whose inputs are what quantization gains most on.
+# Operations with weights, whose inputs quantization gains most on.
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
-# Operations of normalization over an image's own values. Their results span more than 256 steps
-# tell apart, and the runtime is slower at 8 bits than in float, or has no 8-bit version.
+# Operations of normalization over an image's own values. 8 bits are too few for the range of their
+# results, and the runtime is slower at 8 bits than in float, or has no 8-bit version.
 _WIDE = ("SQUARE", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "DIV", "POW", "EXP", "LOG")
 
 
@@ -36,20 +34,18 @@ def write_quantized(
 ) -> None:
     """Writes a quantized .tflite file.
 
-    With "int8", operations behind the last ones with weights (softmax, mean and entropies, on
-    which probabilities depend that are near 0) stay in float32. So do the operations between those
-    with weights wherever they normalize images by their own values, as filter response
-    normalization does: of 8 bits they are slower, and farther off on images unlike those of the
-    calibration.
+    With "int8", operations after the last ones with weights (softmax, mean and entropies, whose
+    precision matters near 0) stay in float32. So do those between operations with weights if they
+    normalize images by their own values, as filter response normalization does: at 8 bits they are
+    slower, and less exact on images unlike the calibration's.
 
     Args:
-        signatures: those of the ensemble, whose images are of the type that the file takes.
-        saved_model: the folder that they were written to.
+        signatures: of the ensemble, for the type of images that the file takes.
+        saved_model: the folder with these signatures.
         path: of the file.
         kind: "float16": weights of 16 bits; "int8_dynamic": weights of 8 bits, activations
-            quantized as they come; "int8": both of 8 bits, activations by the ranges that they
-            have on `images`.
-        images: for "int8", real inputs of the ensemble, at least one; of N, 200 count.
+            quantized at run time; "int8": both of 8 bits, activations by their ranges on `images`.
+        images: for "int8", real inputs of the ensemble, at least one; up to 200 are used.
 
     Raises:
         InputError: there are no images to calibrate on.
@@ -63,18 +59,19 @@ def write_quantized(
         return
     if not len(images):
         raise InputError("`tflite=int8`: needs training images to calibrate on, and there are none")
-    chosen = np.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).astype(int)
+    # More than 200 change the ranges little.
+    chosen = np.linspace(0, len(images) - 1, min(len(images), 200)).astype(int)
     converter.representative_dataset = _calibration(signatures, images[chosen])
-    # Float operations are let in for those of the network that have no 8-bit version.
+    # Float operations are allowed for those that have no 8-bit version.
     converter.target_spec.supported_ops = [
         tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
         tf.lite.OpsSet.TFLITE_BUILTINS,
     ]
-    # The tensors of the float file have the names of this one's.
+    # The float file's tensors have the same names.
     float_nodes = _kept_in_float(converter_of(signatures, saved_model).convert())
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_nodes)
     with warnings.catch_warnings(), quiet_stderr():
-        warnings.simplefilter("ignore")  # that its interpreter will move to another package
+        warnings.simplefilter("ignore")  # the interpreter's future package
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=lambda: iter(()), debug_options=options
         )
@@ -82,7 +79,7 @@ def write_quantized(
 
 
 def _calibration(signatures: Signatures, images: np.ndarray) -> Callable:
-    """A function that gives pairs of a signature and its inputs for one image after the other."""
+    """A function that yields the name and inputs of each signature, image by image."""
     taps, positions = signatures["taps"], signatures.ensemble.positions
     taps = dataclasses.replace(taps, function=tf.function(taps.function))
 
@@ -122,7 +119,7 @@ def _behind_weights(operators: list) -> set[int]:
 
 
 def _beside_wide(operators: list) -> set[int]:
-    """The output tensors of operations of `_WIDE`, and of all that tensors without weights join."""
+    """The output tensors of operations of `_WIDE` and of those that unweighted tensors join."""
     weighted, wide = _codes(_WEIGHTED), _codes(_WIDE)
     groups: list[tuple[set[int], bool]] = []  # outputs, and whether there is a wide one
     for code, operator in operators:

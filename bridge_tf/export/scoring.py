@@ -1,4 +1,4 @@
-"""What exported files are worth: their accuracy, calibration and size; speed is in latency.py."""
+"""Accuracy, calibration and size of exported files."""
 
 import gzip
 import os
@@ -17,8 +17,7 @@ def score_tflite(path: pathlib.Path, dataset) -> dict:
 
     Args:
         path: of the file.
-        dataset: a `Dataset`; every test image counts once, and the temperature is fitted on the
-            validation split.
+        dataset: a `Dataset`; every test image counts once.
 
     Returns:
         bytes, gzip_bytes, and the figures of `bridge_tf.evaluation.score`.
@@ -29,14 +28,14 @@ def score_tflite(path: pathlib.Path, dataset) -> dict:
 
 
 def sizes(path: pathlib.Path) -> dict[str, int]:
-    """A file's bytes, as it is and after gzip, as app stores and servers send it."""
+    """A file's bytes, as they are and after gzip, as app stores and servers send them."""
     content = path.read_bytes()
     return {"bytes": len(content), "gzip_bytes": len(gzip.compress(content, mtime=0))}
 
 
 def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """What a .tflite file says of images: log-probabilities, N×classes, float64."""
+    """The log-probabilities that a .tflite file predicts, N×classes, float64."""
     run = litert_runner(path, "serving_default", os.cpu_count())
     found = [run(images[k : k + _BATCH])["probabilities"] for k in range(0, len(images), _BATCH)]
-    # No probability of float32 is below this but 0.
+    # The smallest positive float32.
     return np.log(np.maximum(np.concatenate(found).astype("float64"), 1e-45))

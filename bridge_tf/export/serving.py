@@ -1,7 +1,7 @@
-"""What TensorFlow Serving finds beside a SavedModel: requests to warm up with, and configurations.
+"""Files for TensorFlow Serving: warm-up requests and configurations.
 
-A version's folder holds its warm-up requests. The configurations are of the whole export folder,
-whose models they list; a file that someone has written or changed since stays as it is.
+A version's folder has its warm-up requests. The configurations list all models of the export
+folder; one that someone else has written or changed is kept.
 """
 
 import hashlib
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-# Where a server looks for requests, in a version's folder.
+# In a version's folder.
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 MODELS, BATCHING = "models.config", "batching.config"
-# What the configurations call the export folder; the server's own image has it there.
+# The export folder in the server's own image.
 _FOLDER = "/models"
 _HEAD = "# Written by bridge_tf and kept up to date as long as nobody changes it: "
 # The most rows of a request, and the most bytes of those with several rows.
@@ -35,15 +35,15 @@ allowed_batch_sizes: [1, 2, 4, 8, 16, 32]
 
 
 def write_warmup(signatures, name: str, images: np.ndarray, path: pathlib.Path) -> None:
-    """Writes the requests that a server answers before it says that the model is available.
+    """Writes the requests that a server runs before it reports the model as available.
 
-    TensorFlow compiles and allocates at the first request to each signature, which takes up to a
-    hundred times as long as a later one, and again at the first batch of several rows.
+    The first request to each signature compiles and allocates, and takes up to a hundred times as
+    long as later ones; so does the first batch of several rows.
 
     Args:
         signatures: `Signatures` of the SavedModel.
         name: of the model.
-        images: N inputs of the ensemble, N at least 1. Up to 8 of them get into the file.
+        images: N inputs of the ensemble, N at least 1; up to 8 are written.
         path: of the file, TFRecords of PredictionLog.
     """
     import tensorflow as tf
@@ -73,7 +73,7 @@ def write_configurations(folder: pathlib.Path, models: Iterable[str]) -> None:
 
 
 def replaceable(path: pathlib.Path) -> bool:
-    """Whether nothing is at `path`, or what `write_configurations` once wrote, to the byte."""
+    """Whether `path` is free, or holds exactly what `write_configurations` wrote."""
     if path.is_symlink() or not path.exists():
         return not path.is_symlink()
     if not path.is_file():
@@ -83,7 +83,7 @@ def replaceable(path: pathlib.Path) -> bool:
 
 
 def lists_model(export_dir: pathlib.Path, name: str) -> bool:
-    """Whether a server that reads the models.config in `export_dir` has a model of this name."""
+    """Whether the models.config in `export_dir` lists a model of this name."""
     from google.protobuf import text_format
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
@@ -100,7 +100,7 @@ def _head(text: bytes) -> bytes:
 
 
 def _requests(signatures, name: str, images: np.ndarray) -> Iterator:
-    """A PredictRequest of one row to each signature, and one of several."""
+    """PredictRequests to each signature, of one row and of several."""
     import tensorflow as tf
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
 

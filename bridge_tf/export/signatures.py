@@ -1,10 +1,9 @@
 """The exported signatures, as a SavedModel and as one TFLite file.
 
-`serving_default` is the whole ensemble, `base` its base alone. The others are parts of it, for who
-runs them one after the other: `taps` gives the modes' answers and the features that bridges read.
-`bridges` goes on from these to the whole ensemble's answer: who is content with the base's where it
-is sure has paid for one network. `bridge_0`, `bridge_1`… go on to a single bridge's. All signatures
-share their weights.
+`serving_default` is the whole ensemble, `base` its base alone. The others are parts to run one
+after the other: `taps` gives the modes' predictions and the features that bridges read. From these
+`bridges` predicts as the whole ensemble, so that early exit costs only the base, and `bridge_0`,
+`bridge_1`… predict as single bridges. All signatures share their weights.
 """
 
 import dataclasses
@@ -18,20 +17,20 @@ import tensorflow as tf
 from bridge_tf.bridges.bridge import answers_at, is_conditioned
 from bridge_tf.ensembles.bridge_ensemble import TINY, statistics
 from bridge_tf.export.main_subgraph import with_main
-from bridge_tf.export.sizes import of_size
 from bridge_tf.utils.graph import counterparts, extractor, feature_of
 from bridge_tf.utils.keras_utils import unrolled
 
 OUTPUTS = ("probabilities", "entropy", "disagreement")
 BRIDGES, SAVED_MODEL_ONLY = "bridges", "serving_uint8"
+# The float32 next to 1. Converters can't leave out a product with it as they do with 1.
+_NEARLY_ONE = np.nextafter(np.float32(1), np.float32(2))
 
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """A function to be exported.
+    """A function to export.
 
     Attributes:
-        name: of the signature.
         function: from tensors, in the order of `inputs`, to a dict of named tensors.
         inputs: names, shapes and types.
     """
@@ -43,12 +42,7 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True)
 class Signatures:
-    """An ensemble's signatures, for all that writes, reads or compares them.
-
-    Attributes:
-        ensemble: the `BridgeEnsemble`.
-        all: of a SavedModel.
-    """
+    """A `BridgeEnsemble` and all signatures of its SavedModel."""
 
     ensemble: keras.Model
     all: list[Signature]
@@ -58,23 +52,21 @@ class Signatures:
 
     @property
     def in_tflite(self) -> list[Signature]:
-        """Those of a .tflite file, which are all but serving_uint8."""
+        """Those of a .tflite file: all but serving_uint8."""
         return [signature for signature in self.all if signature.name != SAVED_MODEL_ONLY]
 
     @property
     def specs(self) -> dict[str, list[tf.TensorSpec]]:
-        """The inputs of each, by its name."""
+        """The inputs of each signature, by its name."""
         return {signature.name: signature.inputs for signature in self.all}
 
 
 def signatures(ensemble, pixels: str = "float32") -> Signatures:
-    """All signatures of an ensemble.
-
-    serving_uint8 is there only where the ensemble takes images, whose type is `pixels` elsewhere.
+    """All signatures of a `BridgeEnsemble`; serving_uint8 only if it takes images.
 
     Args:
         ensemble: a `BridgeEnsemble`.
-        pixels: "float32" or "uint8".
+        pixels: type of images in the other signatures, "float32" or "uint8".
     """
     name, takes_images = ensemble.input.name, len(ensemble.input_shape) == 4
     shape = (None, *ensemble.input_shape[1:])
@@ -97,18 +89,30 @@ def signatures(ensemble, pixels: str = "float32") -> Signatures:
     return Signatures(ensemble, [*found, *_parts(ensemble, spec)])
 
 
-def _outputs_of(answer: dict) -> dict:
-    """What a signature of the whole ensemble gives of its answer."""
-    return {key: answer[key] for key in OUTPUTS}
+def of_size(x, spec: tf.TensorSpec):
+    """`x` as it is, to a relative 1e-7, or an error of the runtime if its size isn't the spec's.
+
+    Runtimes resize inputs to what they are given, and a network that ends in a global pooling would
+    predict for images and features of any size. So they are multiplied by a constant of this height
+    and width, which no other size but 1×1 fits. The time that this takes is too short to measure.
+
+    Args:
+        x: N×height×width×channels, float; tensors of other ranks are returned as they are.
+        spec: of the input.
+    """
+    size = tuple(spec.shape[1:3])
+    if len(spec.shape) != 4 or None in size:
+        return x
+    return x * tf.constant(np.full((1, *size, 1), _NEARLY_ONE), x.dtype)
+
+
+def _outputs_of(outputs: dict) -> dict:
+    """The outputs of the ensemble that a signature has."""
+    return {key: outputs[key] for key in OUTPUTS}
 
 
 def _parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
-    """The signatures taps, bridge_0, bridge_1… and, where the base is the only mode, bridges.
-
-    Args:
-        ensemble: a `BridgeEnsemble`.
-        spec: of its input.
-    """
+    """The signatures taps, bridge_0, bridge_1… and, where the base is the only mode, bridges."""
     modes = [ensemble.base, *ensemble.other_modes]
     reads, features = ensemble.reads(), ensemble.features()
     cut_modes, specs = [], {}
@@ -125,13 +129,13 @@ def _parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
 
     def taps(inputs):
         inputs = of_size(tf.cast(inputs, dtype), spec)
-        tapped, answers = [], []
+        tapped, predicted = [], []
         for mode in cut_modes:
             *own, logits = keras.tree.flatten(mode(inputs, training=False))
             tapped += own
-            answers.append(_softmax(logits))
+            predicted.append(_softmax(logits))
         named = {spec.name: x for spec, x in zip(specs.values(), tapped, strict=True)}
-        return {"probabilities": tf.stack(answers, axis=1), **named}
+        return {"probabilities": tf.stack(predicted, axis=1), **named}
 
     found = [Signature("taps", taps, [spec])]
     reads = [[specs[feature] for feature in read] for read in reads]
@@ -146,25 +150,24 @@ def _bridge(name: str, bridge, reads: list[tf.TensorSpec]) -> Signature:
     inputs = list(dict.fromkeys(reads))  # both ends of a curve may be one mode
     positions = [tf.TensorSpec((None, 1), tf.float32, name="r")] if is_conditioned(bridge) else []
 
-    def answer(*given):
+    def predict(*given):
         features = [of_size(given[inputs.index(spec)], spec) for spec in reads]
         (logits,) = answers_at(bridge, features, given[len(inputs) :], training=False)
         return {"probabilities": _softmax(logits)}
 
-    return Signature(name, answer, inputs + positions)
+    return Signature(name, predict, inputs + positions)
 
 
 def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
-    """What is left of the whole ensemble once `taps` has answered."""
+    """The rest of the whole ensemble after `taps`."""
     classes = ensemble.base.output_shape[-1]
     of_base = tf.TensorSpec((None, 1, classes), tf.float32, name="probabilities")
 
     def whole(*given):
-        *tapped, answer = given
+        *tapped, probabilities = given
         named = {spec.name: of_size(x, spec) for spec, x in zip(features, tapped, strict=True)}
-        base = tf.math.log(tf.maximum(answer[:, 0], TINY))
-        at = [tf.fill((tf.shape(base)[0], 1), r) for r in ensemble.positions]
-        logits = [base]
+        logits = [tf.math.log(tf.maximum(probabilities[:, 0], TINY))]
+        at = [tf.fill((tf.shape(probabilities)[0], 1), r) for r in ensemble.positions]
         for bridge, read in zip(ensemble.bridges, reads, strict=True):
             logits += answers_at(bridge, [named[spec.name] for spec in read], at, training=False)
         return _outputs_of(statistics(logits))
@@ -190,7 +193,7 @@ def write_tflite(signatures: Signatures, saved_model: pathlib.Path, path: pathli
 
 
 def converter_of(signatures: Signatures, saved_model: pathlib.Path) -> tf.lite.TFLiteConverter:
-    """A converter of a SavedModel's float signatures, which knows built-in ops only."""
+    """A converter of a SavedModel's float signatures to built-in ops."""
     names = [signature.name for signature in signatures.in_tflite]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=names)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -198,12 +201,11 @@ def converter_of(signatures: Signatures, saved_model: pathlib.Path) -> tf.lite.T
 
 
 def values_for(taps: Signature, images: np.ndarray, positions: list[float]) -> dict:
-    """What signatures are given for images, by the names of inputs: features are those of `taps`.
+    """Inputs of all signatures for images, by name; features are from the signature `taps`.
 
     Args:
-        taps: that signature.
         images: inputs of the ensemble.
-        positions: a position r, if bridges take one.
+        positions: the first is the position r, if bridges take one.
     """
     (spec,) = taps.inputs
     values = {key: tensor.numpy() for key, tensor in taps.function(as_typed(images, spec)).items()}
@@ -213,7 +215,7 @@ def values_for(taps: Signature, images: np.ndarray, positions: list[float]) -> d
 
 
 def as_typed(values: np.ndarray, spec: tf.TensorSpec) -> np.ndarray:
-    """`values` as the type of a signature's input; pixels of a whole number are rounded."""
+    """`values` in the type of a signature's input, rounded for integer types."""
     rounded = np.round(values) if spec.dtype.is_integer else values
     return rounded.astype(spec.dtype.as_numpy_dtype)
 

@@ -7,12 +7,7 @@ import numpy as np
 
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.quantization import write_quantized
-from bridge_tf.export.signatures import (
-    Signatures,
-    signatures,
-    write_saved_model,
-    write_tflite,
-)
+from bridge_tf.export.signatures import Signatures, signatures, write_saved_model, write_tflite
 
 
 def write_tflite_files(
@@ -21,7 +16,7 @@ def write_tflite_files(
     """Writes an ensemble's TFLite files to a folder; arguments are as in `export`.
 
     Returns:
-        Their paths: of float32, and of the other kinds in their order.
+        Their paths: that of float32, then the other kinds in their order.
 
     Raises:
         ParityError: in float32 a probability differs by more than 1e-4 from the Keras model's.
@@ -32,7 +27,7 @@ def write_tflite_files(
 
 
 def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -> float:
-    """Writes saved_model and model.tflite, and compares them: the largest difference."""
+    """Writes saved_model and model.tflite; their largest difference from the Keras model."""
     saved_model, tflite = folder / "saved_model", folder / "model.tflite"
     write_saved_model(found, saved_model)
     write_tflite(found, saved_model, tflite)
@@ -42,7 +37,7 @@ def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -
 def write_others(
     ensemble, folder: pathlib.Path, kinds: Sequence[str], io: str, images: np.ndarray
 ) -> list[pathlib.Path]:
-    """Writes quantized files to a folder that `write_float32` wrote to; their paths."""
+    """Writes quantized files to the folder of `write_float32`; their paths."""
     paths = {kind: folder / f"model.{kind}.tflite" for kind in kinds}
     if not paths:
         return []

@@ -5,7 +5,7 @@ import re
 
 import keras
 
-from bridge_tf.networks.names import number_layers
+from bridge_tf.networks.layer_names import number_layers
 from bridge_tf.networks.preprocessing import PREPROCESSING, own_mode, preprocess
 from bridge_tf.networks.weights import load_weights
 from bridge_tf.utils.errors import InputError, reason

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import as_functional, is_graph
 from bridge_tf.utils.keras_utils import (
@@ -12,9 +13,6 @@ from bridge_tf.utils.keras_utils import (
     to_config,
     with_weights_of,
 )
-
-# Layers and operations that change no number of a softmax's output.
-_MOVERS = frozenset("Cast Dropout Flatten Identity Reshape Squeeze".split())
 
 
 def as_classifier(model) -> keras.Model:
@@ -72,7 +70,7 @@ def _output_operation(model) -> tuple:
         layer = tensor._keras_history.operation
         if is_graph(layer):
             tensor = layer.outputs[0]
-        elif type(layer).__name__ in _MOVERS and keras.tree.flatten(layer.input):
+        elif kind_of(layer).same_numbers and keras.tree.flatten(layer.input):
             direct, tensor = False, keras.tree.flatten(layer.input)[0]
         else:
             return layer, direct

@@ -7,8 +7,7 @@ import keras
 from bridge_tf.config.fields import IMAGENET_BLOCKS
 from bridge_tf.networks.applications import application_names, build_application
 from bridge_tf.networks.architecture import build_from_file
-from bridge_tf.networks.imagenet_resnet import build_imagenet_resnet
-from bridge_tf.networks.resnet import build_resnet
+from bridge_tf.networks.resnet import build_imagenet_resnet, build_resnet
 from bridge_tf.utils.errors import InputError
 
 _RESNETS = tuple(f"resnet{depth}" for depth in range(8, 57, 6))

@@ -1,11 +1,19 @@
-"""The residual family of the paper (He et al., CVPR 2016, section 4.2: 6n + 2 layers)."""
+"""The residual families (He et al., CVPR 2016): for small images (section 4.2) and larger ones
+(table 1), with SiLU activations.
+
+A block's output is the layer `stage{s}_block{b}`, both counted from 1: these are the names of the
+taps. Kernels start from the normal fan-out draw of He et al. (ICCV 2015). L2 belongs to the optimizer
+(`bridge_tf.Recipe`), so that it acts on the control points of a curve in the same way.
+"""
 
 from collections.abc import Sequence
 
 import keras
 
+from bridge_tf.config.fields import IMAGENET_BLOCKS, STEMS
 from bridge_tf.networks.blocks import (
     basic_block,
+    bottleneck_block,
     check_options,
     classifier,
     conv,
@@ -26,13 +34,10 @@ def build_resnet(
     pixel_std: Sequence[float] | float = 0.25,
     name: str | None = None,
 ) -> keras.Model:
-    """Builds a residual network for small images, with SiLU activations.
+    """Builds a residual network for small images.
 
     Three stages of n = (depth - 2) / 6 blocks with 16, 32 and 64 × `width` channels; stages 2
-    and 3 halve height and width. A block's output is the layer `stage{s}_block{b}`, both
-    counted from 1: these are the names of the taps. Kernels start from the normal fan-out
-    draw of He et al. (ICCV 2015). L2 belongs to the optimizer (`bridge_tf.Recipe`), so that it
-    acts on the control points of a curve in the same way.
+    and 3 halve height and width.
 
     Args:
         depth: 6n + 2, at least 8.
@@ -44,19 +49,73 @@ def build_resnet(
 
     Returns:
         A Functional model from raw pixels, N×H×W×C in 0…255, to logits, N×num_classes.
+
+    Raises:
+        ValueError: depth, width or norm is none of these.
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth must be 6n + 2 and at least 8. Received: depth={depth}")
     check_options(width, norm)
     planes = planes_of(3, 16, width)
-
     inputs = keras.Input(input_shape, name="image")
     x = pixel_scaling(input_shape[-1], pixel_mean, pixel_std)(inputs)
-    x = conv(planes[0], 3, 1, "stem_conv")(x)
-    x = norm_layer(norm, "stem_norm")(x)
-    x = keras.layers.Activation("silu", name="stem")(x)
-    for stage, channels in enumerate(planes, start=1):
-        for block in range(1, (depth - 2) // 6 + 1):
-            strides = 2 if stage > 1 and block == 1 else 1
-            x = basic_block(x, channels, strides, norm, f"stage{stage}_block{block}")
+    x = _stem(x, planes[0], 3, 1, norm)
+    x = _stages(x, planes, 3 * [(depth - 2) // 6], basic_block, norm)
     return classifier(inputs, x, num_classes, name or f"resnet{depth}")
+
+
+def build_imagenet_resnet(
+    depth: int,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    stem: str = "imagenet",
+    width: float = 1,
+    norm: str = "frn",
+    pixel_mean: Sequence[float] | float = 0.5,
+    pixel_std: Sequence[float] | float = 0.25,
+    name: str | None = None,
+) -> keras.Model:
+    """Builds a residual network of four stages, for larger images.
+
+    Stages have 64, 128, 256 and 512 × `width` channels, bottlenecks (depth 50 and 101) four
+    times as many at their outputs; stages 2 to 4 halve height and width, bottlenecks by their
+    3×3 convolution. Other arguments, result and errors as in `build_resnet`.
+
+    Args:
+        depth: 18 (blocks 2-2-2-2), 34 and 50 (3-4-6-3) or 101 (3-4-23-3).
+        stem: "imagenet" is a 7×7 convolution of stride 2 and a 3×3 max-pool of stride 2;
+            "small", for images of 32 to 64 pixels, a 3×3 convolution.
+    """
+    if depth not in IMAGENET_BLOCKS:
+        known = ", ".join(map(str, IMAGENET_BLOCKS))
+        raise ValueError(f"depth must be one of {known}. Received: depth={depth}")
+    if stem not in STEMS:
+        raise ValueError(f"stem must be one of {', '.join(STEMS)}. Received: stem={stem}")
+    check_options(width, norm)
+    planes = planes_of(4, 64, width)
+    inputs = keras.Input(input_shape, name="image")
+    x = pixel_scaling(input_shape[-1], pixel_mean, pixel_std)(inputs)
+    if stem == "imagenet":
+        x = _stem(x, planes[0], 7, 2, norm)
+        x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
+    else:
+        x = _stem(x, planes[0], 3, 1, norm)
+    block = bottleneck_block if depth >= 50 else basic_block
+    x = _stages(x, planes, IMAGENET_BLOCKS[depth], block, norm)
+    return classifier(inputs, x, num_classes, name or f"imagenet_resnet{depth}")
+
+
+def _stem(x, channels: int, size: int, strides: int, norm: str):
+    x = conv(channels, size, strides, "stem_conv")(x)
+    x = norm_layer(norm, "stem_norm")(x)
+    return keras.layers.Activation("silu", name="stem")(x)
+
+
+def _stages(x, planes: Sequence[int], counts: Sequence[int], block_of, norm: str):
+    """Stages of so many channels and blocks; all but the first halve height and width."""
+    for stage, (channels, count) in enumerate(zip(planes, counts, strict=True), start=1):
+        for block in range(1, count + 1):
+            strides = 2 if stage > 1 and block == 1 else 1
+            x = block_of(x, channels, strides, norm, f"stage{stage}_block{block}")
+    return x

@@ -5,8 +5,6 @@ import pathlib
 import shutil
 import zipfile
 
-import keras
-
 _METADATA, _CONFIG = "metadata.json", "config.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
 

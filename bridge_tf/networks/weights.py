@@ -4,15 +4,18 @@ Layers are matched by name. The files that Keras publishes (legacy .h5) are othe
 their order, as Keras itself does it: some layers were renamed after their weights were published.
 """
 
+import pathlib
+import re
+
+import h5py
 import keras
 import numpy as np
 from keras import ops
 
-from bridge_tf.networks.h5_weights import read_h5
+from bridge_tf.networks.layer_names import automatic_prefix, numbered
 from bridge_tf.networks.loading import read_model
-from bridge_tf.networks.names import automatic_prefix, numbered
 from bridge_tf.networks.preprocessing import IMAGENET_STD
-from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.keras_utils import inner_layers
 
 
@@ -108,3 +111,67 @@ def _some(names: list[str]) -> str:
     """The first names, and how many there are besides."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+def read_h5(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
+    """Reads a .weights.h5 file of Keras 3, or a legacy .h5 file of weights or a whole model.
+
+    Returns:
+        Name and arrays of each layer with weights, trainable ones first, and whether the layers
+        are in the order of their model: always in legacy files, else only those of one class.
+
+    Raises:
+        InputError: the file is missing, damaged or of another kind.
+    """
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"`weights={path}`: there is no such file")
+    try:
+        with h5py.File(path) as file:
+            group = file.get("model_weights", file)
+            legacy = any(name.startswith("layer_names") for name in group.attrs)
+            layers = _read_legacy(group) if legacy else _read_keras3(file["layers"])
+    except Exception as error:  # damaged files raise all sorts, OSError and KeyError too
+        raise InputError(
+            f"`weights={path}`: can't be read ({reason(error)}); it must be a .weights.h5, a "
+            "legacy .h5 or a .keras file"
+        ) from error
+    if any(name is None for name, _ in layers):
+        raise InputError(
+            f"`weights={path}`: an older Keras wrote it without the names of its layers; load it "
+            "there and save the model as .keras"
+        )
+    return layers, legacy
+
+
+def _read_keras3(group: h5py.Group) -> list[tuple[str | None, list[np.ndarray]]]:
+    found = {}
+
+    def visit(path, item):
+        if re.search(r"(^|/)(?!seed_generator)[^/]+/vars$", path) and len(item):
+            arrays = [np.asarray(item[str(i)]) for i in range(len(item))]
+            found[path] = item.attrs.get("name"), arrays
+
+    group.visititems(visit)
+    # Groups are named after classes and numbered; HDF5 lists conv2d_10 before conv2d_9.
+    return [found[path] for path in sorted(found, key=_numbers_by_value)]
+
+
+def _numbers_by_value(path: str) -> list:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path)]
+
+
+def _read_legacy(group: h5py.Group) -> list[tuple[str, list[np.ndarray]]]:
+    layers = []
+    for name in _names(group, "layer_names"):
+        arrays = [np.asarray(group[name][weight]) for weight in _names(group[name], "weight_names")]
+        if arrays:
+            layers.append((name, arrays))
+    return layers
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    """A list in an attribute, or in several numbered ones if it is too long for one."""
+    keys = [attribute] if attribute in group.attrs else []
+    while (key := f"{attribute}{len(keys)}") in group.attrs:
+        keys.append(key)
+    return [n.decode() if isinstance(n, bytes) else n for key in keys for n in group.attrs[key]]

@@ -28,7 +28,7 @@ def artifacts(report: dict) -> tuple[list[str], list[list[str]]] | None:
         [
             row["file"],
             f"{row['bytes'] / _MEGABYTE:,.3f}",
-            f"{row['gzip_bytes'] / _MEGABYTE:,.3f}" if "gzip_bytes" in row else "–",
+            f"{row['gzip_bytes'] / _MEGABYTE:,.3f}",
             f"{100 * row['accuracy']:.2f}",
             f"{row['nll']:.4f}",
             f"{row['calibrated_nll']:.4f}",

@@ -2,15 +2,12 @@
 
 import pathlib
 
+from bridge_tf.config.config_file import read_config_file
 from bridge_tf.report.charts.style import for_file
-from bridge_tf.report.checks import an_object, table_of, text, with_keys
 from bridge_tf.report.figures import draw_figures
-from bridge_tf.report.figures_reader import read_details, read_plane
 from bridge_tf.report.html import render_html
 from bridge_tf.report.markdown import render_markdown
-from bridge_tf.report.reader import read_checked
-
-_CONFIG = with_keys(flags=an_object, versions=table_of(text))
+from bridge_tf.report.reader import read_details, read_plane
 
 
 def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
@@ -33,8 +30,7 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
     ):
         return
     details = read_details(files.figures_data, report)
-    remedy = "train with `repair` to write it again"
-    config = read_checked(files.config, "a configuration", _CONFIG, remedy)
+    config = read_config_file(files.config, "train with `repair` to write it again")
     figures = draw_figures(report, details, [read_plane(path) for path in planes])
     for figure in figures:
         svg = for_file(figure.svg).encode()

@@ -1,24 +1,12 @@
 """Reading what an evaluation wrote, and refusing what isn't that."""
 
-import json
 import os
 import pathlib
-from collections.abc import Callable
 
-from bridge_tf.config.names import SCHEMA
-from bridge_tf.report.checks import (
-    PAIR,
-    all_of,
-    an_object,
-    count,
-    each,
-    flag,
-    number,
-    or_none,
-    text,
-    with_keys,
-)
-from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.report.schemas import DETAILS, PLANE, REPORT
+from bridge_tf.utils.json_files import read_json
+
+_AGAIN = "evaluate the run again"
 
 
 def read_report(path: str | os.PathLike) -> dict:
@@ -27,105 +15,47 @@ def read_report(path: str | os.PathLike) -> dict:
     Raises:
         InputError: it can't be read or isn't such a report.
     """
-    path = pathlib.Path(path)
-    return read_checked(path, "a report", _REPORT, "evaluate the run again")
+    return read_json(pathlib.Path(path), REPORT, "a report", _AGAIN)
 
 
-def read_checked(path: pathlib.Path, what: str, check: Callable, remedy: str) -> dict:
-    """The content of a JSON file that passes a check.
+def read_details(path: pathlib.Path, report: dict) -> dict:
+    """The content of figures/data.json.
 
     Args:
-        what: it should be, for the message.
-        check: of `bridge_tf.report.checks`.
-        remedy: what to do about a wrong one, for the message.
+        report: the content of the report.json that it belongs to.
 
     Raises:
-        InputError: it can't be read, or doesn't pass.
+        InputError: it can't be read, isn't such a file or belongs to another report.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        an_object(content, "")
-        if "schema" in content and content["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {content['schema']!r:.50}, not {SCHEMA}")
-        check(content, "")
-    # RecursionError: nested a thousand times.
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} can't be read as {what} ({reason(error)}); {remedy}") from error
-    return content
+    classes = report["dataset"]["num_classes"]
+
+    def check(content: dict) -> None:
+        if len(content["class_names"]) != classes:
+            raise ValueError(f"class_names: must be {classes}, not {len(content['class_names'])}")
+        curves, lines = (
+            [path["curve"] for path in x] for x in (report["curves"], content["lines"])
+        )
+        if lines != curves:
+            raise ValueError(f"its lines are of {lines}, the report's curves of {curves}")
+
+    context = {"classes": classes}
+    return read_json(path, DETAILS, "the figures' data", _AGAIN, check, context)
 
 
-_SCORE = all_of(
-    number, "accuracy nll brier ece temperature calibrated_nll calibrated_brier calibrated_ece"
-)
-# What reports of earlier versions lack.
-_LATER = all_of(number, "adaptive_ece calibrated_adaptive_ece aurc")
-_FIGURES = {
-    **_SCORE,
-    **_LATER,
-    "relative_flops": number,
-    "dee": or_none(number),
-    "dee_extrapolated": flag,
-}
-_CORRUPTED = all_of(number, "accuracy nll calibrated_nll ece")
-_REPORT = with_keys(
-    optional=("warnings", "early_exit", "artifacts", "ood", "corruptions"),
-    schema=count,
-    warnings=each(text),
-    dataset=with_keys(
-        name=text,
-        **all_of(count, "num_train num_validation num_test num_classes"),
-    ),
-    base=with_keys(**all_of(count, "params flops")),
-    ensembles=each(
-        with_keys(
-            optional=(*_LATER, "disagreement", "training_cost"),
-            **all_of(text, "name method"),
-            training_cost=number,
-            size=count,
-            relative_params=number,
-            disagreement=or_none(number),
-            **_FIGURES,
-        ),
-        low=1,
-    ),
-    artifacts=each(
-        with_keys(
-            optional=("gzip_bytes", *_LATER),
-            file=text,
-            **all_of(count, "bytes gzip_bytes"),
-            latency_ratio=or_none(number),
-            **_SCORE,
-            **_LATER,
-        )
-    ),
-    early_exit=with_keys(
-        optional=tuple(_LATER), **all_of(number, "budget threshold share"), **_FIGURES
-    ),
-    ood=with_keys(
-        **all_of(text, "dataset fingerprint"),
-        num_images=count,
-        rows=each(with_keys(name=text, **all_of(number, "auroc fpr95"))),
-    ),
-    corruptions=with_keys(
-        images=count,
-        kinds=each(text),
-        rows=each(
-            with_keys(
-                name=text,
-                clean=with_keys(**_CORRUPTED),
-                corrupted=each(with_keys(corruption=text, severity=count, **_CORRUPTED)),
-            )
-        ),
-    ),
-    curves=each(with_keys(curve=PAIR, points=each(with_keys(**all_of(number, "r accuracy nll"))))),
-    bridges=each(
-        with_keys(
-            optional=("residual",),
-            curve=PAIR,
-            type=count,
-            taps=each(text),
-            residual=flag,
-            **all_of(number, "r width relative_flops relative_params kl kl_base agreement"),
-        )
-    ),
-)
+def read_plane(path: pathlib.Path) -> dict:
+    """The content of figures/loss_plane_I-J.json.
+
+    Raises:
+        InputError: it can't be read or isn't such a file.
+    """
+    return read_json(path, PLANE, "a loss plane", f"{_AGAIN}, with `loss_plane`", _check_grid)
+
+
+def _check_grid(plane: dict) -> None:
+    for axis in (plane["x"], plane["y"]):
+        if axis != sorted(set(axis)):
+            raise ValueError("its axes don't rise")
+    wanted = [len(plane["x"])] * len(plane["y"])
+    for name in ("nll", "accuracy"):
+        if [len(row) for row in plane[name]] != wanted:
+            raise ValueError(f"{name} isn't of {len(wanted)} rows with {wanted[0]} columns")

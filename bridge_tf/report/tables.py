@@ -62,7 +62,7 @@ LEGEND = (
 def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     """Headings and rows of the comparison; a cell is its text and whether it is the best."""
     rows = report["ensembles"]
-    # Not all are in old reports.
+    # The contract has fewer than a run measures.
     columns = [column for column in _COLUMNS if any(column[1] in row for row in rows)]
     best = {key: _best(rows, key, sign) for _, key, _, sign in columns}
     cells = []

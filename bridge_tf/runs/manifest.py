@@ -4,9 +4,33 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
+from typing import NotRequired
 
-from bridge_tf.utils.errors import InputError, reason
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
 from bridge_tf.utils.files import sha256, write_json
+from bridge_tf.utils.json_files import Text, read_json
+
+
+class Entry(TypedDict):
+    """A finished file; `Manifest.add` may remember more of it."""
+
+    sha256: Text
+    made_from: dict[str, Text]
+    replaces: NotRequired[Text]
+
+
+class Content(TypedDict):
+    """manifest.json."""
+
+    files: dict[str, Entry]
+    fingerprint: NotRequired[Text]
+    inputs: NotRequired[dict[str, Text]]
+    sha256: Text
+
+
+_SCHEMA = TypeAdapter(Content)
 
 
 class Manifest:
@@ -35,15 +59,9 @@ class Manifest:
         """
         if not self.path.exists():
             return {"files": {}}
-        try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            if content.pop("sha256") != _digest(content):
-                raise ValueError("its checksum is wrong")
-            return content
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError(
-                f"{self.path} can't be read ({reason(error)}); `repair` lists the files anew"
-            ) from error
+        remedy = "`repair` lists the files anew"
+        content = read_json(self.path, _SCHEMA, "a manifest", remedy, _check_digest)
+        return {name: value for name, value in content.items() if name != "sha256"}
 
     def entry(self, path: pathlib.Path) -> dict | None:
         """What is known of a file; None if it isn't listed."""
@@ -124,3 +142,8 @@ class Manifest:
 
 def _digest(content: dict) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_digest(content: dict) -> None:
+    if content["sha256"] != _digest({k: v for k, v in content.items() if k != "sha256"}):
+        raise ValueError("its checksum is wrong")

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from bridge_tf.config import Config
+from bridge_tf.config.config_file import read_config_file
 from bridge_tf.runs.manifest import Manifest
 from bridge_tf.runs.run_files import FOLDERS, RunFiles
 from bridge_tf.utils.errors import InputError
@@ -93,9 +94,10 @@ class WorkDir(RunFiles):
         remedy = "`repair` with the run's settings writes it again"
         if self.damaged(self.config):
             raise InputError(f"{self.config} isn't as the run wrote it; {remedy}")
+        flags = read_config_file(self.config, remedy)["flags"]
         try:
-            return Config(**json.loads(self.config.read_text(encoding="utf-8"))["flags"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return Config(**flags)
+        except (ValueError, TypeError) as error:
             raise InputError(f"{self.config} can't be read ({error}); {remedy}") from error
 
     def check(self, config: Config) -> None:
@@ -152,7 +154,7 @@ class WorkDir(RunFiles):
                 "fingerprint": config.fingerprint,
             }
             self.write_json(self.config, content)
-        elif self.state(self.config) == "unlisted":  # of a version that kept no manifest
+        elif self.state(self.config) == "unlisted":  # the manifest was repaired
             self.manifest.add(self.config, self.config)
         self.manifest.set("fingerprint", config.fingerprint)
 

@@ -1,6 +1,10 @@
-"""Memory that is left on this machine, and refusing what would need more."""
+"""Memory: what is left on this machine, refusing what needs more, and what a training needs."""
 
+import multiprocessing
+import os
 import pathlib
+from collections.abc import Callable
+from unittest import mock
 
 from bridge_tf.utils.errors import InputError
 
@@ -50,3 +54,28 @@ def _lines(path: pathlib.Path) -> list[str]:
         return path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
         return []
+
+
+def peak_of(make: Callable, *arguments) -> int:
+    """The most memory, in bytes, that TensorFlow's allocator held while a function trained.
+
+    Args:
+        make: a function of a module; called with `arguments` in a new process, it gives a
+            function that trains a few steps. That runs once before the measurement, so that
+            what only compilation needs doesn't count, and once in it.
+    """
+    # Only this allocator keeps count on a CPU.
+    with mock.patch.dict(os.environ, TF_CPU_ALLOCATOR_USE_BFC="true"):
+        pool = multiprocessing.get_context("spawn").Pool(1)
+    with pool:
+        return pool.apply(_peak, (make, arguments))
+
+
+def _peak(make: Callable, arguments: tuple) -> int:
+    import tensorflow as tf
+
+    train = make(*arguments)
+    train()
+    tf.config.experimental.reset_memory_stats("CPU:0")
+    train()
+    return tf.config.experimental.get_memory_info("CPU:0")["peak"]

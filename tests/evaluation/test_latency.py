@@ -1,6 +1,7 @@
 """Timing exported files: bin/benchmark --measure=latency."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,15 +11,17 @@ from bridge_tf import BridgeEnsemble, InputError, build_bridge, export
 from bridge_tf.evaluation import latency as latency_module
 from bridge_tf.evaluation.latency import check_files, in_turn, latencies
 from tests.commands import done, refused
+from tests.tiny import tiny_network
 
 
-@pytest.fixture
-def exported(tiny, images, tmp_path):
-    base = tiny()
+@pytest.fixture(scope="module")
+def exported(images, tmp_path_factory):
+    base = tiny_network(0)
     ensemble = BridgeEnsemble(base, [build_bridge(base, "relu0", 1)])
-    return export(ensemble, tmp_path, "model", images)
+    return export(ensemble, tmp_path_factory.mktemp("exported"), "model", images)
 
 
+@pytest.mark.integration  # files are timed in processes of their own
 def test_a_row_a_file_signature_and_number_of_threads(exported):
     files = [exported.tflite, exported.saved_model]
     given = f"--files={files[0]},{files[1]}"
@@ -104,9 +107,9 @@ def test_files_that_cannot_be_timed_are_named(exported, tmp_path):
     for path, words in (
         (tmp_path / "absent.tflite", "absent.tflite doesn't exist; name .tflite files"),
         (tmp_path / "a.keras", "a.keras is of no known kind"),
-        (tmp_path / "model", "model is of no known kind"),  # holds versions
+        (exported.saved_model.parent, "model is of no known kind"),  # holds versions
     ):
-        with pytest.raises(InputError, match=f"--files: .*{words}"):
+        with pytest.raises(InputError, match=f"`files`: .*{words}"):
             check_files([exported.tflite, path])
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(exported.tflite.read_bytes()[:1000])
@@ -117,12 +120,13 @@ def test_files_that_cannot_be_timed_are_named(exported, tmp_path):
         (damaged, "damaged.tflite can't be run"),
         (renamed, "renamed.tflite has no signature serving_default, but base, bridge_0"),
     ):
-        with pytest.raises(InputError, match=f"--files: .*{words}"):
+        with pytest.raises(InputError, match=f"`files`: .*{words}"):
             latency_module._latencies([exported.tflite, path], 1, 1, 1)
-    (exported.saved_model / "saved_model.pb").write_bytes(b"no graph")
-    given = f"--files={exported.tflite},{exported.saved_model}"
+    broken = shutil.copytree(exported.saved_model, tmp_path / "broken")
+    (broken / "saved_model.pb").write_bytes(b"no graph")
+    given = f"--files={exported.tflite},{broken}"
     line = refused("benchmark", "--measure=latency", given, "--verbosity=-2")
-    assert f"--files: {exported.saved_model} can't be run" in line
+    assert f"--files: {broken} can't be run" in line
 
 
 def test_inputs_that_are_no_images_or_of_a_fixed_batch(exported, tmp_path):
@@ -133,7 +137,7 @@ def test_inputs_that_are_no_images_or_of_a_fixed_batch(exported, tmp_path):
     fixed = tmp_path / "fixed.tflite"
     fixed.write_bytes(content)
     assert len(latency_module._latencies([fixed], 1, 1, 1)) == 2
-    with pytest.raises(InputError, match=r"--batch_size=2: .*fixed.tflite takes batches of 1 "):
+    with pytest.raises(InputError, match=r"`batch_size=2`: .*fixed.tflite takes batches of 1 "):
         latency_module._latencies([fixed], 1, 2, 1)
     with pytest.raises(InputError, match=r"takes no images of one size, but \[-1, 7\]"):
         latency_module._images(fixed, (-1, 7), 1)
@@ -152,8 +156,11 @@ def test_inputs_that_are_no_images_or_of_a_fixed_batch(exported, tmp_path):
         ("--measure=latency --files=F --threads=", "--threads=: must be whole"),
         ("--measure=latency --files=F --threads=1000", "--threads=1000: must be whole"),
         ("--measure=latency --files=F --batch_size=0", "--batch_size=0: must be at least 1"),
-        # Found in the other process.
-        ("--measure=latency --files=F --threads=1", "F.tflite can't be run"),
+        pytest.param(
+            "--measure=latency --files=F --threads=1",
+            "F.tflite can't be run",
+            marks=pytest.mark.integration,  # found in the other process
+        ),
     ],
 )
 def test_bad_flags_are_named(tmp_path, given, words):

@@ -11,9 +11,10 @@ from bridge_tf import Curve, InputError
 from bridge_tf.config import Config
 from bridge_tf.data import Split
 from bridge_tf.evaluation import loss_plane, metrics
-from bridge_tf.evaluation.loss_plane import measure_plane, write_loss_planes
+from bridge_tf.evaluation.loss_plane import measure_plane
 from bridge_tf.evaluation.plane import Plane
 from bridge_tf.evaluation.scores import log_prob_predictor
+from bridge_tf.runs.stages.evaluate.loss_plane import write_loss_plane
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.utils.npz_cache import KeptPredictions
 
@@ -233,7 +234,7 @@ def test_a_run_keeps_its_plane_until_something_is_other(small, tmp_path):
 
     def written(points, images) -> bool:
         before = target.stat().st_mtime_ns if target.exists() else 0
-        write_loss_planes(run, points, images)
+        write_loss_plane(run, points, images)
         assert files.state(target, [files.curve((0, 1))]) == "current"
         assert not files.backup(target).exists()
         return target.stat().st_mtime_ns != before

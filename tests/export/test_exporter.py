@@ -11,6 +11,7 @@ from bridge_tf.export import load_predictor, tflite_files
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.signatures import signatures
 from tests.commands import printed
+from tests.tiny import tiny_network
 
 # Loads both artifacts where bridge_tf can't be imported, and prints what they answer.
 STRANGER = """
@@ -38,13 +39,26 @@ print(json.dumps(printed))
 EXIT = {"model": "model.early_exit.json", "x": "early_exit.json"}
 
 
-@pytest.fixture
-def ensemble(tiny):
-    base = tiny()
+@pytest.fixture(scope="module")
+def ensemble():
+    base = tiny_network(0)
     return BridgeEnsemble(base, [build_bridge(base, "relu0", 1) for _ in range(2)])
 
 
-@pytest.mark.parametrize("norm", ["frn", pytest.param("batch", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module")
+def exported(ensemble, images, tmp_path_factory):
+    """Its first version."""
+    folder = tmp_path_factory.mktemp("exported")
+    return export(ensemble, folder, "model", images, ["x"] * 5)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        pytest.param("frn", marks=pytest.mark.integration),
+        pytest.param("batch", marks=pytest.mark.slow),
+    ],
+)
 def test_artifacts_answer_as_keras_does_in_a_process_without_the_package(
     build, images, tmp_path, norm
 ):
@@ -78,9 +92,8 @@ def test_artifacts_answer_as_keras_does_in_a_process_without_the_package(
         np.testing.assert_allclose(answers[name]["probabilities"], base_probabilities, atol=1e-4)
 
 
-def test_tflite_uses_builtin_ops_only_and_any_batch(ensemble, images, tmp_path):
-    artifacts = export(ensemble, tmp_path, "model", images)
-    interpreter = Interpreter(str(artifacts.tflite))
+def test_tflite_uses_builtin_ops_only_and_any_batch(exported, images):
+    interpreter = Interpreter(str(exported.tflite))
     parts = {"taps", "bridges", "bridge_0", "bridge_1"}
     assert set(interpreter.get_signature_list()) == {"serving_default", "base"} | parts
     interpreter.allocate_tensors()
@@ -88,19 +101,19 @@ def test_tflite_uses_builtin_ops_only_and_any_batch(ensemble, images, tmp_path):
     assert operations and not any(
         name.startswith("Flex") or name == "CUSTOM" for name in operations
     )
-    predictor = load_predictor(artifacts.tflite)
+    predictor = load_predictor(exported.tflite)
     whole = predictor(images)["probabilities"]
     for size in (1, 7):
         parts = [predictor(images[k : k + size])["probabilities"] for k in range(0, 24, size)]
         np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
 
 
-def test_bridges_run_by_themselves_on_what_taps_gives(build, images, tmp_path):
-    base, end = build(), build()
-    conditioned = build_bridge(base, "stage2_block1", 0.5, conditioned=True)
+def test_bridges_run_by_themselves_on_what_taps_gives(tiny, images, tmp_path):
+    base, end = tiny(), tiny()
+    conditioned = build_bridge(base, "relu1", 0.5, conditioned=True)
     for variable in conditioned.trainable_variables:
         variable.assign_add(np.random.default_rng(0).normal(0, 0.3, variable.shape))
-    both = build_bridge(base, ["stage1_block1", "stage2_block1"], 0.5, bridge_type=2)
+    both = build_bridge(base, ["relu0", "relu1"], 0.5, bridge_type=2)
     bridges, ends = [conditioned, both, both], [(0, 0), (0, 1), (1, 0)]
     ensemble = BridgeEnsemble(base, bridges, [end], ends, positions=[0.2, 0.9])
     artifacts = export(ensemble, tmp_path, "model", images)
@@ -127,11 +140,12 @@ def test_bridges_run_by_themselves_on_what_taps_gives(build, images, tmp_path):
         np.testing.assert_allclose(answer["probabilities"], members[:, 2 + k], atol=1e-5)
 
 
-def test_a_new_export_gets_the_next_version(ensemble, images, tmp_path):
-    first, second = (export(ensemble, tmp_path, "model", images, ["x"] * 5) for _ in range(2))
+def test_a_new_export_gets_the_next_version(exported, ensemble, images):
+    first, folder = exported, exported.tflite.parent
+    second = export(ensemble, folder, "model", images, ["x"] * 5)
     assert [first.saved_model.name, second.saved_model.name] == ["1", "2"]
     assert (first.saved_model / "saved_model.pb").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    assert sorted(path.name for path in folder.iterdir()) == [
         "batching.config",
         "model",
         "model.labels.txt",
@@ -139,9 +153,10 @@ def test_a_new_export_gets_the_next_version(ensemble, images, tmp_path):
         "model.tflite",
         "models.config",
     ]
-    assert load_predictor(tmp_path / "model").labels == ("x",) * 5
+    assert load_predictor(folder / "model").labels == ("x",) * 5
 
 
+@pytest.mark.integration
 def test_quantized_files_go_beside_and_leave_with_their_version(tiny, images, tmp_path):
     base = tiny()
     ensemble = BridgeEnsemble(base, [build_bridge(base, "relu0", 1)])
@@ -199,8 +214,7 @@ def test_a_failed_parity_check_leaves_nothing(ensemble, images, tmp_path, monkey
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_bridge_that_differs_is_named(ensemble, images, tmp_path):
-    artifacts = export(ensemble, tmp_path, "model", images)
+def test_a_bridge_that_differs_is_named(exported, ensemble, images, monkeypatch):
     predict = ensemble.predict
 
     def another(*inputs, **options):
@@ -208,8 +222,8 @@ def test_a_bridge_that_differs_is_named(ensemble, images, tmp_path):
         outputs["log_probabilities"][:, 2] -= 0.01
         return outputs
 
-    ensemble.predict = another
-    for path in (artifacts.saved_model, artifacts.tflite):
+    monkeypatch.setattr(ensemble, "predict", another)
+    for path in (exported.saved_model, exported.tflite):
         with pytest.raises(ParityError, match="of signature bridge_1 differ by"):
             check_parity(signatures(ensemble), path, images)
 
@@ -245,6 +259,7 @@ def test_a_keras_classifier_predicts_probabilities(build, images, tmp_path):
     assert (outputs["probabilities"].argmax(1) == logits.argmax(1)).all()
 
 
+@pytest.mark.integration
 def test_export_stays_the_function_when_the_package_of_its_name_is_imported():
     program = "import bridge_tf, bridge_tf.export.layout; print(callable(bridge_tf.export))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """What lies beside the files for applications and people."""
 
 import json
+import shutil
 import types
 
 import keras
@@ -15,22 +16,27 @@ from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.metadata import signatures_in
 from bridge_tf.export.model_card import model_card
 from bridge_tf.utils.files import sha256
+from tests.tiny import tiny_network
 
 LABELS = ["cat", "dog", "fox", "hen", "owl"]
 
 
-@pytest.fixture
-def ensemble(tiny):
-    base = tiny()
+@pytest.fixture(scope="module")
+def ensemble():
+    base = tiny_network(0)
     return BridgeEnsemble(base, [build_bridge(base, "relu0", 0.5)])
 
 
-@pytest.fixture
-def exported(ensemble, images, tmp_path):
-    options = {"tflite": ["int8"], "tflite_io": "uint8", "calibration": images}
-    card = {"card": lambda: "# tiny\n"}
-    export(ensemble, tmp_path, "tiny", images, LABELS, **options, **card)
-    return tmp_path
+def export_to(folder, ensemble, images, **options):
+    options |= {"tflite": ["int8"], "tflite_io": "uint8", "calibration": images}
+    export(ensemble, folder, "tiny", images, LABELS, **options)
+
+
+@pytest.fixture(scope="module")
+def exported(ensemble, images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    export_to(folder, ensemble, images, card=lambda: "# tiny\n")
+    return folder
 
 
 def test_metadata_tells_of_files_as_they_are(exported):
@@ -113,15 +119,15 @@ def test_scales_of_8_bits_are_told():
 
 
 def test_metadata_and_card_are_the_same_each_time_and_belong_to_the_export(
-    exported, ensemble, images
+    exported, ensemble, images, tmp_path
 ):
+    exported = shutil.copytree(exported, tmp_path / "exported")
     card, metadata = (exported / f"tiny{ending}" for ending in (".md", ".metadata.json"))
     assert card.read_text() == "# tiny\n"
     card.write_text("# tiny\n\nLicence: ours\n")  # which people may add
     assert find_export(exported, "tiny", "") != []
     first = metadata.read_bytes()
-    options = {"tflite": ["int8"], "tflite_io": "uint8", "calibration": images}
-    export(ensemble, exported, "tiny", images, LABELS, **options)
+    export_to(exported, ensemble, images)
     assert metadata.read_bytes() == first
     assert not card.exists()  # of the version before
 

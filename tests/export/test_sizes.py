@@ -5,7 +5,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from bridge_tf import BridgeEnsemble, build_bridge, export
-from bridge_tf.export.sizes import of_size
+from bridge_tf.export.signatures import of_size
 
 
 def test_inputs_of_another_size_or_type_are_refused(tiny, images, tmp_path):

@@ -45,7 +45,7 @@ for row in REPORT["ensembles"]:
     row["dee_extrapolated"] = row["name"] == "curve_1"
 _CORRUPTED = {"accuracy": 0.5, "nll": 2.5, "calibrated_nll": 2.0, "ece": 0.25}
 _LATER = {"adaptive_ece": 0.25, "calibrated_adaptive_ece": 0.25, "aurc": 0.125}
-# With all that reports of earlier versions lack.
+# With what isn't in the contract.
 MORE = {
     **REPORT,
     "ensembles": [{**row, **_LATER, "disagreement": None} for row in REPORT["ensembles"]],
@@ -112,19 +112,53 @@ def test_a_report_is_read_as_it_is():
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        (("schema",), 2, "its schema is 2, not 1"),
-        (("schema",), ..., "schema is missing"),
-        (("base", "flops"), "many", "base.flops is 'many', not a whole number"),
-        (("base", "params"), -1, "base.params is -1, below 0"),
-        (("dataset", "name"), ..., "dataset.name is missing"),
-        (("ensembles",), [], "ensembles has a length of 0"),
-        (("ensembles", 1, "nll"), None, "ensembles[1].nll is None, not a number"),
-        (("ensembles", 0, "dee_extrapolated"), 1, "dee_extrapolated is 1, not true or false"),
-        (("ensembles", 0, "size"), True, "ensembles[0].size is True, not a whole number"),
-        (("bridges", 0, "curve"), [0], "bridges[0].curve has a length of 1"),
-        (("bridges", 0, "taps"), "pool", "bridges[0].taps is 'pool', not a list"),
-        (("curves", 0, "points", 2), [], "curves[0].points[2] is a list, not an object"),
-        (("ensembles", 0, "nll"), 10**400, "ensembles[0].nll is out of all bounds"),
+        (("schema",), 2, "schema: Input should be 1; it is 2"),
+        (("schema",), ..., "schema: Field required)"),
+        (("base", "flops"), "many", "base.flops: Input should be a valid integer; it is 'many'"),
+        (
+            ("base", "params"),
+            -1,
+            "base.params: Input should be greater than or equal to 0; it is -1",
+        ),
+        (("dataset", "name"), ..., "dataset.name: Field required"),
+        (("ensembles",), [], "ensembles: List should have at least 1 item after validation, not 0"),
+        (
+            ("ensembles", 1, "nll"),
+            None,
+            "ensembles[1].nll: Input should be a valid number; it is None",
+        ),
+        (
+            ("ensembles", 0, "dee_extrapolated"),
+            1,
+            "dee_extrapolated: Input should be a valid boolean; it is 1",
+        ),
+        (
+            ("ensembles", 0, "size"),
+            True,
+            "ensembles[0].size: Input should be a valid integer; it is True",
+        ),
+        (
+            ("bridges", 0, "curve"),
+            [0],
+            "bridges[0].curve: List should have at least 2 items after validation, not 1",
+        ),
+        (
+            ("bridges", 0, "taps"),
+            "pool",
+            "bridges[0].taps: Input should be a valid list; it is 'pool'",
+        ),
+        (
+            ("curves", 0, "points", 2),
+            [],
+            "curves[0].points[2]: Input should be a valid dictionary; it is []",
+        ),
+        (("ensembles", 0, "nll"), float("nan"), "nll: Input should be a finite number; it is nan"),
+        (("bridges", 0, "kl"), float("inf"), "kl: Input should be a finite number; it is inf"),
+        (
+            ("ensembles", 0, "nll"),
+            10**400,
+            "ensembles[0].nll: Input should be a valid number; it is 1000",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(path, value, words, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from keras import layers
 
 from bridge_tf import InputError, build_network
-from bridge_tf.networks.names import number_layers
+from bridge_tf.networks.layer_names import number_layers
 from bridge_tf.networks.weights import load_weights
 from bridge_tf.utils.keras_utils import clone
 

@@ -106,15 +106,27 @@ PLANE = {
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.pop("lines"), "lines is missing"),
-        (lambda d: d["class_names"].pop(), "class_names has a length of 4"),
+        (lambda d: d.pop("lines"), "lines: Field required"),
+        (lambda d: d["class_names"].pop(), "class_names: must be 5, not 4"),
         (lambda d: d["lines"].pop(), "its lines are of"),
         (lambda d: d["lines"][0]["points"][0].update(nll="low"), r"lines\[0\].points\[0\].nll"),
-        (lambda d: d["confusions"][0]["cells"][0].__setitem__(1, 5), "is 5, not below 5"),
-        (lambda d: d["disagreements"].update(gained=[]), "disagreements.gained is a list"),
-        (lambda d: d.update(histories={"modes/0": {"loss": [1, 2]}}), "is 1, not a list"),
-        (lambda d: d.update(measured_on=None), "measured_on is None"),
-        (lambda d: d.update(schema=2), "its schema is 2, not 1"),
+        (
+            lambda d: d["confusions"][0]["cells"][0].__setitem__(1, 5),
+            r"cells\[0\]\[1\]: Value error, must be below 5; it is 5",
+        ),
+        (
+            lambda d: d["disagreements"].update(gained=[]),
+            "disagreements.gained: Input should be a valid dictionary; it is \\[\\]",
+        ),
+        (
+            lambda d: d.update(histories={"modes/0": {"loss": [1, 2]}}),
+            r"modes/0.loss\[0\]: Input should be a valid tuple; it is 1",
+        ),
+        (
+            lambda d: d.update(measured_on=None),
+            "measured_on: Input should be a valid dictionary; it is None",
+        ),
+        (lambda d: d.update(schema=2), "schema: Input should be 1; it is 2"),
     ],
 )
 def test_data_of_another_kind_is_named(files, change, message):
@@ -130,13 +142,16 @@ def test_data_of_another_kind_is_named(files, change, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x": [0.0, 1.0]}, "x has a length of 2"),
+        ({"x": [0.0, 1.0]}, "x: List should have at least 3 items"),
         ({"x": [0.0, 0.0, 1.0]}, "axes don't rise"),
         ({"nll": [[1.0, 2.0, 3.0]] * 3}, "nll isn't of 4 rows with 3 columns"),
-        ({"accuracy": [[1.0, "a", 3.0]] * 4}, r"accuracy\[0\]\[1\] is 'a', not a number"),
-        ({"points": {}}, "points.start is missing"),
-        ({"path": []}, "path has a length of 0"),
-        ({"distance": float("inf")}, "distance is inf"),
+        (
+            {"accuracy": [[1.0, "a", 3.0]] * 4},
+            r"accuracy\[0\]\[1\]: Input should be a valid number; it is 'a'",
+        ),
+        ({"points": {}}, "points.start: Field required"),
+        ({"path": []}, "path: List should have at least 1 item"),
+        ({"distance": float("inf")}, "distance: Input should be a finite number; it is inf"),
     ],
 )
 def test_a_plane_of_another_kind_is_named(files, changes, message):

@@ -1,8 +1,7 @@
-"""Compressing a finished ensemble: training for quantization, pruning, clustering of weights.
+"""Compressing an ensemble: quantization-aware training, pruning, clustering of weights.
 
-TensorFlow Model Optimization, which does the work, knows models of `tf_keras` alone, and importing
-it sets TF_USE_LEGACY_KERAS for the whole process. So it is imported in a process of its own only:
-`plan.py` writes the ensemble down as plain data; `worker.py`, in that process, has `rebuild.py`
-build it anew of `tf_keras` layers and `methods.py` compress it. This package's other modules import
-no `tf_keras`.
+TensorFlow Model Optimization takes only `tf_keras` models, and importing it sets
+TF_USE_LEGACY_KERAS for the whole process. So it runs in a process of its own: `plan.py` writes the
+ensemble as plain data; in that process, `worker.py`, `rebuild.py` builds it again from `tf_keras`
+layers and `methods.py` compresses it. The other modules don't import `tf_keras`.
 """

@@ -1,7 +1,7 @@
-"""What the process of `worker.py` does.
+"""The work of the process in `worker.py`.
 
-It rebuilds the ensemble of a plan of `tf_keras` layers, compares its answers with the original's,
-lets a method compress it, trained on the original's answers, and writes down what came out.
+It rebuilds the ensemble of a plan from `tf_keras` layers, checks that it predicts as the original,
+compresses it by training on the original's predictions, and writes the result.
 """
 
 import json
@@ -15,12 +15,9 @@ from bridge_tf.export.compression.methods import METHODS
 from bridge_tf.export.compression.rebuild import check_equal, rebuild
 from bridge_tf.utils.terminal import logger
 
-# How far the rebuilt model's answers may be from the original's.
-MAX_DIFFERENCE = 1e-5
-
 
 def compress(folder: pathlib.Path) -> None:
-    """Reads a plan from a folder and writes what came out to it, see `folder.py`.
+    """Reads a plan from a folder and writes the result to it, see `folder.py`.
 
     Raises:
         InputError: the ensemble can't be rebuilt.
@@ -33,9 +30,13 @@ def compress(folder: pathlib.Path) -> None:
     with np.load(folder / files.OUTPUTS) as stored:
         wanted = [stored[str(k)] for k in range(len(stored))]
     method, epochs, size = plan["method"], plan["epochs"], min(plan["batch_size"], len(images))
-    difference = check_equal(model, images[: len(wanted[0])], wanted, MAX_DIFFERENCE)
+    difference = check_equal(model, images[: len(wanted[0])], wanted, most=1e-5)
     logger.info(f"compress: {method}, rebuilt of tf_keras layers within {difference:.1e}")
     steps = epochs * -(-len(images) // size)
+
+    def report(epoch, logs) -> None:
+        place = f"epoch {epoch + 1}/{epochs}"
+        logger.info(f"compress: {method}, {place}, loss {logs['loss']:.4f}")
 
     def fit(compressed, callbacks=()) -> None:
         rate = tf_keras.optimizers.schedules.CosineDecay(plan["learning_rate"], steps)
@@ -51,7 +52,7 @@ def compress(folder: pathlib.Path) -> None:
             batch_size=size,
             epochs=epochs,
             verbose=0,
-            callbacks=[*callbacks, _Progress(method, epochs)],
+            callbacks=[*callbacks, tf_keras.callbacks.LambdaCallback(on_epoch_end=report)],
         )
 
     compressed = METHODS[method](model, fit, plan, steps)
@@ -62,13 +63,3 @@ def compress(folder: pathlib.Path) -> None:
     else:
         weights = files.named_weights((layer.name, layer) for layer in compressed.layers)
         np.savez(folder / files.COMPRESSED, **weights)
-
-
-class _Progress(tf_keras.callbacks.Callback):
-    def __init__(self, method: str, epochs: int):
-        super().__init__()
-        self.method, self.epochs = method, epochs
-
-    def on_epoch_end(self, epoch, logs=None):
-        place = f"epoch {epoch + 1}/{self.epochs}"
-        logger.info(f"compress: {self.method}, {place}, loss {logs['loss']:.4f}")

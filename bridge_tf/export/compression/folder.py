@@ -1,4 +1,4 @@
-"""The files by which the two processes of a compression speak."""
+"""The files that the two processes of a compression exchange."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,18 +6,18 @@ import numpy as np
 
 # The graph from the input to features and members' logits, as Keras serializes it; the settings.
 PLAN = "plan.json"
-# By the path of a layer and a number, PATH:K.
+# Arrays PATH:K, by the path of a layer and the number of the weight.
 WEIGHTS = "weights.npz"
-# What is trained on, and the members' probabilities there, N×members×classes.
+# Training inputs, and the members' probabilities there, N×members×classes.
 IMAGES, TARGETS = "images.npy", "targets.npy"
-# What the graph gives for the first of the images, by the number of the output.
+# Outputs of the graph for the first images, by their numbers.
 OUTPUTS = "outputs.npz"
-# The answer: weights as above, or a file; or what was wrong.
+# The result: weights as above or a file; or the text of an error.
 COMPRESSED, TFLITE, ERROR = "compressed.npz", "model.tflite", "error.txt"
 
 
 def named_weights(layers: Iterable[tuple[str, object]]) -> dict[str, np.ndarray]:
-    """The weights of layers, given with their paths, as such files name them."""
+    """The weights of layers, which are given with their paths, as WEIGHTS names them."""
     return {
         f"{path}:{k}": value
         for path, layer in layers
@@ -26,5 +26,5 @@ def named_weights(layers: Iterable[tuple[str, object]]) -> dict[str, np.ndarray]
 
 
 def set_named_weights(layer, path: str, stored: Mapping[str, np.ndarray]) -> None:
-    """Gives the layer at a path its weights."""
+    """Sets the weights of the layer at a path."""
     layer.set_weights([stored[f"{path}:{k}"] for k in range(len(layer.weights))])

@@ -1,5 +1,8 @@
 """The ways to compress a flat `tf_keras` model, by TensorFlow Model Optimization.
 
+Pruned and clustered are the layers with most of the weights. Convolutions of one channel each have
+few, and every one counts.
+
 Each function takes a model and a function that trains it, `fit(model, callbacks)`, and gives the
 compressed model, its weights trained on.
 """
@@ -9,13 +12,8 @@ from collections.abc import Callable
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from bridge_tf.export.compression.quantize_configs import CONFIGS, config_of
+from bridge_tf.export.compression.quantize_configs import CONFIGS, config_of, kind_of
 from bridge_tf.export.compression.tf_keras_layers import LAYERS
-
-# Layers with most of the weights, those of which that library prunes and clusters.
-_DENSE = (tf_keras.layers.Conv1D, tf_keras.layers.Conv2D, tf_keras.layers.Dense)
-# Convolutions of one channel each have few weights, and every one counts.
-_FEW = (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.Conv2DTranspose)
 
 
 def qat(model, fit: Callable, settings: dict, steps: int):
@@ -35,7 +33,7 @@ def qat(model, fit: Callable, settings: dict, steps: int):
         compressed = quantization.quantize_apply(_wrapped(model, annotated))
     for layer in compressed.layers:
         inner = getattr(layer, "layer", layer)
-        if isinstance(inner, tf_keras.layers.BatchNormalization):
+        if kind_of(inner).normalizes == "batch":
             layer.trainable = False
     fit(compressed)
     return compressed
@@ -56,7 +54,7 @@ def prune(model, fit: Callable, settings: dict, steps: int):
     )
 
     def pruned(layer):
-        if not _is_dense(layer):
+        if not kind_of(layer).is_product:
             return layer
         return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
 
@@ -71,7 +69,7 @@ def cluster(model, fit: Callable, settings: dict, steps: int):
     clustering = tfmot.clustering.keras
 
     def clustered(layer):
-        if not _is_dense(layer):
+        if not kind_of(layer).is_product:
             return layer
         return clustering.cluster_weights(
             layer,
@@ -86,10 +84,6 @@ def cluster(model, fit: Callable, settings: dict, steps: int):
 
 
 METHODS = {"qat": qat, "prune": prune, "cluster": cluster}
-
-
-def _is_dense(layer) -> bool:
-    return isinstance(layer, _DENSE) and not isinstance(layer, _FEW)
 
 
 def _wrapped(model, wrap: Callable):

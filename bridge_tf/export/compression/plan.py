@@ -1,4 +1,4 @@
-"""An ensemble as plain data, for a process that knows `tf_keras` only, and what comes back."""
+"""An ensemble as plain data for the process that uses `tf_keras`, and reading its result."""
 
 import json
 import pathlib
@@ -7,40 +7,29 @@ from collections.abc import Iterator
 import numpy as np
 from keras import ops
 
-from bridge_tf.export.compression.folder import (
-    IMAGES,
-    OUTPUTS,
-    PLAN,
-    TARGETS,
-    WEIGHTS,
-    named_weights,
-    set_named_weights,
-)
+from bridge_tf.export.compression import folder as files
 from bridge_tf.utils.graph import is_graph
 from bridge_tf.utils.keras_utils import to_config
-
-_COMPARED = 32
 
 
 def write_plan(
     ensemble, folder: pathlib.Path, images: np.ndarray, targets: np.ndarray, settings: dict
 ) -> None:
-    """Writes all that the other process needs to a folder.
+    """Writes all that the other process needs to an empty folder.
 
     Args:
         ensemble: a `BridgeEnsemble` of one input.
-        folder: an empty one.
-        images: N×H×W×C, raw pixels, or other inputs: what the ensemble is trained on again.
+        images: N×H×W×C, raw pixels, or other inputs: what it is trained on again.
         targets: N×members×classes, its probabilities there.
         settings: of the method, as plain data.
     """
     model = ensemble.members()
-    np.savez(folder / WEIGHTS, **named_weights(leaves(model)))
-    np.save(folder / IMAGES, images)
-    np.save(folder / TARGETS, np.asarray(targets, "float32"))
-    some = ops.convert_to_tensor(images[:_COMPARED].astype(ensemble.input.dtype))
-    outputs = [ops.convert_to_numpy(x) for x in model(some, training=False)]
-    np.savez(folder / OUTPUTS, **{str(k): value for k, value in enumerate(outputs)})
+    np.savez(folder / files.WEIGHTS, **files.named_weights(leaves(model)))
+    np.save(folder / files.IMAGES, images)
+    np.save(folder / files.TARGETS, np.asarray(targets, "float32"))
+    compared = ops.convert_to_tensor(images[:32].astype(ensemble.input.dtype))
+    outputs = [ops.convert_to_numpy(x) for x in model(compared, training=False)]
+    np.savez(folder / files.OUTPUTS, **{str(k): value for k, value in enumerate(outputs)})
     plan = {
         "model": to_config(model),
         "input": {
@@ -53,11 +42,11 @@ def write_plan(
         "positions": ensemble.positions,
         **settings,
     }
-    (folder / PLAN).write_text(json.dumps(plan), encoding="utf-8")
+    (folder / files.PLAN).write_text(json.dumps(plan), encoding="utf-8")
 
 
 def leaves(model, path: str = "") -> Iterator[tuple[str, object]]:
-    """The layers with weights in a graph and the graphs inside it, each with its path."""
+    """The layers with weights in a graph and in the graphs inside it, each with its path."""
     for layer in model.layers:
         here = f"{path}{layer.name}"
         if is_graph(layer):
@@ -67,7 +56,7 @@ def leaves(model, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 def read_weights(ensemble, path: pathlib.Path) -> None:
-    """Gives an ensemble the weights that the other process has written, in place."""
+    """Sets an ensemble's weights to those that the other process wrote."""
     with np.load(path) as stored:
         for name, layer in leaves(ensemble.members()):
-            set_named_weights(layer, name, stored)
+            files.set_named_weights(layer, name, stored)

@@ -11,21 +11,20 @@ from bridge_tf.utils.terminal import logger
 
 
 def run_method(folder: pathlib.Path) -> None:
-    """Compresses what `plan.write_plan` wrote to a folder; what came out is there then.
+    """Compresses the plan in a folder, from `write_plan`; the result is written to the folder.
 
     Raises:
-        InputError: the ensemble can't be rebuilt of `tf_keras` layers.
+        InputError: the ensemble can't be rebuilt from `tf_keras` layers.
         TrainingError: the process failed otherwise; its messages are on standard error.
     """
     command = [sys.executable, "-m", "bridge_tf.export.compression.worker", str(folder)]
     environment = {
         **os.environ,
-        "TF_USE_LEGACY_KERAS": "1",  # so that the library finds tf_keras, which it sets itself
+        "TF_USE_LEGACY_KERAS": "1",  # as TensorFlow Model Optimization sets it itself
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # The package's own parent, where it isn't installed.
+        # With the package's parent folder, in case it isn't installed.
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
-    # Its standard output has lines of progress; results are in files.
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stdout:

@@ -7,10 +7,11 @@ is computed in floating point, and only what goes into a layer with weights is r
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
+import tf_keras
+
+from bridge_tf.networks.layer_kinds import LAYERS, UNKNOWN, LayerKind
 
 _quantizers = tfmot.quantization.keras.quantizers
-_WEIGHTED = ("Conv1D", "Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Dense")
-_OWN_NORMS = ("FilterResponseNormalization", "LayerNormalization", "GroupNormalization")
 
 
 class _NoWeights(tfmot.quantization.keras.QuantizeConfig):
@@ -55,15 +56,16 @@ CONFIGS = {config.__name__: config for config in (InFloat, RoundedOutput)}
 
 def config_of(layer):
     """How a layer of a flat `tf_keras` model is quantized; None for the library's own recipe."""
-    if _is(layer, _WEIGHTED):
+    if kind_of(layer).rounded:
         return None
-    if any(_is(other, _OWN_NORMS) for other in _joined(layer)):
-        return RoundedOutput() if any(_is(x, _WEIGHTED) for x in _behind(layer)) else InFloat()
+    if any(kind_of(other).normalizes == "image" for other in _joined(layer)):
+        return RoundedOutput() if any(kind_of(x).rounded for x in _behind(layer)) else InFloat()
     return None if _is_folded(layer) or _has_recipe(layer) else RoundedOutput()
 
 
-def _is(layer, kinds: tuple[str, ...]) -> bool:
-    return type(layer).__name__ in kinds
+def kind_of(layer) -> LayerKind:
+    """What is known of a layer's namesake."""
+    return LAYERS.get(type(layer).__name__, UNKNOWN)
 
 
 def _joined(layer) -> list:
@@ -74,8 +76,12 @@ def _joined(layer) -> list:
         if here not in found:
             found.append(here)
             near = [*_before(here), *_behind(here)]
-            pending += [x for x in near if not _is(x, (*_WEIGHTED, "InputLayer"))]
+            pending += [x for x in near if not (kind_of(x).rounded or _is_input(x))]
     return found
+
+
+def _is_input(layer) -> bool:
+    return isinstance(layer, tf_keras.layers.InputLayer)
 
 
 def _before(layer) -> list:
@@ -88,10 +94,8 @@ def _behind(layer) -> list:
 
 def _is_folded(layer) -> bool:
     """Whether the library folds a batch normalization into the layer before it."""
-    return _is(layer, ("BatchNormalization",)) and all(
-        _is(x, ("Conv2D", "DepthwiseConv2D", "Dense"))
-        and x.activation.__name__ == "linear"
-        and len(_behind(x)) == 1
+    return kind_of(layer).normalizes == "batch" and all(
+        kind_of(x).folds_norm and x.activation.__name__ == "linear" and len(_behind(x)) == 1
         for x in _before(layer)
     )
 

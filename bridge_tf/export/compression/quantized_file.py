@@ -1,4 +1,4 @@
-"""A model trained for quantization as a .tflite file with the project's signatures."""
+"""A quantization-aware trained model as a .tflite file with the project's signatures."""
 
 import pathlib
 import tempfile
@@ -9,19 +9,16 @@ import tf_keras
 
 from bridge_tf.ensembles.bridge_ensemble import TINY, statistics
 from bridge_tf.export.main_subgraph import with_main
-from bridge_tf.export.signatures import OUTPUTS
-from bridge_tf.export.sizes import of_size
+from bridge_tf.export.signatures import OUTPUTS, of_size
 
 
 def write_file(model, plan: dict, path: pathlib.Path) -> None:
     """Writes a file of 8 bits with the signatures serving_default, base and taps, and bridges where
-    the base is the only mode and no bridge is conditioned; they are as in other files, see
-    `bridge_tf.export.signatures`.
+    the base is the only mode and no bridge is conditioned; see `bridge_tf.export.signatures`.
 
     Args:
-        model: from images to features and logits, as the plan's model, trained for quantization.
+        model: the trained one, from images to features and logits, as the plan's model.
         plan: of the ensemble, with "io", the type of the images.
-        path: of the file.
     """
     signatures = _signatures(model, plan)
     module = tf.Module()
@@ -58,9 +55,8 @@ def _signatures(model, plan: dict) -> dict:
 
     def taps(inputs):
         outputs = tf.nest.flatten(tapped(cast(inputs), training=False))
-        answers = tf.stack([_softmax(x) for x in outputs[number:]], axis=1)
-        named = zip(of_features, outputs[:number], strict=True)
-        return {"probabilities": answers, **{spec.name: x for spec, x in named}}
+        named = {spec.name: x for spec, x in zip(of_features, outputs[:number], strict=True)}
+        return {"probabilities": tf.stack([_softmax(x) for x in outputs[number:]], axis=1), **named}
 
     functions = {
         "serving_default": (serving_default, [image]),
@@ -92,14 +88,13 @@ def _answer(logits: list) -> dict:
 
 
 def _softmax(logits):
-    """As softmax, but of operations that aren't converted to 8 bits, see `ensemble.py`."""
+    """As softmax, but of operations that aren't converted to 8 bits, see `bridge_ensemble.py`."""
     return statistics([logits])["probabilities"]
 
 
 def _rounding(model, tensor) -> Callable:
-    """A function that rounds features to 8 bits as the layer does from which they come.
-
-    What it is given is rounded already; it tells the converter so.
+    """Rounds features to 8 bits as their layer does; they are rounded already, which tells the
+    converter so.
     """
     layer = next(x for x in model.layers if x.output is tensor)
     named = {v.name.split("/")[-1]: v for v in layer.weights}

@@ -12,15 +12,13 @@ import tf_keras
 
 from bridge_tf.export.compression.folder import set_named_weights
 from bridge_tf.export.compression.tf_keras_layers import LAYERS
+from bridge_tf.networks import layer_kinds
 from bridge_tf.utils.errors import InputError
 
 _GRAPHS = ("Functional", "Sequential")
-# Operations of keras.ops that are layers elsewhere.
-_OPERATIONS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
 # Settings that only tell how weights begin or are regularized, or that copies don't share.
 _LEFT_OUT = ("_initializer", "_regularizer", "_constraint", "dtype", "trainable", "name")
 _OTHER_NAMES = {"silu": "swish"}
-_OTHER_SETTINGS = {("LeakyReLU", "negative_slope"): "alpha"}
 
 
 def rebuild(plan: dict, weights: dict[str, np.ndarray]):
@@ -48,7 +46,7 @@ def check_equal(model, images: np.ndarray, wanted: list[np.ndarray], most: float
     )
     if not difference <= most:  # NaN too
         raise InputError(
-            f"--method: of tf_keras layers the ensemble answers otherwise (by {difference:.1e}); "
+            f"`method`: of tf_keras layers the ensemble answers otherwise (by {difference:.1e}); "
             "this network can't be compressed"
         )
     return difference
@@ -73,7 +71,7 @@ class _Rebuilder:
         while pending:
             ready = [item for item in pending if all(key in found for key in _reads(item[2]))]
             if not ready:
-                raise InputError(f"--method: the graph of {config['name']} has a loop")
+                raise InputError(f"`method`: the graph of {config['name']} has a loop")
             for layer, k, node in ready:
                 # Layers that are called on lists get lists.
                 args = _filled(node["args"], found)
@@ -106,7 +104,7 @@ class _Rebuilder:
             return _listed(self.layers[path](first))
         built = self.layers[path] = _layer(layer, path)
         outputs = built(first)
-        if built.weights and layer["class_name"] != "Normalization":  # has its in the configuration
+        if built.weights:
             set_named_weights(built, path, self.weights)
         return _listed(outputs)
 
@@ -116,9 +114,12 @@ def _layer(layer: dict, path: str):
     kind = layer["class_name"]
     is_operation = str(layer.get("module")).startswith("keras.src.ops")
     known = LAYERS.get(kind) or getattr(tf_keras.layers, kind, None)
-    if known is None or (is_operation and kind not in _OPERATIONS):
+    rows = layer_kinds.OPERATIONS if is_operation else layer_kinds.LAYERS
+    row = rows.get(kind, layer_kinds.UNKNOWN)
+    # Of operations, `tf_keras` has those that join tensors as layers.
+    if known is None or (is_operation and row.channels != "joined"):
         raise InputError(
-            f"--method: {path} is of the class {kind}, for which tf_keras has no layer; this "
+            f"`method`: {path} is of the class {kind}, for which tf_keras has no layer; this "
             "network can't be compressed"
         )
     if is_operation:
@@ -129,7 +130,7 @@ def _layer(layer: dict, path: str):
         if base is not tf_keras.layers.Layer
         for name in inspect.signature(base.__init__).parameters
     }
-    config = {_OTHER_SETTINGS.get((kind, k), k): value for k, value in layer["config"].items()}
+    config = {row.tf_keras_names.get(k, k): value for k, value in layer["config"].items()}
     settings = {
         key: _value(value)
         for key, value in config.items()
@@ -138,7 +139,7 @@ def _layer(layer: dict, path: str):
     try:
         return known(**settings, name=path)
     except (TypeError, ValueError) as error:
-        raise InputError(f"--method: {path} can't be built of tf_keras layers ({error})") from error
+        raise InputError(f"`method`: {path} can't be built of tf_keras layers ({error})") from error
 
 
 def _value(value):

@@ -9,11 +9,11 @@ METHODS = ("qat", "prune", "cluster")
 
 
 def file_names(method: str, kinds: Iterable[str]) -> list[str]:
-    """What is added to a model's name in the names of a method's files.
+    """The endings of the names of a method's files, NAME.ENDING.tflite.
 
     Args:
-        method: one of `METHODS`; "qat" writes one file, of 8 bits.
-        kinds: of `tflite`, of which float32 is always one.
+        method: one of `METHODS`; "qat" writes a single file, of 8 bits.
+        kinds: of TFLite files; float32 is always one of them.
     """
     quantized = [] if method == "qat" else [kind for kind in kinds if kind != "float32"]
     return [method, *(f"{method}.{kind}" for kind in quantized)]
@@ -28,10 +28,10 @@ class Compression:
 
     Attributes:
         method: "qat", "prune" or "cluster".
-        epochs: passes over the training images, with the ensemble's own answers as targets.
+        epochs: passes over the training images, with the ensemble's predictions as targets.
         learning_rate: of Adam, at the start of a cosine decay.
         sparsity: for "prune", the share of each layer's weights that become 0, in (0, 1).
-        clusters: for "cluster", how many values a layer's weights share, at least 2.
+        clusters: for "cluster", the number of values that a layer's weights share, at least 2.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Compression:
     clusters: int = 16
 
     def settings(self) -> dict:
-        """Those that count for the method, as plain data."""
-        left_out = {"prune": "clusters", "cluster": "sparsity"}.get(self.method)
-        others = {"sparsity", "clusters"} if left_out is None else {left_out}
+        """The settings that the method uses, as plain data."""
+        used = {"prune": "sparsity", "cluster": "clusters"}.get(self.method)
+        others = {"sparsity", "clusters"} - {used}
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in others}

@@ -1,4 +1,4 @@
-"""The project's own layers once more, for `tf_keras`; each computes what its namesake does."""
+"""The project's layers for `tf_keras`; each computes the same as its namesake."""
 
 import tensorflow as tf
 import tf_keras

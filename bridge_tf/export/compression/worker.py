@@ -1,7 +1,6 @@
 """The process that compresses: `python -m bridge_tf.export.compression.worker FOLDER`.
 
-It reads what `plan.py` wrote to the folder, and writes what came out to the same folder. Lines of
-its progress go to standard output.
+It reads the plan in the folder and writes the result there; messages go to standard output.
 """
 
 import logging
@@ -11,8 +10,7 @@ import warnings
 
 from bridge_tf.export.compression import folder as files
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.quiet import quiet_stderr
-from bridge_tf.utils.terminal import handled_by
+from bridge_tf.utils.terminal import handled_by, quiet_stderr
 
 if __name__ == "__main__":
     path = pathlib.Path(sys.argv[1])

@@ -89,14 +89,7 @@ def test_a_permutation_that_forgets_an_axis_changes_the_function(features):
         assert change > 1e-3 * np.abs(expected).max(), axis
 
 
-def test_the_rules_name_classes_that_keras_has():
-    ours = {"FilterResponseNormalization"}
-    of_applications = {"LayerScale", "StochasticDepth", "CustomScaleLayer"}
-    for name in {*rules._LAYERS, *rules._WITHOUT_WEIGHTS, *rules._LAYER_JOINS}:
-        assert name in ours | of_applications or hasattr(layers, name), name
-    names = {*rules._OPERATION_JOINS, *rules._ELEMENTWISE, *rules._AXIS_OPERATIONS}
-    known = {name.replace("_", "").lower() for name in dir(ops)}
-    assert not [name for name in names if name.lower() not in known | {"celu"}]
+def test_the_rules_name_activations_that_keras_has():
     assert len(rules._known_activations()) >= len(rules._ACTIVATIONS)
 
 

@@ -62,7 +62,7 @@ class Exchange:
         known = self.files.manifest.read()["files"]
         paths = {self._name(path): path for path in paths if path.exists()}
         for name, path in paths.items():
-            if name not in known:  # of a version that kept no manifest
+            if name not in known:  # the manifest was repaired
                 self.files.manifest.add(path, path)
         known = self.files.manifest.read()["files"]
         entries = {name: known[name] for name in paths}

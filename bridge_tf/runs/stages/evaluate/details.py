@@ -1,7 +1,9 @@
 """What the figures of a report show besides report.json: the content of figures/data.json."""
 
 import base64
+import os
 import pathlib
+import platform
 
 import numpy as np
 
@@ -10,7 +12,6 @@ from bridge_tf.data import Dataset
 from bridge_tf.data.image_io import to_png
 from bridge_tf.evaluation.calibration import apply_temperature
 from bridge_tf.evaluation.reliability import confidence_bins
-from bridge_tf.runs.stages.evaluate.machine import machine
 from bridge_tf.training.callbacks.history import read_histories
 
 # Pictures of each kind, and the longest side of one, in pixels.
@@ -121,3 +122,30 @@ def _top(log_probs: np.ndarray) -> list[list]:
     """[class, probability] of the likeliest classes."""
     order = np.argsort(-log_probs, kind="stable")[:_TOP]
     return [[int(k), float(np.exp(log_probs[k]))] for k in order]
+
+
+def machine() -> dict:
+    """The hardware and software that measure."""
+    import keras
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "accelerators": [name or "GPU" for name in names],
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+    }
+
+
+def _processor() -> str:
+    """The processor's name, or its family where the system doesn't tell."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
