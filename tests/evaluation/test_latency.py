@@ -105,7 +105,7 @@ def test_two_are_run_in_turn():
 def test_files_that_cannot_be_timed_are_named(exported, tmp_path):
     (tmp_path / "a.keras").write_text("")
     for path, words in (
-        (tmp_path / "absent.tflite", "absent.tflite doesn't exist; name .tflite files"),
+        (tmp_path / "absent.tflite", "absent.tflite doesn't exist; name exported .tflite files"),
         (tmp_path / "a.keras", "a.keras is of no known kind"),
         (exported.saved_model.parent, "model is of no known kind"),  # holds versions
     ):
