@@ -75,7 +75,7 @@ def show_example(browser) -> None:
 
 
 def entropy_of(browser, k: int) -> float:
-    """Chooses an example; the entropy of the answer, in nats."""
+    """Chooses an example; the entropy of the ensemble's prediction, in nats."""
     browser.js("window.before = window.demo.results")
     browser.js(f"document.querySelectorAll('#examples button')[{k}].click()")
     browser.wait("window.demo.results !== window.before && window.demo.results.bridges?.length")

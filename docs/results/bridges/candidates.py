@@ -4,10 +4,10 @@
       --curves=0-1,0-2 --mixing=none --candidates=published,residual \
       --out=FILE.jsonl --predictions=FOLDER
 
-All candidates of a pass see the same batches: base and curve member answer once a batch, and each
-candidate has a loss of its own, so that SGD trains each as if it were alone. For each curve and
-candidate one JSON object is appended to --out; log-probabilities go to --predictions, from which
-`table.py` makes the tables.
+All candidates of a pass see the same batches. Base and curve member predict once per batch. Each
+candidate has its own loss, so SGD trains each as if it were alone. For each curve and candidate,
+one JSON object is appended to --out. Log-probabilities are written to --predictions; `table.py`
+makes the tables from them.
 """
 
 import dataclasses
@@ -79,7 +79,11 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Work directory with modes and curves.", required=True)
 flags.DEFINE_string("data_dir", None, "Folder of TensorFlow Datasets. Default: the run's.")
 flags.DEFINE_list("curves", ["0-1"], "Curves.")
-flags.DEFINE_list("candidates", list(CANDIDATES), "Which; none measures what is there alone.")
+flags.DEFINE_list(
+    "candidates",
+    list(CANDIDATES),
+    "Which to train; an empty list measures the run's own members and bridges.",
+)
 flags.DEFINE_enum("mixing", "mixup", list(mixing.SCHEMES), "How training images are mixed.")
 flags.DEFINE_integer("epochs", 0, "Of training; 0 takes the run's --bridge_epochs.")
 flags.DEFINE_integer("seed", 0, "Of weights and batches.")
