@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge_tf.networks.saving import is_whole, read, write_model
+from bridge_tf.networks.loading import read_as
+from bridge_tf.networks.saving import is_whole, write_model
 from bridge_tf.runs.manifest import Manifest
 from bridge_tf.training.callbacks.checkpoints import Checkpoints
 from bridge_tf.utils.errors import InputError
@@ -91,7 +92,7 @@ def test_any_bit_of_a_model(bit, model_file, model):
         path.write_bytes(flipped(model_file, bit))
         whole = is_whole(path)
         try:
-            found = read(path, keras.Model, "make it again")
+            found = read_as(path, keras.Model, "make it again")
         except InputError as error:
             assert str(path) in str(error)
             return
