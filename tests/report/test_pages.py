@@ -1,5 +1,7 @@
+import copy
 import json
 import os
+import shutil
 
 import pytest
 
@@ -10,16 +12,27 @@ from bridge_tf.utils.errors import InputError
 from tests.report.examples import make
 
 
-@pytest.fixture
-def files(tmp_path):
-    files = WorkDir(tmp_path / "run")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A work directory whose pages are written, and its report."""
+    folder = tmp_path_factory.mktemp("made")
+    files = WorkDir(folder / "run")
     with files.held():
         files.claim(Config(export_name="made"))
-        report, details, _ = make(tmp_path)
+        report, details, _ = make(folder)
         files.write_json(files.report, report)
         files.write_json(files.figures_data, details)
         write_pages(files, report, [])
-        files.made = report
+    return files.path, report
+
+
+@pytest.fixture
+def files(made, tmp_path):
+    """A copy of it."""
+    folder, report = made
+    files = WorkDir(shutil.copytree(folder, tmp_path / "run"))
+    with files.held():
+        files.made = copy.deepcopy(report)
         yield files
 
 
@@ -139,6 +152,13 @@ def test_data_of_another_kind_is_named(files, change, message):
     assert contents(files) == before
 
 
+def test_a_plane_is_drawn(files):
+    path = files.loss_plane((0, 1))
+    files.write_json(path, PLANE)
+    write_pages(files, files.made, [path])
+    assert (files.figures / "loss_plane_0-1.svg").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -156,9 +176,6 @@ def test_data_of_another_kind_is_named(files, change, message):
 )
 def test_a_plane_of_another_kind_is_named(files, changes, message):
     path = files.loss_plane((0, 1))
-    files.write_json(path, PLANE)
-    write_pages(files, files.made, [path])
-    assert (files.figures / "loss_plane_0-1.svg").exists()
     files.write_json(path, PLANE | changes)
     with pytest.raises(InputError, match=f"loss_plane_0-1.json can't be read as .*{message}"):
         write_pages(files, files.made, [path])
