@@ -105,7 +105,7 @@ def publish(
     files = [path for path in saved_model.rglob("*") if path.is_file()]
     record = {
         "source": source,
-        "settings": settings,
+        "settings": settings or {},
         "files": {path.relative_to(saved_model).as_posix(): sha256(path) for path in files},
         "beside": {name: sha256(folder / name) for name in _BESIDE if (folder / name).exists()},
     }
@@ -147,7 +147,7 @@ def find_export(
                 for path, digest in record["beside"].items()
                 if path != "card.md"  # people may change it
             )
-            if record["source"] == source and accept(record.get("settings") or {}) and whole:
+            if record["source"] == source and accept(record["settings"]) and whole:
                 tflite = [path for path in _BESIDE if path.endswith(".tflite")]
                 return [folder, *(_beside(model_dir, x) for x in tflite if x in record["beside"])]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -161,9 +161,7 @@ def _beside(model_dir: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def _versions(model_dir: pathlib.Path) -> list[int]:
-    if not model_dir.is_dir():
-        return []
-    names = [path.name for path in model_dir.iterdir()]
+    names = [path.name for path in model_dir.glob("*")]
     return [int(name) for name in names if re.fullmatch("[0-9]+", name)]
 
 

@@ -28,9 +28,7 @@ def exported_files(run: Run) -> list[pathlib.Path]:
     def accept(there: dict) -> bool:
         kinds = set(wanted["tflite"])
         others = ["early_exit_budget", *(["tflite_io"] if kinds else [])]
-        return kinds <= {*there.get("tflite", ())} and all(
-            there.get(name) == wanted[name] for name in others
-        )
+        return kinds <= {*there["tflite"]} and all(there[name] == wanted[name] for name in others)
 
     return find_export(config.export_dir, config.export_name, source, accept)
 

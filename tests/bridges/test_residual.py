@@ -146,7 +146,7 @@ def test_a_layer_of_the_reserved_name_cannot_be_tapped():
         build_bridge(base, "mode.logits")
 
 
-def test_runs_of_earlier_versions_have_none():
+def test_a_run_has_none_unless_it_is_asked_for():
     flags = Config(residual=True).to_json()
     assert Config(**flags).residual
     del flags["residual"]

@@ -29,7 +29,6 @@ def run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("there", "settings", "found"),
     [
-        ({}, {}, False),  # of an earlier version
         (settings_of([], "float32", 1.05), {}, True),
         (settings_of([], "float32", 1.05), {"tflite": ["int8"]}, False),
         (settings_of(["int8", "float16"], "uint8", 1.05), {"tflite": ["float32"]}, True),
