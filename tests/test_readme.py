@@ -157,7 +157,7 @@ def test_the_guide_runs(folder):
     for command in commands(GUIDE):
         if "MobileNetV2" in command:
             continue  # tests/cli/test_own_models.py
-        words = [*shlex.split(command), "--smoke", "--nojit_compile"]
+        words = ["-m", "bridge_tf", *shlex.split(command)[1:], "--smoke", "--nojit_compile"]
         assert "bridge_1" in run([sys.executable, *words], folder), command
     assert (folder / "saved_models" / "trained.tflite").exists()
     assert (folder / "saved_models" / "architecture.tflite").exists()
