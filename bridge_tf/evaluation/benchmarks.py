@@ -51,9 +51,7 @@ class Benchmarks:
 
     def curve_step(self) -> dict:
         """A curve's training step against that of the network it wraps."""
-        return self._ratio(
-            "curve step / plain step", self.steps_of("curve"), self.steps_of("plain")
-        )
+        return self._ratio("curve step / plain step", *map(self.steps_of, ("curve", "plain")))
 
     def steps_of(self, kind: str) -> Callable:
         """Trains a curve ("curve") or the network it wraps ("plain") on one batch, repeated."""

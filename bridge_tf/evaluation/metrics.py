@@ -6,7 +6,7 @@ numbers 0…classes-1. Figures are fractions (not per cent) or nats.
 
 import numpy as np
 
-from bridge_tf.evaluation.reliability import BINS, bin_of
+BINS = 15
 
 
 def ensemble_log_probs(member_log_probs) -> np.ndarray:
@@ -48,10 +48,28 @@ def expected_calibration_error(log_probs, labels, bins: int = BINS) -> float:
     Equal-width bins (k/bins, (k+1)/bins] of the top probability; the mean over bins, weighted by
     their images, of |accuracy - mean probability|.
     """
-    log_confidence, correct = _top(log_probs, labels)
-    confidence = np.exp(log_confidence)
-    gaps = np.bincount(bin_of(confidence, bins), weights=correct - confidence, minlength=bins)
+    confidence, correct, index = _binned(log_probs, labels, bins)
+    gaps = np.bincount(index, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(correct))
+
+
+def confidence_bins(log_probs, labels, bins: int = BINS) -> list[dict]:
+    """The bins of a reliability diagram (Guo et al., ICML 2017, section 2), empty ones left out.
+
+    Returns:
+        A dict for each bin of `expected_calibration_error`: "bin" 0…bins-1, "images", their mean
+        "confidence" and "accuracy" in [0, 1].
+    """
+    confidence, correct, index = _binned(log_probs, labels, bins)
+    return [
+        {
+            "bin": int(k),
+            "images": int((index == k).sum()),
+            "confidence": float(confidence[index == k].mean()),
+            "accuracy": float(correct[index == k].mean()),
+        }
+        for k in np.unique(index)
+    ]
 
 
 def adaptive_calibration_error(log_probs, labels, bins: int = BINS) -> float:
@@ -121,6 +139,14 @@ def _top(log_probs, labels) -> tuple[np.ndarray, np.ndarray]:
     """The logarithms of the top probabilities, and whether their classes are the labels; N each."""
     log_probs, labels = _checked(log_probs, labels)
     return log_probs.max(axis=1), log_probs.argmax(axis=1) == labels
+
+
+def _binned(log_probs, labels, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Top probabilities, whether their classes are the labels, and their bins, 0…bins-1."""
+    log_confidence, correct = _top(log_probs, labels)
+    confidence = np.exp(log_confidence)
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return confidence, correct, index
 
 
 def _checked_members(member_log_probs) -> np.ndarray:

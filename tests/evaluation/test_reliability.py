@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bridge_tf.evaluation import expected_calibration_error
-from bridge_tf.evaluation.reliability import confidence_bins
+from bridge_tf.evaluation.metrics import confidence_bins
 from tests.report.examples import log_probs_of
 
 

@@ -11,7 +11,7 @@ from bridge_tf.config.names import SCHEMA
 from bridge_tf.data import Dataset
 from bridge_tf.data.image_io import to_png
 from bridge_tf.evaluation.calibration import apply_temperature
-from bridge_tf.evaluation.reliability import confidence_bins
+from bridge_tf.evaluation.metrics import confidence_bins
 from bridge_tf.training.callbacks.history import read_histories
 
 # Pictures of each kind, and the longest side of one, in pixels.
