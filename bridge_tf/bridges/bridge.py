@@ -190,7 +190,8 @@ def _inputs(base, taps: list[str], bridge_type: int, residual: bool, conditioned
 
 def _apart(inputs: list, values: list) -> tuple[list, list]:
     """Of the values of inputs, those that the body reads and the modes' logits."""
-    read, logits = [], []
+    read: list = []
+    logits: list = []
     for tensor, value in zip(inputs, values, strict=True):
         (logits if tensor.name in _LOGITS else read).append(value)
     return read, logits

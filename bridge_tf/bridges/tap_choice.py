@@ -78,7 +78,7 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
 def candidates_within(base, budget: float, widths: Sequence[float] = WIDTHS) -> list[Choice]:
     """For each width the bridge from the earliest cut that keeps to a budget, if there is one."""
     candidates = _Candidates(as_classifier(base), {})
-    found = {}
+    found: dict = {}
     for width in widths:
         if choice := candidates.first_within(budget, width):
             # A body without channels of its own is the same at every width.

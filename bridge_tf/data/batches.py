@@ -126,7 +126,7 @@ def _images(images):
 class _Held:
     """Images in memory, decoded."""
 
-    parallel: ClassVar = {}
+    parallel: ClassVar[dict] = {}
 
     def __init__(self, images):
         import tensorflow as tf

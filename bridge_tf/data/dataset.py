@@ -86,8 +86,9 @@ class Dataset:
         """Digest of all images (those in files: as they are encoded there) and labels."""
         total = hashlib.blake2b()
         for split in (self.train, self.validation, self.test):
-            stored = isinstance(split.images, RecordImages)
-            for array in (split.images.fingerprints if stored else split.images, split.labels):
+            images = split.images
+            pixels = images.fingerprints if isinstance(images, RecordImages) else images
+            for array in (pixels, split.labels):
                 total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 

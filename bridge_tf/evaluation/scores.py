@@ -68,7 +68,7 @@ def network_predictor(batch_size: int = 500) -> Callable:
     from bridge_tf.networks.classifier import logits_copy
     from bridge_tf.utils.keras_utils import copy_values
 
-    compiled = []
+    compiled: list = []
 
     def predict(network, images):
         classifier = logits_copy(network)

@@ -40,7 +40,7 @@ def export(
     *,
     tflite: Sequence[str] = (),
     tflite_io: str = "float32",
-    calibration: np.ndarray = (),
+    calibration: np.ndarray | Sequence = (),
     early_exit: dict | None = None,
     judge: Callable[[pathlib.Path], None] | None = None,
     card: Callable[[], str] | None = None,
@@ -86,9 +86,8 @@ def export(
     import keras
 
     from bridge_tf.export.parity import spread
-    from bridge_tf.export.precision import in_float32
     from bridge_tf.export.signatures import signatures
-    from bridge_tf.export.tflite_files import write_float32, write_others
+    from bridge_tf.export.tflite_files import in_float32, write_float32, write_others
 
     if not keras.utils.is_keras_tensor(ensemble.input):
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
@@ -97,23 +96,25 @@ def export(
         raise InputError("`tflite_io=uint8`: is for images; leave it out")
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
-    settings = settings_of(tflite, tflite_io, early_exit and early_exit.get("budget"))
+    settings = settings_of(tflite, tflite_io, (early_exit or {}).get("budget"))
     with staging(export_dir) as folder:
         saved_model = folder / "saved_model"
         found = signatures(ensemble)
         difference = write_float32(found, folder, images)
         paths = [folder / "model.tflite"]
         paths += write_others(ensemble, folder, settings["tflite"], tflite_io, calibration)
-        for path in paths if judge else ():
-            judge(path)
+        if judge:
+            for path in paths:
+                judge(path)
         write_json(folder / "metadata.json", describe(name, paths, class_names, shape))
         if card:
             (folder / "card.md").write_text(card(), encoding="utf-8")
         write_warmup(found, name, spread(images), saved_model / WARMUP)
-        _write_labels(saved_model / "assets.extra" / "labels.txt", class_names)
-        _write_labels(folder / "labels.txt", class_names)
-        if early_exit:
-            for place in (folder, saved_model / "assets.extra"):
+        for place in (folder, saved_model / "assets.extra"):
+            if class_names:
+                labels = "".join(f"{label}\n" for label in class_names)
+                (place / "labels.txt").write_text(labels, encoding="utf-8")
+            if early_exit:
                 write_json(place / "early_exit.json", early_exit)
         write_configurations(folder, {*models_in(export_dir), name})
         artifacts = Artifacts(*publish(folder, name, source, settings), difference)
@@ -133,9 +134,3 @@ def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float 
         "tflite_io": tflite_io if kinds else None,
         "early_exit_budget": early_exit_budget,
     }
-
-
-def _write_labels(path: pathlib.Path, class_names: Sequence[str]) -> None:
-    if class_names:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("".join(f"{label}\n" for label in class_names), encoding="utf-8")
