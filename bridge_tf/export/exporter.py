@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def export(
     *,
     tflite: Sequence[str] = (),
     tflite_io: str = "float32",
-    calibration: np.ndarray | Sequence = (),
+    calibration: Any = (),
     early_exit: dict | None = None,
     judge: Callable[[pathlib.Path], None] | None = None,
     card: Callable[[], str] | None = None,
