@@ -87,6 +87,7 @@ def test_bad_options_are_named():
             build_network("imagenet_resnet18", (8, 8, 3), 2, **options)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("depth", "norm"), [(50, "frn"), (18, "batch")])
 def test_curves_keep_their_ends_and_aligned_ends_their_answers(depth, norm):
     start, end = small(depth, norm), small(depth, norm, seed=1)
@@ -99,6 +100,7 @@ def test_curves_keep_their_ends_and_aligned_ends_their_answers(depth, norm):
     np.testing.assert_array_equal(answers(curve.model_at(0.0)), answers(start))
 
 
+@pytest.mark.integration
 def test_bridges_from_two_taps_and_their_cost():
     base = small()
     taps = ["stage3_block5", "stage3_block6"]

@@ -8,6 +8,8 @@ from bridge_tf.curves.alignment.spaces import find_structure
 from bridge_tf.utils.keras_utils import clone
 from tests.curves.alignment.models import largest_difference, outputs, shuffled, with_random_weights
 
+pytestmark = pytest.mark.integration
+
 # Number of free permutations, and of neurons in them.
 NETWORKS = {
     "MobileNetV2": (25, 9128),

@@ -8,6 +8,8 @@ import sys
 from tests.conftest import REPOSITORY
 from tests.without_tensorflow import FORBIDDEN
 
+pytestmark = pytest.mark.integration
+
 PROGRAM = (
     FORBIDDEN
     + """

@@ -23,15 +23,15 @@ def split(images, labels):
 
 
 @pytest.fixture
-def trainings(build, split):
+def trainings(tiny, split):
     """For each kind of training a function that trains from the same start and gives it."""
-    ends = [build("batch"), build("batch")]
-    member = build()
+    ends = [tiny(), tiny()]
+    member = tiny()
     inputs = keras.Input((8, 8, 1))
     hidden = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
     hidden = keras.layers.Dropout(0.5, seed=3)(hidden)
     dropout = keras.Model(inputs, keras.layers.Dense(5)(hidden))
-    bridge = build_bridge(ends[0], "stage2_block1", 0.5)
+    bridge = build_bridge(ends[0], "relu0", 0.5)
 
     def data(done):
         options = {"epochs": EPOCHS, "seed": 7, "first_step": done, "augment": "crop"}

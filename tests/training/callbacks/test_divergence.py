@@ -30,33 +30,33 @@ class Spoil(keras.callbacks.Callback):
             weight.assign(weight * np.inf)
 
 
-def test_a_bad_loss_stops_the_training_and_is_told(build, data):
+def test_a_bad_loss_stops_the_training_and_is_told(tiny, data):
     with pytest.raises(
         TrainingError, match=r"loss became (nan|inf) in step [12] \(epoch 1, learning rate .*e\+"
     ):
-        fit_mode(build(), data, Recipe(3, 1e20, warmup_epochs=0, jit_compile=False), batch_size=8)
+        fit_mode(tiny(), data, Recipe(3, 1e20, warmup_epochs=0, jit_compile=False), batch_size=8)
 
 
-def test_the_message_names_the_last_good_checkpoint(build, data, tmp_path):
+def test_the_message_names_the_last_good_checkpoint(tiny, data, tmp_path):
     with pytest.raises(TrainingError) as error:
-        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(1)], backup_dir=tmp_path)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(1)], backup_dir=tmp_path)
     assert "the loss became nan in step 4 (epoch 2, learning rate 0.0" in str(error.value)
     assert f"epoch-1.npz in {tmp_path}" in str(error.value)
     assert "`on_divergence=retry`" in str(error.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0.npz", "epoch-1.npz"]
 
 
-def test_after_a_bad_loss_in_the_first_epoch_the_start_is_kept(build, data, tmp_path):
+def test_after_a_bad_loss_in_the_first_epoch_the_start_is_kept(tiny, data, tmp_path):
     with pytest.raises(TrainingError, match=r"epoch-0\.npz"):
-        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=tmp_path)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-0.npz"]
     # And the advice of the message can be followed.
     retry = Checkpoints(tmp_path, on_divergence="retry")
-    fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=retry)
+    fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=retry)
     assert len(retry.notes["retries"]) == 1
 
 
-def test_without_a_checkpoint_of_an_epoch_there_is_no_retry(build, data, tmp_path):
+def test_without_a_checkpoint_of_an_epoch_there_is_no_retry(tiny, data, tmp_path):
     class Lose(Spoil):
         def on_epoch_begin(self, epoch, logs=None):
             super().on_epoch_begin(epoch)
@@ -65,14 +65,14 @@ def test_without_a_checkpoint_of_an_epoch_there_is_no_retry(build, data, tmp_pat
 
     retry = Checkpoints(tmp_path, on_divergence="retry")
     with pytest.raises(TrainingError, match=r"no checkpoint is left .*another `workdir`"):
-        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[Lose(0)], backup_dir=retry)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Lose(0)], backup_dir=retry)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
-def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(build, data, tmp_path, caplog, epoch):
+def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(tiny, data, tmp_path, caplog, epoch):
     spoil = Spoil(epoch)
     checkpoints = Checkpoints(tmp_path, on_divergence="retry")
-    network = build()
+    network = tiny()
     fit_mode(network, data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
     assert all(np.isfinite(weight).all() for weight in network.get_weights())
     usual = [float(QUICK.optimizer(3)._learning_rate(3 * k)) for k in range(3)]
@@ -82,7 +82,7 @@ def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(build, data, tmp_p
     assert f"back to the end of epoch {epoch}, at half the rate" in caplog.text
 
 
-def test_a_retry_that_was_interrupted_goes_on_at_its_rate(build, data, tmp_path):
+def test_a_retry_that_was_interrupted_goes_on_at_its_rate(tiny, data, tmp_path):
     class Interrupt(Spoil):
         def on_epoch_begin(self, epoch, logs=None):
             super().on_epoch_begin(epoch)
@@ -92,17 +92,17 @@ def test_a_retry_that_was_interrupted_goes_on_at_its_rate(build, data, tmp_path)
     checkpoints = Checkpoints(tmp_path, on_divergence="retry")
     spoil = Interrupt(1)
     with pytest.raises(KeyboardInterrupt):
-        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
     again = Spoil(-1)
-    fit_mode(build(), data, QUICK, batch_size=8, callbacks=[again], backup_dir=tmp_path)
+    fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[again], backup_dir=tmp_path)
     assert again.rates[0] == spoil.rates[-1] == pytest.approx(spoil.rates[1] / 2)
 
 
-def test_retries_come_to_an_end(build, data, tmp_path):
+def test_retries_come_to_an_end(tiny, data, tmp_path):
     checkpoints = Checkpoints(tmp_path, on_divergence="retry")
     spoil = Spoil(0, times=9)
     with pytest.raises(TrainingError, match="after 4 retries"):
-        fit_mode(build(), data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
     assert len(spoil.rates) == 5
 
 

@@ -47,6 +47,7 @@ def compare_interrupted(found: dict) -> None:
         )
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
 def test_two_devices_train_as_one(backend, tmp_path):
     found = shared(backend, tmp_path, "mode", "curve", "bridge")

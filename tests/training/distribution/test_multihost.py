@@ -84,6 +84,7 @@ def losses(run: pathlib.Path, training: str) -> list[float]:
     return [epoch["loss"] for epoch in read_epochs(run / "logs" / training)]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("stages", "trainings"),
     [
