@@ -96,11 +96,10 @@ def _captured() -> Iterator[list[str]]:
 def _as_in_a_new_process() -> Iterator[None]:
     """Names of layers are counted from the beginning, and nothing global changes for others."""
     policy = keras.config.dtype_policy()
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     try:
         with mock.patch.dict(os.environ):
             yield
     finally:
-        keras.backend.clear_session()
         keras.config.set_dtype_policy(policy)
         keras.utils.set_random_seed(0)  # as each test begins

@@ -153,7 +153,7 @@ def test_modules_with_layers_of_ones_own_are_imported(files):
         (["--modes=a.keras"], ["--modes=a.keras", "two or more"]),
         (["--modes=a.keras,absent.keras"], ["--modes=absent.keras", "no such file"]),
         (["--modes=a.keras,broken.keras"], ["--modes=broken.keras", "damaged"]),
-        (["--modes=a.keras,other.keras"], ["--modes: other.keras", "last/kernel", "architecture"]),
+        (["--modes=a.keras,other.keras"], ["--modes=other.keras", "last/kernel", "architecture"]),
         (["--modes=rgb.keras,a.keras"], ["--modes: rgb.keras", "(None, 8, 8, 3)", "8, 8, 1)"]),
         (["--model=rgb.keras"], ["--model=rgb.keras", "(None, 8, 8, 3)", "(None, 8, 8, 1)"]),
         (["--model=MobileNetV9"], ["'MobileNetV9'", "MobileNetV2", ".keras file"]),

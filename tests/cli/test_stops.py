@@ -1,7 +1,6 @@
 """Signals, a full disk, and runs that would have a command run code; without TensorFlow."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import time
 import pytest
 
 from bridge_tf.config import Config
+from bridge_tf.runs.work_dir import WorkDir
 from tests.commands import done, refused, run
 from tests.conftest import REPOSITORY
 
@@ -39,8 +39,7 @@ def work(tmp_path):
 
 
 def work_directory(path, **settings):
-    path.mkdir()
-    (path / "config.json").write_text(json.dumps({"flags": Config(**settings).to_json()}))
+    WorkDir(path).claim(Config(**settings))
     return path
 
 
