@@ -1,1 +1,1 @@
-"""The command `bridge-tf`. Nothing here imports TensorFlow before a subcommand has work for it."""
+"""The command `bridge-tf`. TensorFlow is imported only once a subcommand needs it."""

@@ -1,4 +1,4 @@
-"""bridge-tf benchmark: how fast it is, as ratios."""
+"""bridge-tf benchmark: speed and memory, as ratios."""
 
 import dataclasses
 import json
@@ -10,22 +10,22 @@ from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
 
 USAGE = """
-Times training steps, or exported files, on random images and prints one JSON object a measurement.
+Times training steps or exported files on random images. Prints one JSON object for each result.
 
     bridge-tf benchmark --measure=curve_step,bridge_step,pipeline [--model=resnet8 --norm=frn]
     bridge-tf benchmark --measure=curve_step,curve_memory --model=MobileNetV2 --image_size=96
     bridge-tf benchmark --measure=latency --files=saved_models/digits.tflite,saved_models/digits/1
 
-Images of training steps are 32×32 unless --image_size says otherwise.
+Images of training steps are 32×32 by default (--image_size).
 
-Each ratio is measured within this process, the two sides in turn, of the fastest round of each;
-median, lowest and highest of the ratios round by round tell how noisy the machine is.
+Training steps: the two sides of a ratio are timed in turn, in one process. The ratio is that of the
+fastest rounds. The median, lowest and highest ratio of single rounds show how noisy the machine is.
 
-latency has an object a file, signature (base, serving_default) and number of threads: median and
-95th percentile, in ms, of forward passes of --batch_size (1 unless given) random images of the type
-and shape that the signature takes, from NumPy to NumPy; and the ratio to the base of the first
-file, with which each is timed in turn: the median of --rounds (100 unless given) rounds of 5 calls
-each. Each number of threads has a process of its own.
+latency: one object for each file, signature (base, serving_default) and number of threads. It has
+the median and 95th percentile, in ms, of a forward pass of --batch_size (default: 1) random images,
+from NumPy to NumPy, and the ratio to the base of the first file. The two are timed in turn; the
+ratio is the median of --rounds (default: 100) rounds of 5 calls each. Each number of threads is
+measured in its own process.
 """
 
 TRAINING = ("curve_step", "curve_memory", "bridge_step", "pipeline")
@@ -53,16 +53,18 @@ class Options:
     measure: list[str] = setting(
         ("curve_step", "bridge_step", "pipeline"), "What to measure.", choices=MEASURES
     )
-    steps: int = setting(30, "Steps a timing; each begins a new epoch, which takes a while.", low=1)
-    rounds: int = setting(7, "Timings of each side.", low=1)
+    steps: int = setting(
+        30, "Steps in a timing; each timing also starts an epoch, which takes time.", low=1
+    )
+    rounds: int = setting(7, "Number of timings of each side.", low=1)
     files: list[str] = setting((), "For latency: exported .tflite files and SavedModel folders.")
-    threads: list[str] = setting(("1", "2"), "For latency: numbers of threads.")
+    threads: list[str] = setting(("1", "2"), "For latency: numbers of threads, comma-separated.")
 
 
 def _benchmark(flags: Flags) -> None:
     options = flags.options
     measures = some_of("measure", options.measure, MEASURES)
-    # Checked before anything slow is imported.
+    # Check before slow imports.
     config, latency = flags.config(SETTINGS), _latency_settings(flags, "latency" in measures)
     training = [name for name in measures if name in TRAINING]
     if training:
@@ -86,11 +88,11 @@ def _benchmark(flags: Flags) -> None:
 
 
 def _latency_settings(flags: Flags, wanted: bool) -> dict:
-    """The arguments of `latencies`; none where it isn't wanted.
+    """The arguments of `latencies`; empty if it isn't requested.
 
     Raises:
-        InputError: a file is none that can be measured, flags of latency are given without it, or
-            it without files.
+        InputError: a file can't be measured, flags of latency are given without latency, or
+            latency without files.
     """
     options = flags.options
     if not wanted:
@@ -105,7 +107,7 @@ def _latency_settings(flags: Flags, wanted: bool) -> dict:
     from bridge_tf.evaluation.latency import check_files
 
     settings = {"files": check_files(options.files), "threads": _threads(options.threads)}
-    # The defaults of these two are those of training steps.
+    # The defaults of these two are for training steps.
     if flags.is_given("rounds"):
         settings["rounds"] = options.rounds
     return {**settings, **flags.given(["batch_size"])}

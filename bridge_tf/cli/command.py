@@ -1,4 +1,4 @@
-"""What a subcommand is, and the flags that several have."""
+"""The parts of a subcommand, and flags of several subcommands."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,12 +13,12 @@ class Command:
     """A subcommand.
 
     Attributes:
-        usage: what --help prints above the flags.
-        run: takes the parsed flags.
-        options: a dataclass of `setting`s, its own flags.
-        settings: the names of the fields of `Config` that are flags of it, too; None: all.
-        takes_arguments: whether it has arguments that are no flags.
-        resumable: whether it continues an interrupted run when it is run again.
+        usage: text of --help above the flags.
+        run: function of the parsed flags.
+        options: a dataclass of `setting`s, the subcommand's own flags.
+        settings: names of the fields of `Config` that are also flags; None: all.
+        takes_arguments: whether it takes arguments besides flags.
+        resumable: whether a rerun resumes an interrupted run.
     """
 
     usage: str
@@ -34,14 +34,16 @@ class FinishedRun:
     """The run."""
 
     workdir: str = setting("", "Folder of a finished run.")
-    data_dir: str = setting("", "Folder of prepared TensorFlow Datasets; default: as trained.")
+    data_dir: str = setting(
+        "", "Folder of prepared TensorFlow Datasets; default: that of the training."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """What writes to a work directory."""
+    """The flags of a subcommand that writes to a work directory."""
 
-    wait: bool = setting(False, "Wait while another process uses the work directory.")
+    wait: bool = setting(False, "Wait until no other process uses the work directory.")
 
 
 def required(name: str, value: str) -> str:

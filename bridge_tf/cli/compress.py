@@ -10,12 +10,14 @@ from bridge_tf.export.compression.settings import METHODS, Compression
 from bridge_tf.utils.errors import InputError
 
 USAGE = """
-Compresses a finished run's exported ensemble by TensorFlow Model Optimization: qat trains it with
-weights and activations rounded to 8 bits, prune sets weights to 0, cluster lets weights share a few
-values. Each starts from the ensemble's weights, with the ensemble's predictions as targets, and
-writes EXPORT_DIR/NAME.METHOD.tflite, measured on the test split.
+Compresses the exported ensemble of a finished run with TensorFlow Model Optimization.
 
     bridge-tf compress --workdir=DIR --export_dir=DIR --method=qat,prune,cluster
+
+qat: quantization-aware training, weights and activations rounded to 8 bits. prune: sets weights to
+0. cluster: lets weights share a few values. Each method trains the ensemble further, with the
+original predictions as targets, writes EXPORT_DIR/NAME.METHOD.tflite and measures it on the test
+split.
 """
 _SETTINGS = ("tflite", "tflite_io", "max_accuracy_drop", "latency")
 _DEFAULTS = Compression("qat")
@@ -26,17 +28,23 @@ class Options(Writer, FinishedRun):
     """The run and the compression."""
 
     export_dir: str = setting("", "Folder of the exported model.")
-    method: list[str] = setting((), "How to compress, one file each.", choices=METHODS)
-    epochs: int = setting(_DEFAULTS.epochs, "Passes over the training images.", low=1)
-    learning_rate: float = setting(_DEFAULTS.learning_rate, "Of Adam, at the start.", above=0)
+    method: list[str] = setting(
+        (), "Methods, comma-separated; each writes a file.", choices=METHODS
+    )
+    epochs: int = setting(_DEFAULTS.epochs, "Epochs of training.", low=1)
+    learning_rate: float = setting(
+        _DEFAULTS.learning_rate, "Initial learning rate of Adam.", above=0
+    )
     sparsity: float = setting(
         _DEFAULTS.sparsity,
-        "With prune, the share of a layer's weights that become 0, between 0 and 1.",
+        "With prune, the share of a layer's weights that become 0.",
         above=0,
         below=1,
     )
     clusters: int = setting(
-        _DEFAULTS.clusters, "With cluster, how many values a layer's weights share.", low=2
+        _DEFAULTS.clusters,
+        "With cluster, the number of values that a layer's weights share.",
+        low=2,
     )
 
 
@@ -51,7 +59,7 @@ def _compress(flags: Flags) -> None:
         "sparsity": options.sparsity,
         "clusters": options.clusters,
     }
-    # Of the run's own settings --tflite isn't taken over: it told what to export.
+    # The run's own --tflite is for its export, not for compression.
     changes = {"tflite": ("float32",), **flags.given(_SETTINGS)}
     run = existing_run(flags, export_dir=required("export_dir", options.export_dir), **changes)
     from bridge_tf.runs.stages.compress import compress

@@ -1,4 +1,4 @@
-"""bridge-tf demo: an exported model live in the browser."""
+"""bridge-tf demo: an exported model in the browser."""
 
 import dataclasses
 import pathlib
@@ -10,8 +10,8 @@ from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
 
 USAGE = """
-Serves a page on this machine that runs an exported model in the browser, to draw for or to show
-pictures to. Runs until Ctrl-C.
+Serves a local page that runs an exported model in your browser. You draw or load pictures, and the
+page shows the predictions. Runs until Ctrl-C.
 
     bridge-tf demo --workdir=DIR
     bridge-tf demo --model=PATH.tflite [--images=FOLDER]
@@ -22,15 +22,15 @@ pictures to. Runs until Ctrl-C.
 class Options(FinishedRun):
     """The model and its page."""
 
-    export_dir: str = setting("", "Folder that the run was exported to; default: as trained.")
-    model: str = setting("", "Exported .tflite file, instead of a run.")
-    images: str = setting(
-        "", "Folder of example pictures for `model`, in subfolders by class or not."
+    export_dir: str = setting(
+        "", "Folder that the run was exported to; default: that of the training."
     )
-    port: int = setting(8642, "Port of the page; 0: any free one.", low=0, high=65535)
+    model: str = setting("", "Exported .tflite file, in place of a run.")
+    images: str = setting("", "Folder of example pictures for `model`; subfolders are classes.")
+    port: int = setting(8642, "Port of the page; 0: any free port.", low=0, high=65535)
     runtime: str = setting(
         "",
-        "Folder with node_modules/@litertjs/core; default: fetched by npm once, to the cache.",
+        "Folder with node_modules/@litertjs/core; default: fetched by npm to the cache, once.",
     )
 
 
@@ -53,7 +53,7 @@ def _demo(flags: Flags) -> None:
 
 
 def _of_run(flags: Flags) -> tuple:
-    """The exported model of the run in --workdir, and pictures of its test split."""
+    """The exported model of the run in --workdir, and images of its test split."""
     from bridge_tf.demo.examples import examples_of_split
     from bridge_tf.demo.model import load_model
     from bridge_tf.runs.artifacts import exported_file

@@ -1,4 +1,4 @@
-"""bridge-tf evaluate: the report of a finished run, measured again."""
+"""bridge-tf evaluate: evaluates a finished run again."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
 
 USAGE = """
-Measures a finished run again, writes its report and prints the comparison.
+Evaluates a finished run again, writes its report and prints the table.
 
     bridge-tf evaluate --workdir=DIR [--ood_dataset=DATA] [--corruptions=noise,jpeg] [--loss_plane]
 """
@@ -22,10 +22,10 @@ class Options(Writer, FinishedRun):
 
     loss_plane: bool = setting(
         False,
-        "Also measure the loss over the plane through the first curve's ends and control point.",
+        "Also measure the loss on the plane through the first curve's ends and control point.",
     )
-    loss_plane_points: int = setting(21, "Points of the plane's grid, a side.", low=3)
-    loss_plane_images: int = setting(1000, "Test images to measure the plane on, at most.", low=1)
+    loss_plane_points: int = setting(21, "Points on each side of the plane's grid.", low=3)
+    loss_plane_images: int = setting(1000, "Maximum number of test images for the plane.", low=1)
 
 
 def _evaluate(flags: Flags) -> None:

@@ -1,4 +1,4 @@
-"""The run that a subcommand works on."""
+"""The existing run of a subcommand."""
 
 import contextlib
 import dataclasses
@@ -18,12 +18,12 @@ def existing_run(flags: Flags, stages=STAGES, **changes):
     """The run in --workdir, with its own configuration.
 
     Args:
-        stages: names of those that are asked for.
+        stages: names of the requested stages.
         **changes: settings to replace.
 
     Raises:
-        InputError: there is none, or it imports modules that --imports doesn't name: a file that
-            may come from anywhere must not make a command run code.
+        InputError: there is no run, or its configuration has `imports` that the command line
+            doesn't: a file from an unknown source must not make a command run code.
     """
     options = flags.options
     workdir = required("workdir", options.workdir)
@@ -45,7 +45,7 @@ def existing_run(flags: Flags, stages=STAGES, **changes):
 
 
 def run_of(config: Config, workdir: str, **options):
-    """The `Run` of `config` in `workdir`, once TensorFlow is imported; options as it takes them."""
+    """The `Run` of `config` in `workdir`, with its options; imports TensorFlow first."""
     import_keras()
     import_modules(config.imports)
     with signals.at_once():
@@ -55,7 +55,7 @@ def run_of(config: Config, workdir: str, **options):
 
 
 def import_keras() -> None:
-    """Imports Keras and its backend, quietly unless --verbosity asks for information."""
+    """Imports Keras and its backend; hides their messages unless --verbosity asks for them."""
     talkative = logging.getLogger().isEnabledFor(logging.INFO)
     with signals.at_once(), contextlib.nullcontext() if talkative else quiet_stderr():
         importlib.import_module("keras")

@@ -1,4 +1,4 @@
-"""Exit statuses, and the line that goes with them.
+"""Exit statuses and their messages.
 
 0: done. 2: bad usage or bad input, with one line on standard error. 1: any other failure.
 128 + the number of a signal: SIGINT or SIGTERM, with one line on standard error.
@@ -21,12 +21,12 @@ _DISK_FULL = ("No space left on device", "Disk quota exceeded")
 def exiting(
     title: str, in_words: Callable[[str], str] = str, resumable: bool = False
 ) -> Iterator[None]:
-    """Leaves with an exit status when the block is done, or has failed in a way that has one.
+    """Exits with the status of the block: success, or one of the failures above.
 
     Args:
-        title: the command, in front of a line.
-        in_words: puts messages of the library into words of the command line.
-        resumable: whether the command continues an interrupted run.
+        title: the command, at the start of a message.
+        in_words: rewrites settings in messages of the library as flags.
+        resumable: whether a rerun resumes an interrupted run.
     """
     try:
         yield
@@ -34,12 +34,12 @@ def exiting(
     except signals.Interrupted as error:
         signals.leave(error.signum)
     except BrokenPipeError:
-        # Who reads the results has left, as `head` does; Python would fail once more at exit.
+        # The reader of standard output, `head` for one, is gone. Python would fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         if signals.requested():
-            # Native code makes an error of its own of an interruption.
+            # Native code turns an interruption into its own error.
             signals.leave(signals.requested())
         if full := _full_disk(error):
             again = "; what is done is kept: free" if resumable else "; free"
@@ -51,13 +51,13 @@ def exiting(
 
 
 def _leave(title: str, message: str, status: int) -> NoReturn:
-    """Leaves with one line on standard error."""
+    """Exits with one line on standard error."""
     print(f"{title}: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
 
 
 def _full_disk(error: BaseException | None) -> str | None:
-    """What to say of an error that comes from a full disk; None of others."""
+    """A message if a full disk caused the error, else None."""
     while error is not None:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if full or any(words in str(error) for words in _DISK_FULL):

@@ -8,7 +8,7 @@ from bridge_tf.cli.flags import Flags
 from bridge_tf.config.validation import setting
 
 USAGE = """
-Exports a finished run's ensemble as a SavedModel and a TFLite file.
+Exports the ensemble of a finished run as a SavedModel and a TFLite file.
 
     bridge-tf export --workdir=DIR --export_dir=DIR [--tflite=float32,float16,int8,int8_dynamic]
 """

@@ -1,4 +1,4 @@
-"""The flags of a subcommand: fields of dataclasses of settings, a group each."""
+"""The flags of a subcommand, in groups: one dataclass of settings for each group."""
 
 import dataclasses
 import re
@@ -21,7 +21,7 @@ _DEFINE = {
     list[str]: flags.DEFINE_list,
     list[float]: flags.DEFINE_list,
 }
-# Flags of `train` that messages of other commands name.
+# Flags of `train` in messages of other commands.
 _OF_TRAIN = ("repair", "stages")
 
 
@@ -30,12 +30,12 @@ class Common:
     """Every command."""
 
     flagfile: str = setting(
-        "", "File with one flag a line; flags that follow it on the command line win."
+        "", "File with one flag on each line; later flags on the command line override it."
     )
     verbosity: int = setting(
         -1,
-        "Messages to show: -2 errors alone, -1 warnings and progress too, 0 information, 1 "
-        "debugging.",
+        "Messages to show: -2 only errors, -1 also warnings and progress, 0 also information, 1 "
+        "also debugging.",
     )
 
 
@@ -44,18 +44,18 @@ class Group(NamedTuple):
 
     heading: str
     fields: list[dataclasses.Field]
-    rarely_needed: bool  # for clusters and several devices: shown by --helpfull
+    rarely_needed: bool  # for clusters and several devices: only --helpfull shows it
 
 
 class Flags:
-    """The flags of one call of a subcommand, and their values.
+    """The flags of one call of a subcommand, with their values.
 
     Args:
-        options: a dataclass of settings, the flags of this subcommand alone.
-        settings: the names of the fields of `Config` that are flags, too; None: all.
+        options: a dataclass of settings, the subcommand's own flags.
+        settings: names of the fields of `Config` that are also flags; None: all.
 
     Attributes:
-        arguments: those that are no flags.
+        arguments: the arguments that aren't flags.
     """
 
     def __init__(self, options: type, settings: Sequence[str] | None = ()):
@@ -75,10 +75,10 @@ class Flags:
         """Reads the command line.
 
         Args:
-            positional: whether there may be arguments that are no flags.
+            positional: whether arguments besides flags are allowed.
 
         Raises:
-            InputError: it is wrong.
+            InputError: the command line is invalid.
         """
         try:
             _, *self.arguments = self._flags(["bridge-tf", *arguments])
@@ -115,7 +115,7 @@ class Flags:
         return self._options(**values)
 
     def config(self, names: Sequence[str] | None = None) -> Config:
-        """The configuration that all flags give, or the named ones.
+        """The configuration given by all flags, or by the named ones.
 
         Raises:
             InputError: a value is out of its range.
@@ -124,7 +124,7 @@ class Flags:
         return Config(**{field.name: self._value(field) for field in found})
 
     def given(self, names: Sequence[str]) -> dict:
-        """The values of those of the named flags that were given."""
+        """The values of the named flags that are on the command line."""
         found = [field for field in dataclasses.fields(Config) if field.name in names]
         return {field.name: self._value(field) for field in found if self.is_given(field.name)}
 
@@ -132,7 +132,7 @@ class Flags:
         return bool(self._flags[name].present)
 
     def in_words(self, message: str) -> str:
-        """A message of the library with settings named as flags: `width=2` becomes --width=2."""
+        """Rewrites settings in a message of the library as flags: `width=2` becomes --width=2."""
         settings = {field.name for field in dataclasses.fields(Config)}
         names = "|".join({*self._flags, *settings, *_OF_TRAIN})
         return re.sub(rf"`((?:{names})(?:=.*?)?)`(?![^\s:;,.)\]])", r"--\1", message, flags=re.S)

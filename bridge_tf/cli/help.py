@@ -1,4 +1,4 @@
-"""What --help prints of a subcommand."""
+"""The text of --help."""
 
 import textwrap
 
@@ -10,10 +10,10 @@ _WIDTH = 100
 
 
 def command_help(usage: str, flags: Flags, full: bool) -> str:
-    """Usage and flags, in groups.
+    """The help text of a subcommand: usage and flags, in groups.
 
     Args:
-        full: also what only clusters and several devices need.
+        full: include the flags for clusters and several devices.
     """
     parts = [usage.strip()]
     for group in flags.groups:
@@ -31,7 +31,7 @@ def _entry(name: str, text: str) -> str:
 
 
 def _text(field, flags: Flags) -> str:
-    """The help of a field, with its choices and its default."""
+    """The help text of a field, with choices and default."""
     default, choices = field.default, field.metadata.get("choices")
     notes = []
     if choices:

@@ -1,4 +1,4 @@
-"""bridge-tf: one command, with a module of this room for each subcommand."""
+"""bridge-tf: one command; each subcommand has its own module."""
 
 import difflib
 import importlib
@@ -16,25 +16,25 @@ from bridge_tf.utils import signals
 from bridge_tf.utils.errors import InputError
 
 COMMANDS = {
-    "train": "Train modes, curves and bridges, compare them, and export the ensemble.",
-    "evaluate": "Measure a finished run again and write its report.",
+    "train": "Train modes, curves and bridges, evaluate them, and export the ensemble.",
+    "evaluate": "Evaluate a finished run again and write its report.",
     "export": "Export a finished run as SavedModel and TFLite.",
     "compress": "Compress the exported file of a finished run.",
     "predict": "Predict the classes of image files.",
     "benchmark": "Time training steps or exported files.",
-    "study": "Train further bridges on a finished run, to compare them.",
+    "study": "Train more bridges on a finished run, to compare their settings.",
     "demo": "Run an exported model in the browser.",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Runs a subcommand and leaves with its exit status, see `bridge_tf.cli.exits`.
+    """Runs a subcommand and exits with its status (see `bridge_tf.cli.exits`).
 
-    It may be called many times in one process: flags, signal handlers, log handlers and filters of
-    warnings are those of one call.
+    One process may call it many times: flags, signal handlers, log handlers and warning filters
+    belong to a single call.
 
     Args:
-        argv: the subcommand and its arguments; default: those of the process.
+        argv: the subcommand and its arguments; default: the process's arguments.
     """
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in COMMANDS:
@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def run_command(name: str, command: Command, arguments: Sequence[str]) -> NoReturn:
-    """Runs a subcommand and leaves with its exit status."""
-    # TensorFlow's start-up messages, about accelerators that it doesn't find, are errors to it.
+    """Runs a subcommand and exits with its status."""
+    # TensorFlow logs missing accelerators as errors when it starts.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     title, flags = f"bridge-tf {name}", Flags(command.options, command.settings)
     again = "; what is done is kept, run it again to go on" if command.resumable else ""

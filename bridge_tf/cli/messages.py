@@ -9,7 +9,7 @@ from bridge_tf.utils.terminal import TerminalHandler, handled_by
 
 
 class _InWords(logging.Formatter):
-    """Puts messages of the library into words of the command line."""
+    """Rewrites settings in messages of the library as flags."""
 
     def __init__(self, in_words: Callable[[str], str]):
         super().__init__()
@@ -21,12 +21,12 @@ class _InWords(logging.Formatter):
 
 @contextmanager
 def messages_on_terminal(verbosity: int, in_words: Callable[[str], str]) -> Iterator[None]:
-    """Shows the messages that --verbosity asks for; afterwards all is as it was.
+    """Shows the messages of --verbosity during the block, and restores all settings after it.
 
     Args:
-        verbosity: -2 errors alone, -1 warnings and the progress of this package, 0 information, 1
-            debugging.
-        in_words: puts messages of the library into words of the command line.
+        verbosity: -2 only errors, -1 also warnings and the progress of this package, 0 also
+            information, 1 also debugging.
+        in_words: rewrites settings in messages of the library as flags.
     """
     level = max(logging.DEBUG, logging.WARNING - 10 * (verbosity + 1))
     own = TerminalHandler()
@@ -37,7 +37,7 @@ def messages_on_terminal(verbosity: int, in_words: Callable[[str], str]) -> Iter
     root.addHandler(others)
     root.setLevel(level)
     if level >= logging.WARNING:
-        # Its warnings (of retracing, of names it changes) tell a user nothing.
+        # TensorFlow's warnings (retracing, changed names) are of no use to a user.
         tensorflow.setLevel(logging.ERROR)
     try:
         silent = level > logging.WARNING

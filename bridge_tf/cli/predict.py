@@ -1,4 +1,4 @@
-"""bridge-tf predict: what a model predicts for images."""
+"""bridge-tf predict: predictions for image files."""
 
 import dataclasses
 import json
@@ -14,12 +14,13 @@ from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.user_modules import import_modules
 
 USAGE = """
-Prints one JSON object an image: its class, probabilities, entropy and disagreement (nats).
+Prints one JSON object for each image: class, probabilities, and the ensemble's entropy and
+disagreement (the mutual information between members) in nats.
 
     bridge-tf predict --model=PATH IMAGE…
 
-PATH is a SavedModel directory (or the folder of its versions), a .tflite or a .keras file. Images
-are resized to the model's input.
+PATH is a SavedModel directory (or the folder of its versions), a .tflite file or a .keras file.
+Images are resized to the model's input size.
 """
 
 
@@ -27,10 +28,8 @@ are resized to the model's input.
 class Options:
     """The model."""
 
-    model: str = setting("", "SavedModel directory, .tflite or .keras file.")
-    imports: list[str] = setting(
-        (), "Python modules to import first, which register the layers of `model`."
-    )
+    model: str = setting("", "SavedModel directory, .tflite file or .keras file.")
+    imports: list[str] = setting((), "Python modules that register the custom layers of `model`.")
 
 
 def _predict(flags: Flags) -> None:
@@ -41,7 +40,7 @@ def _predict(flags: Flags) -> None:
     if not paths:
         raise InputError("no images: name one or more files after the flags")
     for path in paths:
-        # Found wrong before the model is loaded, which takes longer.
+        # Refuse bad files before loading the model, which takes longer.
         read_image(path, channels=3)
 
     if not model.endswith(".tflite"):

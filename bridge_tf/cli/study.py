@@ -1,4 +1,4 @@
-"""bridge-tf study: what makes bridges good, on the modes and curves of a finished run."""
+"""bridge-tf study: compares settings of bridges on a finished run."""
 
 import dataclasses
 import json
@@ -10,13 +10,14 @@ from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
 
 USAGE = """
-Trains further bridges on the modes and curves of a finished run and prints one JSON object each.
+Trains more bridges on the modes and curves of a finished run, to compare their settings. Prints one
+JSON object for each result and writes no files.
 
     bridge-tf study --workdir=DIR --study=taps,warm_start,conditioned,alignment
 
-taps: where to tap and how wide a body, at equal cost. warm_start: a body of width 1 from fresh
-weights or the curve member's. conditioned: one bridge for all r or one a position. alignment:
-loss along line and curve between modes, with neurons matched or not. Nothing is written.
+taps: where to tap and how wide, at equal cost. warm_start: random weights or the curve member's,
+for a body of width 1. conditioned: one bridge for all r, or one for each position. alignment: loss
+on the line and the curve between two modes, with and without matched neurons.
 """
 
 STUDIES = ("taps", "warm_start", "conditioned", "alignment")
@@ -26,12 +27,14 @@ STUDIES = ("taps", "warm_start", "conditioned", "alignment")
 class Options(FinishedRun):
     """The run and its studies."""
 
-    study: list[str] = setting(STUDIES, "Studies, between commas.", choices=STUDIES)
-    curves: int = setting(1, "Use so many of the run's curves.", low=1)
-    budgets: list[float] = setting((0.1, 0.2, 0.3), "Budgets of taps.")
+    study: list[str] = setting(STUDIES, "Studies, comma-separated.", choices=STUDIES)
+    curves: int = setting(1, "Number of the run's curves to use.", low=1)
+    budgets: list[float] = setting(
+        (0.1, 0.2, 0.3), "For taps: budgets of a bridge, FLOPs relative to the base's."
+    )
     shared_until: str = setting(
         "",
-        "For conditioned, a layer up to which a further bridge, of width 1, is the same for all r.",
+        "For conditioned: adds a bridge of width 1 that does not depend on r up to this layer.",
     )
 
 

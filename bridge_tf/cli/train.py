@@ -12,11 +12,11 @@ from bridge_tf.runs.executors.ray import ENVIRONMENT
 from bridge_tf.utils.errors import InputError
 
 USAGE = """
-Trains modes, the curves between them and the bridges, compares them, and exports the ensemble.
+Trains modes, the curves between them and the bridges, evaluates them, and exports the ensemble.
 
     bridge-tf train --flagfile=configs/digits.flags [--workdir=DIR] [--export_dir=DIR] [--dry_run]
 
-Run again with the same flags, it resumes an interrupted run; a finished one it leaves as it is.
+The same command resumes an interrupted run. It does nothing to a finished one.
 """
 
 
@@ -25,14 +25,12 @@ class Options(Writer):
     """The run."""
 
     workdir: str = setting("", "Folder of the run's files.")
-    stages: list[str] = setting(STAGES, "Stages to run, between commas.", choices=STAGES)
+    stages: list[str] = setting(STAGES, "Stages to run, comma-separated.", choices=STAGES)
     smoke: bool = setting(
-        False, "Only show that the recipe runs: two modes, one epoch each, few images."
+        False, "Only test that the recipe runs: two modes, one epoch each, few images."
     )
-    repair: bool = setting(False, "Make damaged files of the run again.")
-    dry_run: bool = setting(
-        False, "Only print the run's tasks: which are done, and what each takes."
-    )
+    repair: bool = setting(False, "Make the run's damaged files again.")
+    dry_run: bool = setting(False, "Only print the run's tasks with their state and cost.")
 
 
 def _train(flags: Flags) -> None:
@@ -43,7 +41,7 @@ def _train(flags: Flags) -> None:
     stages = some_of("stages", options.stages, STAGES)
     if options.dry_run and options.repair:
         raise InputError("`dry_run`: writes nothing; leave `repair` out")
-    if config.executor == "ray":  # tasks on this machine need its GPUs' memory
+    if config.executor == "ray":  # tasks on this machine need its GPU memory
         os.environ.update(ENVIRONMENT | os.environ)
     run = run_of(config, workdir, stages=stages, wait=options.wait, repair=options.repair)
     if options.dry_run:

@@ -1,4 +1,4 @@
-"""The settings of a run, checked before anything is imported or written."""
+"""The configuration of a run, checked before slow imports and before any file is written."""
 
 import dataclasses
 import hashlib
@@ -23,7 +23,7 @@ from bridge_tf.utils.errors import InputError
 
 STAGES = ("modes", "curves", "bridges", "baselines", "evaluate", "export")
 SMOKE_IMAGES = 256
-# The kinds of networks that take a setting.
+# The kinds of networks that have each setting.
 _NETWORK_SETTINGS = {
     "norm": ("resnet", "imagenet_resnet"),
     "stem": ("imagenet_resnet",),
@@ -36,8 +36,8 @@ _NETWORK_SETTINGS = {
 }
 NAME = r"\w[\w.-]{0,99}"
 
-# Where things are, what to do when something fails and how results are used, not what is trained: a
-# run may be moved, measured and exported again.
+# Settings that don't change what is trained: paths, handling of failures, use of the results. A run
+# may be moved, evaluated and exported again with other values.
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "baselines", "early_exit_budget"),
@@ -48,7 +48,7 @@ INDECISIVE = (
 
 
 @dataclasses.dataclass(frozen=True)
-# The last base's fields come first.
+# Fields come in the order of the bases from last to first.
 class Config(
     ExecutionSettings,
     ExportSettings,
@@ -59,7 +59,7 @@ class Config(
     NetworkSettings,
     DataSettings,
 ):
-    """Every setting of a run, as resolved."""
+    """All settings of a run, with defaults resolved."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -91,7 +91,7 @@ class Config(
             value = getattr(self, field.name)
             if of_ray and value != field.default and self.executor != "ray":
                 raise InputError(f"`{field.name}={text_of(value)}`: needs `executor=ray`")
-        for name in ("ray_cpus", "ray_gpus"):  # what Ray can count
+        for name in ("ray_cpus", "ray_gpus"):  # the numbers that Ray accepts
             value = getattr(self, name)
             if value != round(value, 4) or (value > 1 and value != int(value)):
                 raise InputError(
@@ -107,7 +107,7 @@ class Config(
             )
 
     def _check_network(self) -> None:
-        """Refuses settings that the network doesn't take, which would be passed over."""
+        """Refuses settings that the network doesn't have, which would be ignored silently."""
         if len(self.modes) == 1:
             raise InputError(f"`modes={self.modes[0]}`: name two or more .keras files")
         if len(set(self.modes)) < len(self.modes):
@@ -128,7 +128,7 @@ class Config(
             )
 
     def _check_devices(self) -> None:
-        """Refuses devices and processes that there can't be, whatever the machine."""
+        """Refuses devices and processes that are impossible on any machine."""
         if self.devices != "all" and not re.fullmatch(r"[1-9]\d{0,4}", self.devices, re.ASCII):
             raise InputError(f"`devices={self.devices}`: must be a number from 1 on, or all")
         hosts = f"`hosts={text_of(self.hosts)}`"
@@ -152,7 +152,7 @@ class Config(
             )
 
     def _defaults(self) -> dict:
-        """Values of the settings that others decide unless they are given."""
+        """Defaults that depend on other settings."""
         source = self.dataset.partition(":")[2] or self.dataset
         source = source.rstrip("/").rpartition("/")[2].partition(":")[0].partition(".")[0]
         network = pathlib.Path(self.modes[0] if self.modes else self.model).stem
@@ -167,11 +167,11 @@ class Config(
         }
 
     def to_json(self) -> dict:
-        """The settings as plain data; `Config(**data)` reads them back."""
+        """The settings as JSON data; `Config(**data)` restores them."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def smoke(self) -> "Config":
-        """The same run made so short that it only shows that it runs."""
+        """A short version of the run, which only tests that it runs."""
         return dataclasses.replace(
             self,
             num_modes=2,
@@ -186,12 +186,12 @@ class Config(
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the settings that decide what is computed."""
+        """SHA-256 of the settings that decide the results."""
         text = json.dumps(_decisive(self.to_json()), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: "Config") -> list[str]:
-        """A text for each decisive setting that differs, as "`seed=1` (there: 0)"."""
+        """One text for each setting that changes the results and differs: "`seed=1` (there: 0)"."""
         ours, theirs = _decisive(self.to_json()), _decisive(other.to_json())
         return [
             f"`{k}={text_of(v)}` (there: {text_of(theirs[k])})"
@@ -200,10 +200,10 @@ class Config(
         ]
 
     def curves(self) -> list[tuple[int, int]]:
-        """The curves of the run, as pairs of modes, in the order bridges join the ensemble.
+        """The curves of the run as pairs of modes, in the order in which bridges join the ensemble.
 
-        Type I: from the base (mode 0) to each other mode. Type II: all pairs, so that the first
-        m(m-1)/2 of them are those between the first m modes.
+        Type I: from the base (mode 0) to each other mode. Type II: all pairs; the first m(m-1)/2
+        pairs are those of the first m modes.
         """
         if self.bridge_type == 1:
             return [(0, j) for j in range(1, self.num_modes)]
@@ -211,7 +211,7 @@ class Config(
 
 
 def _usual_tap(model: str) -> str:
-    """The tap where none is given: of the project's own networks, the output of a stage."""
+    """The default tap: for the project's own networks, the output of a stage."""
     if found := re.fullmatch(r"resnet(\d+)", model):
         return f"stage2_block{(int(found[1]) - 2) // 6}"
     found = re.fullmatch(r"imagenet_resnet(\d{2,3})", model)

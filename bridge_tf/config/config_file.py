@@ -1,4 +1,4 @@
-"""config.json of a work directory: the settings of its run, as resolved."""
+"""config.json of a work directory: the resolved settings of its run."""
 
 import pathlib
 from typing import Any
@@ -19,12 +19,12 @@ _SCHEMA = TypeAdapter(ConfigFile)
 
 
 def read_config_file(path: pathlib.Path, remedy: str) -> dict:
-    """The content of a config.json; `Config` checks the settings.
+    """Reads a config.json; `Config` checks the settings.
 
     Args:
-        remedy: what to do about a wrong one, for the message.
+        remedy: what to do if the file is invalid, for the message.
 
     Raises:
-        InputError: it can't be read or isn't such a file.
+        InputError: the file can't be read or has another form.
     """
     return read_json(path, _SCHEMA, "a configuration", remedy)

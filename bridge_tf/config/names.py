@@ -1,11 +1,11 @@
-"""Names and numbers that files of a run share."""
+"""Names and version numbers in the files of a run."""
 
 from collections.abc import Iterable
 
-# The "schema" of report.json and figures/data.json.
+# "schema" in report.json and figures/data.json.
 SCHEMA = 1
 
 
 def pair_name(pair: Iterable[int]) -> str:
-    """The name of a curve by the modes at its ends, as in its files: 0-1."""
+    """The name of a curve, from the modes at its ends: 0-1. Its files have this name."""
     return "-".join(map(str, pair))

@@ -1,4 +1,4 @@
-"""Settings: fields of dataclasses, with their help and their limits."""
+"""Settings: dataclass fields with help and limits."""
 
 import dataclasses
 import math
@@ -7,24 +7,24 @@ from bridge_tf.utils.errors import InputError
 
 
 def setting(default, help_text: str, **checks):
-    """A field of a dataclass of settings.
+    """A dataclass field for a setting.
 
     Args:
-        **checks: low (at least), above, high (at most), below, choices.
+        **checks: limits: low (at least), above, high (at most), below, choices.
     """
     return dataclasses.field(default=default, metadata={"help": help_text, **checks})
 
 
 def text_of(value) -> str:
-    """A setting as it is given on the command line."""
+    """The value of a setting as text, in the form of the command line."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def check_setting(field, value) -> None:
-    """Checks a value against the limits of its setting; None, which others decide, has none.
+    """Checks a value against the limits of its setting; None stands for a default and passes.
 
     Raises:
-        InputError: it is beyond them; the message names the setting.
+        InputError: the value is outside the limits; the message names the setting.
     """
     if value is None and field.default is None:
         return
