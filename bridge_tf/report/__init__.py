@@ -1,4 +1,4 @@
-"""The report of a run, for people."""
+"""The report of a run, as pages for people."""
 
 from bridge_tf.report.markdown import render_markdown, render_table
 from bridge_tf.report.pages import write_pages

@@ -1,10 +1,8 @@
-"""What a report says of exported files, and of answering early."""
-
-_MEGABYTE = 1e6
+"""A report's table of exported files, and its sentence about early exit."""
 
 
 def early_exit(report: dict) -> str:
-    """What early answers give, in a sentence; nothing where they weren't measured."""
+    """The figures of early exit in a sentence; empty if they weren't measured."""
     found, whole = report.get("early_exit"), report["ensembles"][-1]
     if not found:
         return ""
@@ -19,7 +17,7 @@ def early_exit(report: dict) -> str:
 
 
 def artifacts(report: dict) -> tuple[list[str], list[list[str]]] | None:
-    """Headings and rows of the table of exported files; nothing where there are none."""
+    """Headings and rows of the table of exported files; None if there are none."""
     rows = report.get("artifacts")
     if not rows:
         return None
@@ -27,8 +25,8 @@ def artifacts(report: dict) -> tuple[list[str], list[list[str]]] | None:
     return headings, [
         [
             row["file"],
-            f"{row['bytes'] / _MEGABYTE:,.3f}",
-            f"{row['gzip_bytes'] / _MEGABYTE:,.3f}",
+            f"{row['bytes'] / 1e6:,.3f}",
+            f"{row['gzip_bytes'] / 1e6:,.3f}",
             f"{100 * row['accuracy']:.2f}",
             f"{row['nll']:.4f}",
             f"{row['calibrated_nll']:.4f}",

@@ -15,8 +15,7 @@ from bridge_tf.report.charts import (
 )
 from bridge_tf.report.tables import curve_name
 
-# A page of more curves would be read by nobody.
-_CURVES = 12
+_CURVES = 12  # at most on a page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Figure:
     Attributes:
         section: of the page.
         name: of the file, without its ending.
-        title: what it shows.
+        title: of the figure.
         svg: from `style.to_svg`.
     """
 
@@ -37,17 +36,17 @@ class Figure:
 
 
 def draw_figures(report: dict, details: dict, planes: Sequence[dict] = ()) -> list[Figure]:
-    """Draws everything.
+    """Draws all figures.
 
     Args:
         report: the content of report.json.
         details: the content of figures/data.json.
         planes: contents of figures/loss_plane_I-J.json.
     """
-    drawn = []
-    for section, name, (chart, title) in _charts(report, details, planes):
-        drawn.append(Figure(section, name, title, style.to_svg(chart, title)))
-    return drawn
+    return [
+        Figure(section, name, title, style.to_svg(chart, title))
+        for section, name, (chart, title) in _charts(report, details, planes)
+    ]
 
 
 def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tuple]:

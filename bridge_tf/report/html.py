@@ -1,4 +1,4 @@
-"""report.html: the whole report as one page that needs nothing else."""
+"""report.html: the whole report as one self-contained page."""
 
 import functools
 from collections.abc import Sequence
@@ -8,9 +8,6 @@ from bridge_tf.data.issues import printable
 from bridge_tf.report import deployment, tables, uncertainty
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
-
-# Pairs of classes that are mistaken for each other most, listed under the matrices.
-_CONFUSED = 8
 
 
 def render_html(report: dict, details: dict, config: dict, figures: Sequence[Figure]) -> str:
@@ -32,7 +29,7 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         details=details,
         config=config,
         class_names=class_names,
-        # Where things are says nothing of the figures, and isn't everybody's business.
+        # Paths don't change the figures and are private.
         settings={k: v for k, v in config["flags"].items() if k not in INDECISIVE},
         figures=by_section,
         summary=tables.summary(report["ensembles"]),
@@ -67,15 +64,12 @@ def _template():
 
 
 def _most_confused(confusions: Sequence[dict], names: Sequence[str]) -> list[tuple]:
-    """(true class, named class, images of the base, images of the ensemble) of the commonest."""
+    """The 8 most frequent (true class, predicted class, images of base, images of ensemble)."""
     if len(confusions) != 2:
         return []
     base, ensemble = (
-        {(true, named): images for true, named, images in confusion["cells"] if true != named}
+        {(true, top): images for true, top, images in confusion["cells"] if true != top}
         for confusion in confusions
     )
-    pairs = sorted(base | ensemble, key=lambda pair: (-base.get(pair, 0), pair))[:_CONFUSED]
-    return [
-        (names[true], names[named], base.get((true, named), 0), ensemble.get((true, named), 0))
-        for true, named in pairs
-    ]
+    pairs = sorted(base | ensemble, key=lambda pair: (-base.get(pair, 0), pair))[:8]
+    return [(*(names[k] for k in x), base.get(x, 0), ensemble.get(x, 0)) for x in pairs]

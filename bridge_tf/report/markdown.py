@@ -12,19 +12,14 @@ def render_table(report: dict, mark_best: bool = False) -> str:
         mark_best: set the best figures of each column in bold.
     """
     headings, rows = comparison(report)
-    marks = ("**" if mark_best else "", "")
     return padded_table(
         headings,
-        [[f"{marks[not best]}{text}{marks[not best]}" for text, best in row] for row in rows],
+        [[f"**{text}**" if best and mark_best else text for text, best in row] for row in rows],
     )
 
 
 def render_markdown(report: dict) -> str:
-    """A report as a page of Markdown.
-
-    Args:
-        report: the content of report.json.
-    """
+    """The content of report.json as a page of Markdown."""
     dataset = report["dataset"]
     legend = [*LEGEND, *uncertainty.legend(report), deployment.LEGEND]
     return "\n".join(
@@ -71,8 +66,7 @@ def _uncertainty(report: dict) -> list[str]:
         lines += ["## Uncertainty", "", padded_table(*table), ""]
     if text := uncertainty.other_data(report):
         lines += [text, ""]
-    tables = uncertainty.corruptions(report)
-    if tables:
+    if tables := uncertainty.corruptions(report):
         lines += ["## Corrupted images", "", uncertainty.corrupted(report), ""]
     for caption, table in tables:
         lines += [f"{caption}:", "", padded_table(*table), ""]
@@ -80,16 +74,11 @@ def _uncertainty(report: dict) -> list[str]:
 
 
 def padded_table(headings: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, padded for the terminal; columns but the first are aligned to the right."""
-    widths = [max(len(row[k]) for row in [headings, *rows]) for k in range(len(headings))]
+    """A Markdown table, padded for the terminal; all columns but the first are right-aligned."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     rule = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
-    lines = [headings, rule, *rows]
-    return "\n".join(
-        "| "
-        + " | ".join(
-            cell.ljust(width) if k == 0 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        + " |"
-        for line in lines
-    )
+    lines = []
+    for first, *others in (headings, rule, *rows):
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append(f"| {' | '.join([first.ljust(widths[0]), *cells])} |")
+    return "\n".join(lines)

@@ -1,11 +1,10 @@
-"""What a report says in words and tables, whatever it is written in."""
+"""The texts and tables of a report, for Markdown and HTML."""
 
 from bridge_tf.config.names import pair_name
 
-_NONE = "–"  # for what is absent
 _EXTRAPOLATED = "*"
 
-# Heading, key, format, and whether more (1) or less (-1) is better; 0: not compared.
+# Heading, key, format, and whether higher (1) or lower (-1) is better; 0: not compared.
 _COLUMNS = (
     ("ensemble", "name", "{}", 0),
     ("members", "size", "{}", 0),
@@ -21,24 +20,18 @@ _COLUMNS = (
     ("cal. ECE %", "calibrated_ece", "{:.2f}", -1),
     ("DEE", "dee", "{:.2f}", 1),
 )
-_PER_CENT = ("accuracy", "ece", "adaptive_ece", "calibrated_ece", "agreement")
+_PER_CENT = ("accuracy", "ece", "adaptive_ece", "calibrated_ece")
 
-# What is explained, and how.
+# Terms and their explanations.
 LEGEND = (
     ("members", "probability vectors that are averaged."),
-    (
-        "FLOPs × and params ×",
-        "what one image's inference executes, relative to one network.",
-    ),
+    ("FLOPs × and params ×", "what one image's inference executes, relative to one network."),
     (
         "training ×",
         "gradient steps times the FLOPs of a step, of all trainings that it needs, relative to one "
         "network's.",
     ),
-    (
-        "NLL (nats), Brier (summed over classes) and ECE (15 bins)",
-        "lower is better.",
-    ),
+    ("NLL (nats), Brier (summed over classes) and ECE (15 bins)", "lower is better."),
     (
         "cal.",
         "after temperature scaling, with one temperature fitted on the validation split (maximum a "
@@ -65,20 +58,13 @@ def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     # The contract has fewer than a run measures.
     columns = [column for column in _COLUMNS if any(column[1] in row for row in rows)]
     best = {key: _best(rows, key, sign) for _, key, _, sign in columns}
-    cells = []
-    for row in rows:
-        line = []
-        for _, key, form, _ in columns:
-            text = _figure(row.get(key), key, form)
-            if key == "dee" and row["dee_extrapolated"]:
-                text += _EXTRAPOLATED
-            line.append((text, row in best[key]))
-        cells.append(line)
-    return [column[0] for column in columns], cells
+    return [column[0] for column in columns], [
+        [(_cell(row, key, form), row in best[key]) for _, key, form, _ in columns] for row in rows
+    ]
 
 
 def summary(rows: list[dict]) -> list[tuple[str, bool]]:
-    """What the comparison comes to, in pieces of text and whether to stress them."""
+    """The result of the comparison, as pieces of text and whether they are bold."""
     single = rows[0]
     own = [row for row in rows if row["method"] == "bridge"]
     if not own:
@@ -100,29 +86,29 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     return headings, [
         [
             curve_name(row),
-            _figure(row["r"], "r", "{:g}"),
+            figure(row["r"], "{:g}"),
             str(row["type"]),
             ", ".join([*row["taps"], *(["logits"] if row.get("residual") else [])]),
-            _figure(row["width"], "width", "{:g}"),
-            _figure(row["relative_flops"], "relative_flops", "{:.3f}"),
-            _figure(row["relative_params"], "relative_params", "{:.3f}"),
-            _figure(row["kl"], "kl", "{:.4f}"),
-            _figure(row["kl_base"], "kl_base", "{:.4f}"),
-            _figure(_ratio(row["kl"], row["kl_base"]), "ratio", "{:.2f}"),
-            _figure(row["agreement"], "agreement", "{:.2f}"),
+            figure(row["width"], "{:g}"),
+            figure(row["relative_flops"], "{:.3f}"),
+            figure(row["relative_params"], "{:.3f}"),
+            figure(row["kl"], "{:.4f}"),
+            figure(row["kl_base"], "{:.4f}"),
+            figure(_ratio(row["kl"], row["kl_base"]), "{:.2f}"),
+            figure(row["agreement"], "{:.2f}", 100),
         ]
         for row in rows
     ]
 
 
 def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table of points along curves, or along straight lines."""
+    """Headings and rows of the table of points on curves or straight lines."""
     return ["curve", "r", "accuracy %", "NLL"], [
         [
             curve_name(row),
             f"{point['r']:.2f}",
-            _figure(point["accuracy"], "accuracy", "{:.2f}"),
-            _figure(point["nll"], "nll", "{:.4f}"),
+            figure(point["accuracy"], "{:.2f}", 100),
+            figure(point["nll"], "{:.4f}"),
         ]
         for row in rows
         for point in row["points"]
@@ -130,7 +116,7 @@ def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
 
 
 def _best(rows: list[dict], key: str, sign: int) -> list[dict]:
-    """The rows with the best figure; an extrapolated one is none beside those measured."""
+    """The rows with the best figure; an extrapolated one only if none was measured."""
     rows = [row for row in rows if sign and row.get(key) is not None]
     if key == "dee":
         rows = [row for row in rows if not row["dee_extrapolated"]] or rows
@@ -139,12 +125,12 @@ def _best(rows: list[dict], key: str, sign: int) -> list[dict]:
 
 
 def _equivalent(best: dict, rows: list[dict]) -> str:
-    """What plain deep ensembles make of the calibrated NLL of the `best` bridge ensemble."""
+    """How many plain networks reach the calibrated NLL of the `best` bridge ensemble."""
     if best["dee"] is None:
         return ""
     if not best["dee_extrapolated"]:
         return f" A plain deep ensemble needs {best['dee']:.2f} networks for that calibrated NLL."
-    # How far beyond the sizes measured is no more than a guess.
+    # A number outside the sizes measured would be a guess.
     if best["dee"] < 1:
         return " One network alone has a lower calibrated NLL."
     sizes = [row["size"] for row in rows if row["method"] in ("single", "deep_ensemble")]
@@ -155,15 +141,19 @@ def _equivalent(best: dict, rows: list[dict]) -> str:
 
 
 def curve_name(row: dict) -> str:
-    """What the curve of a row is called, in files too: "0-1" leads from mode 0 to mode 1."""
+    """The name of a row's curve, in files too: "0-1" from mode 0 to mode 1."""
     return pair_name(row["curve"])
+
+
+def _cell(row: dict, key: str, form: str) -> str:
+    text = figure(row.get(key), form, 100 if key in _PER_CENT else 1)
+    return text + _EXTRAPOLATED if key == "dee" and row["dee_extrapolated"] else text
+
+
+def figure(value, form: str, factor: float = 1) -> str:
+    """A formatted figure; a dash for None."""
+    return "–" if value is None else form.format(factor * value)
 
 
 def _ratio(kl: float | None, kl_base: float | None) -> float | None:
     return None if kl is None or not kl_base else kl / kl_base
-
-
-def _figure(value, key: str, form: str) -> str:
-    if value is None:
-        return _NONE
-    return form.format(100 * value if key in _PER_CENT else value)

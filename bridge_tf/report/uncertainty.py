@@ -1,16 +1,18 @@
-"""What a report says of how well ensembles know what they don't know, and of corrupted images."""
+"""A report's tables of uncertainty, out-of-distribution detection and corrupted images."""
+
+from bridge_tf.report.tables import figure
 
 Table = tuple[list[str], list[list[str]]]
 
-_NONE = "–"  # for what is absent
 # Heading, key and factor.
-_OF_ENSEMBLES = (
+_COLUMNS = (
     ("cal. ad. ECE %", "calibrated_adaptive_ece", 100),
     ("AURC × 1000", "aurc", 1000),
     ("disagreement %", "disagreement", 100),
+    ("AUROC %", "auroc", 100),
+    ("FPR95 %", "fpr95", 100),
 )
-_OF_OTHERS = (("AUROC %", "auroc", 100), ("FPR95 %", "fpr95", 100))
-# What is shown of corrupted images: the caption, the key, its format and factor.
+# Tables of corrupted images: caption, key, format and factor.
 _OF_CORRUPTED = (
     ("Accuracy %", "accuracy", "{:.2f}", 100),
     ("Calibrated NLL, temperature of the clean validation split", "calibrated_nll", "{:.4f}", 1),
@@ -41,28 +43,20 @@ _LEGEND = {
 
 
 def uncertainty(report: dict) -> Table | None:
-    """Headings and rows of the table; nothing where a report holds none of it."""
-    rows = report["ensembles"]
-    shown = [column for column in _OF_ENSEMBLES if any(column[1] in row for row in rows)]
-    others = {row["name"]: row for row in report.get("ood", {}).get("rows", ())}
-    beside = _OF_OTHERS if others else ()
-    if not shown and not beside:
+    """Headings and rows of the table; None if the report has none of its figures."""
+    ood = {row["name"]: row for row in report.get("ood", {}).get("rows", ())}
+    rows = [row | ood.get(row["name"], {}) for row in report["ensembles"]]
+    shown = [column for column in _COLUMNS if any(column[1] in row for row in rows)]
+    if not shown:
         return None
-    return ["ensemble", *(heading for heading, *_ in (*shown, *beside))], [
-        [
-            row["name"],
-            *(_figure(row.get(key), "{:.2f}", factor) for _, key, factor in shown),
-            *(
-                _figure(others.get(row["name"], {}).get(key), "{:.2f}", factor)
-                for _, key, factor in beside
-            ),
-        ]
+    return ["ensemble", *(heading for heading, *_ in shown)], [
+        [row["name"], *(figure(row.get(key), "{:.2f}", factor) for _, key, factor in shown)]
         for row in rows
     ]
 
 
 def other_data(report: dict) -> str:
-    """What the test images were told from, in a sentence; nothing where they weren't."""
+    """A sentence about the images out of distribution; empty if there are none."""
     found = report.get("ood")
     if not found:
         return ""
@@ -73,29 +67,27 @@ def other_data(report: dict) -> str:
 
 
 def corruptions(report: dict) -> list[tuple[str, Table]]:
-    """Captions and tables: each ensemble's means over corruptions, and over severities."""
+    """Captions and tables of each ensemble's means over corruptions, and over severities."""
     found = report.get("corruptions")
     if not found:
         return []
     levels = sorted({item["severity"] for row in found["rows"] for item in row["corrupted"]})
-    headings = ["ensemble", "clean", *map(str, levels), *found["kinds"]]
+    columns = [("severity", level) for level in levels]
+    columns += [("corruption", kind) for kind in found["kinds"]]
+    headings = ["ensemble", "clean", *(str(value) for _, value in columns)]
     tables = []
     for caption, key, form, factor in _OF_CORRUPTED:
         lines = []
         for row in found["rows"]:
-            groups = [[item for item in row["corrupted"] if item["severity"] == k] for k in levels]
-            groups += [
-                [item for item in row["corrupted"] if item["corruption"] == kind]
-                for kind in found["kinds"]
-            ]
-            figures = [row["clean"][key], *(_mean(group, key) for group in groups)]
-            lines.append([row["name"], *(_figure(figure, form, factor) for figure in figures)])
+            means = (_mean(row["corrupted"], *column, key) for column in columns)
+            figures = (figure(x, form, factor) for x in (row["clean"][key], *means))
+            lines.append([row["name"], *figures])
         tables.append((caption, (headings, lines)))
     return tables
 
 
 def corrupted(report: dict) -> str:
-    """What the columns of the tables of corruptions are, in a sentence."""
+    """An explanation of the columns in the tables of corruptions."""
     found = report["corruptions"]
     return (
         f"On {found['images']:,} test images, clean and corrupted in {len(found['kinds'])} ways. "
@@ -105,15 +97,12 @@ def corrupted(report: dict) -> str:
 
 
 def legend(report: dict) -> list[tuple[str, str]]:
-    """What is explained, and how, of what is shown."""
+    """Terms that the table shows, and their explanations."""
     table = uncertainty(report)
-    headings = table[0] if table else []
-    return [text for heading, text in _LEGEND.items() if heading in headings]
+    return [text for heading, text in _LEGEND.items() if table and heading in table[0]]
 
 
-def _mean(items: list[dict], key: str) -> float | None:
-    return sum(item[key] for item in items) / len(items) if items else None
-
-
-def _figure(value: float | None, form: str, factor: float) -> str:
-    return _NONE if value is None else form.format(factor * value)
+def _mean(items: list[dict], column: str, value, key: str) -> float | None:
+    """The mean of `key` over items with a value in a column; None if there are none."""
+    values = [item[key] for item in items if item[column] == value]
+    return sum(values) / len(values) if values else None

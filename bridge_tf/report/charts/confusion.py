@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from bridge_tf.data.issues import printable
 from bridge_tf.report.charts import style
 
-# More classes than these have no room for names, and more than those none for counts.
+# At most so many classes leave room for names, and for counts.
 _NAMED, _COUNTED = 30, 12
-_SIDE = 3.4  # of the matrix, about, in inches
+_SIDE = 3.4  # width of the matrix, about, in inches
 
 
 @style.styled
@@ -17,7 +17,7 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
     Args:
         confusion: of "confusions" of figures/data.json.
         class_names: one a class.
-        highest: the share at which the colours end, as by `highest_share`.
+        highest: the share of the last colour, from `highest_share`.
     """
     import numpy as np
 
@@ -38,16 +38,16 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
         _name_classes(axes, class_names)
     if number <= _COUNTED:
         size = _font_size(number, len(str(counts.max())))
-        for (true, named), count in np.ndenumerate(counts):
+        for (true, top), count in np.ndenumerate(counts):
             if count:
-                dark = true != named and shares[true, named] < 50 * highest
-                colour = style.INK if true == named else "#ffffff" if dark else "#000000"
-                axes.text(named, true, count, ha="center", va="center", fontsize=size, color=colour)
+                dark = true != top and shares[true, top] < 50 * highest
+                colour = style.INK if true == top else "#ffffff" if dark else "#000000"
+                axes.text(top, true, count, ha="center", va="center", fontsize=size, color=colour)
     return chart, f"Confusion matrix of {confusion['name']}"
 
 
 def highest_share(confusions: Sequence[dict], number: int) -> float:
-    """The largest share of a class's images that is taken for one other class, in (0, 1]."""
+    """The largest share of a class's images with the same wrong prediction, in (0, 1]."""
     import numpy as np
 
     shares = [0.01]
@@ -60,7 +60,7 @@ def highest_share(confusions: Sequence[dict], number: int) -> float:
 
 def _name_classes(axes, class_names: Sequence[str]) -> None:
     number, names = len(class_names), map(printable, class_names)
-    # Names of classes often begin alike, or end so.
+    # Both ends are kept, since names of classes often begin or end alike.
     short = [name if len(name) < 13 else f"{name[:6]}…{name[-5:]}" for name in names]
     turned = 0 if max(map(len, short)) < 3 else 90
     short, size = [style.plain(name) for name in short], _font_size(number, 1)
@@ -69,7 +69,7 @@ def _name_classes(axes, class_names: Sequence[str]) -> None:
 
 
 def _font_size(number: int, letters: int) -> float:
-    """Points of the largest font in which so many letters fit in a cell."""
+    """The largest font size in points, so that `letters` fit in a cell."""
     cell = 72 * _SIDE / number
     return min(10, cell, cell / (0.65 * letters))
 
@@ -78,6 +78,6 @@ def _matrix(confusion: dict, number: int):
     import numpy as np
 
     counts = np.zeros((number, number), int)
-    for true, named, images in confusion["cells"]:
-        counts[true, named] = images
+    for true, top, images in confusion["cells"]:
+        counts[true, top] = images
     return counts

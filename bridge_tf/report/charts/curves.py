@@ -14,28 +14,26 @@ def draw(curve: dict, line: dict, shown: Sequence[tuple[dict, dict]]):
     Args:
         curve: of "curves" of report.json.
         line: of "lines" of figures/data.json; None, where nothing could be measured, is a gap.
-        shown: all pairs of curve and line that are drawn, whose axes are to be alike.
+        shown: all pairs of curve and line on the page, whose axes get the same limits.
     """
     chart, (above, below) = style.figure(4.2, 4.0, rows=2, sharex=True)
     for axes, key, factor, label in (
         (above, "nll", 1, "NLL (nats)"),
         (below, "accuracy", 100, "accuracy (%)"),
     ):
-        for name, path, colour, marker, dashes in (
-            ("straight line", line, style.BLUE, "o", "--"),
-            ("curve", curve, style.VERMILION, "D", "-"),
+        for name, path, look in (
+            ("straight line", line, {"color": style.BLUE, "marker": "o", "linestyle": "--"}),
+            ("curve", curve, {"color": style.VERMILION, "marker": "D", "linestyle": "-"}),
         ):
-            axes.plot(
-                [point["r"] for point in path["points"]],
-                _values(path, key, factor),
-                color=colour,
-                marker=marker,
-                linestyle=dashes,
-                label=name,
-            )
+            positions = [point["r"] for point in path["points"]]
+            axes.plot(positions, _values(path, key, factor), label=name, **look)
         paths = [path for pair in shown for path in pair]
         values = [value for path in paths for value in _values(path, key, factor)]
-        _limit(axes, key, [value for value in values if math.isfinite(value)])
+        if finite := [value for value in values if math.isfinite(value)]:
+            if key == "nll":
+                style.loss_axis(axes, finite)
+            # Invisible, for the same limits on all curves, with the margins of either axis.
+            axes.plot([0.5, 0.5], [min(finite), max(finite)], alpha=0)
         axes.set_ylabel(label)
     above.legend()
     below.set_xlabel(f"position r, from mode {curve['curve'][0]} to mode {curve['curve'][1]}")
@@ -43,16 +41,7 @@ def draw(curve: dict, line: dict, shown: Sequence[tuple[dict, dict]]):
     return chart, f"Along the curve {curve_name(curve)}"
 
 
-def _limit(axes, key: str, values: Sequence[float]) -> None:
-    if not values:
-        return
-    if key == "nll":
-        style.loss_axis(axes, values)
-    # Limits alike on all curves, with the margin that the axis, linear or not, would take.
-    axes.plot([0.5, 0.5], [min(values), max(values)], alpha=0)
-
-
 def _values(path: dict, key: str, factor: float) -> list[float]:
-    """The figures of a path; NaN, of which a chart makes a gap, for None."""
+    """The figures of a path; NaN, which leaves a gap in a chart, for None."""
     values = (point[key] for point in path["points"])
     return [math.nan if value is None else factor * value for value in values]

@@ -1,17 +1,16 @@
-"""What the trainings of a stage reported epoch by epoch."""
+"""Training curves of a stage, epoch by epoch."""
 
 from collections.abc import Mapping, Sequence
 
 from bridge_tf.report.charts import style
 
-# More epochs than these are thinned out; a chart has no more pixels.
-_POINTS = 200
-# Marks along a line, and where on it the first may be: lines close together show all of theirs.
+_POINTS = 200  # of a line at most
+# Marks of a line, and different places of the first, so that those of close lines don't overlap.
 _MARKS, _STAGGERED = 5, 4
 _COLOURS = (
     *(style.BLUE, style.VERMILION, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.INK),
 )
-# One each, so that no training is told from another by colour alone; more have no name.
+# One for each named training, so that colour alone tells none from another.
 _MARKERS = "oDs^vPX*<>"
 LABELS = {
     "loss": "training loss (nats)",
@@ -46,7 +45,7 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
     axes.set_xlabel("epoch")
     axes.set_ylabel(LABELS[metric])
     if len(histories) > 1:
-        # Above the axes, where no line can be.
+        # Above the axes, so that it hides no line.
         legend = axes.legend(
             title=stage,
             loc="lower left",
@@ -61,10 +60,9 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
 
 
 def _look(k: int, points: int, name: str, number: int) -> dict:
-    """How the line of training `k` of `number` is drawn, and what the legend calls it."""
-    rest = number - len(_MARKERS)
+    """Options and label of the line of training `k` of `number`."""
     if k >= len(_MARKERS):
-        label = f"{rest} more" if k == len(_MARKERS) else None
+        label = f"{number - k} more" if k == len(_MARKERS) else None
         look = {"color": style.FAINT, "linewidth": 1, "zorder": 1, "label": label}
         return {**look, "marker": "." if points == 1 else ""}
     step = max(1, points // _MARKS)

@@ -6,25 +6,18 @@ from bridge_tf.report.charts import style
 from bridge_tf.report.tables import curve_name
 
 _LEVELS = 14
-_FINEST = 0.01  # the first step above the minimum, as a share of the highest level's
-_CLIPPED = 90  # per cent of the grid lie below the highest level
-# On the map, whose colours are the same on every page; so are these.
+# Fixed, as the colours of the map are on light and dark pages.
 _LIGHT, _DARK = "#ffffff", "#1b1b1b"
-_LETTERS = 46  # below the bar of colours
-_LEFT_PLANE = 0.01  # of the distance of the ends, from which on a curve is said to be projected
+_LETTERS = 46  # that fit below the colour bar
 
 
 @style.styled
 def draw(plane: dict):
-    """A map of the loss, and its title.
-
-    Args:
-        plane: as `bridge_tf.evaluation.loss_plane.measure_plane` gives it.
-    """
+    """A map of the loss from `measure_plane`, and its title."""
     i, j = plane["curve"]
     nll = np.array(plane["nll"], "float64")
     (left, *_, right), (bottom, *_, top) = plane["x"], plane["y"]
-    # The map is about 4.1 inches wide; the rest is for what stands around it.
+    # The map is about 4.1 inches wide; the rest is for labels and the legend.
     chart, axes = style.figure(4.8, 4.1 * (top - bottom) / (right - left) + 1.8)
     chart.set_layout_engine("compressed")
     title = f"Loss over the plane of the curve {curve_name(plane)}"
@@ -35,7 +28,7 @@ def draw(plane: dict):
         axes.set_title("no point of the plane has a finite loss")
         axes.set(xlim=(left, right), ylim=(bottom, top))
         title += ": finite nowhere"
-    projected = plane["out_of_plane"] > _LEFT_PLANE * plane["distance"]
+    projected = plane["out_of_plane"] > 0.01 * plane["distance"]
     path = plane["path"]
     _draw_line(
         axes,
@@ -44,33 +37,25 @@ def draw(plane: dict):
         label="curve, projected" if projected else "curve",
     )
     start, end, control = (plane["points"][name] for name in ("start", "end", "control"))
-    _draw_line(
-        axes,
-        *zip(start, end, strict=True),
-        linestyle=(0, (4, 3)),
-        label="straight line",
-    )
-    for point, name, marker, above in (
-        (start, f"mode {i}", "o", False),
-        (end, f"mode {j}", "o", False),
-        (control, "control point", "D", True),
-    ):
-        _mark(axes, point, name, marker, above)
+    _draw_line(axes, *zip(start, end, strict=True), linestyle=(0, (4, 3)), label="straight line")
+    _mark(axes, start, f"mode {i}")
+    _mark(axes, end, f"mode {j}")
+    _mark(axes, control, "control point", "D", above=True)
     axes.set(aspect="equal", xlabel="distance in weight space, on both axes")
     axes.grid(False)
     legend = chart.legend(
         loc="outside upper left", ncols=2, handlelength=3, frameon=False, labelcolor=style.INK
     )
     for line in legend.get_lines():
-        line.set(color=style.INK, path_effects=[])  # on the page, where white may not show
+        line.set(color=style.INK, path_effects=[])  # white may not show on the page
     return chart, title
 
 
 def _levels(nll: np.ndarray) -> np.ndarray:
-    """Borders of the colours: the minimum, and logarithmically spaced steps above it."""
-    low, high = nll.min(), np.percentile(nll, _CLIPPED)
+    """Borders of the colours: the minimum, then steps of 1 to 100 % of the range, log-spaced."""
+    low, high = nll.min(), np.percentile(nll, 90)
     span = max(high - low, 1e-6 * max(low, 1))
-    return np.array([low, *(low + np.geomspace(_FINEST * span, span, _LEVELS))])
+    return np.array([low, *(low + np.geomspace(0.01 * span, span, _LEVELS))])
 
 
 def _draw_map(chart, axes, plane: dict, nll: np.ndarray, levels: np.ndarray) -> None:
@@ -98,7 +83,7 @@ def _draw_map(chart, axes, plane: dict, nll: np.ndarray, levels: np.ndarray) -> 
 
 
 def _ticks(levels: np.ndarray) -> dict[float, str]:
-    """As many levels as fit beside each other, in as few digits as tell them apart, 2 at least."""
+    """As many levels as fit, in the fewest digits (at least 2) that differ."""
     for step in (2, 7, 14):
         shown = levels[::step]
         for digits in range(2, 17):
@@ -119,17 +104,11 @@ def _number(value: float, digits: int) -> str:
 def _draw_line(axes, x, y, **options) -> None:
     from matplotlib.patheffects import Normal, Stroke
 
-    axes.plot(
-        x,
-        y,
-        color=_LIGHT,
-        linewidth=2,
-        path_effects=[Stroke(linewidth=4, foreground=_DARK), Normal()],
-        **options,
-    )
+    outlined = [Stroke(linewidth=4, foreground=_DARK), Normal()]
+    axes.plot(x, y, color=_LIGHT, linewidth=2, path_effects=outlined, **options)
 
 
-def _mark(axes, point, name: str, marker: str, above: bool) -> None:
+def _mark(axes, point, name: str, marker: str = "o", above: bool = False) -> None:
     """Marks and names a point of the plane."""
     axes.plot(*point, marker, color=_LIGHT, markeredgecolor=_DARK, markersize=9, zorder=4)
     axes.annotate(

@@ -1,4 +1,4 @@
-"""Quality against cost: what each way of ensembling buys."""
+"""Quality over cost of each way of ensembling."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,9 @@ KINDS = {
     "calibrated_nll": ("calibrated NLL (nats)", 1, "Calibrated NLL over cost"),
     "accuracy": ("accuracy (%)", 100, "Accuracy over cost"),
 }
-# Costs up to this are drawn to scale, as ensembles of whole networks and their equivalents are
-# counted; beyond it bridges would lie on top of each other.
+# The axis is linear up to this cost; beyond it bridges would overlap.
 _TO_SCALE = 8
-_TICKS = (*(1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128),)
+_TICKS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
 @style.styled
@@ -26,16 +25,12 @@ def draw(rows: Sequence[dict], key: str):
     label, factor, title = KINDS[key]
     chart, axes = style.figure(4.8, 3.6)
     others = iter(style.OTHERS * len(rows))
-    looks: dict[str, tuple] = {}
-    for row in rows:
-        if row["method"] not in looks:
-            looks[row["method"]] = style.METHODS.get(row["method"]) or next(others)
     single = rows[0]
-    for method, (colour, marker) in looks.items():
+    for method in dict.fromkeys(row["method"] for row in rows):
+        colour, marker = style.METHODS.get(method) or next(others)
         own = [row for row in rows if row["method"] == method]
         if method != "single":
-            # Every series begins at the network that it extends.
-            own = [single, *own]
+            own = [single, *own]  # every series begins at the single network
         bridge = method == "bridge"
         axes.plot(
             [row["relative_flops"] for row in own],
@@ -62,7 +57,7 @@ def _cost_axis(axes, highest: float) -> None:
         return
     axes.set_xscale("log")
     ticks = [tick for tick in _TICKS if tick <= 1.05 * highest]
-    # Beyond the list the axis is named by its ends.
+    # Beyond the list only the ends have ticks.
     ticks = ticks if highest <= _TICKS[-1] else [1, highest]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.minorticks_off()

@@ -7,39 +7,24 @@ from bridge_tf.report.charts import style
 
 @style.styled
 def draw(row: dict):
-    """A chart of one row of the comparison, and its title.
-
-    Args:
-        row: of "reliability" of figures/data.json.
-    """
+    """A chart of one row of "reliability" of figures/data.json, and its title."""
     chart, axes = style.figure(4.0, 4.0)
     axes.plot([0, 1], [0, 1], color=style.FAINT, linestyle=":", label="as sure as right")
     images = max(1, sum(point["images"] for point in row["before"]))
-    for kind, colour, marker in (
-        ("before", style.ORANGE, "o"),
-        ("after", style.BLUE, "D"),
-    ):
+    for kind, colour, marker in (("before", style.ORANGE, "o"), ("after", style.BLUE, "D")):
         points = row[kind]
         confidence = [point["confidence"] for point in points]
         accuracy = [point["accuracy"] for point in points]
         axes.plot(confidence, accuracy, color=colour, linewidth=1.2)
-        # The area grows with the root of a bin's share: few images make a small mark, not none.
+        # The area grows with the root of a bin's share, so that few images still show.
         sizes = [12 + 150 * math.sqrt(point["images"] / images) for point in points]
-        axes.scatter(
-            confidence,
-            accuracy,
-            s=sizes,
-            color=colour,
-            marker=marker,
-            alpha=0.75,
-            linewidths=0,
-            label=f"{kind} temperature scaling",
-        )
+        look = {"color": colour, "marker": marker, "alpha": 0.75, "linewidths": 0}
+        axes.scatter(confidence, accuracy, sizes, label=f"{kind} temperature scaling", **look)
     axes.set_xlim(0, 1.03)
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("probability of the top class (mean of a bin)")
     axes.set_ylabel("share that is right")
-    # Above the axes, where no bin can be.
+    # Above the axes, so that it hides no bin.
     legend = axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
     for handle in legend.legend_handles[1:]:
         handle.set_sizes([40])

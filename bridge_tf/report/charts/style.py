@@ -1,8 +1,8 @@
-"""How all charts look, and how they become SVG that follows the page's light or dark colours.
+"""The style of all charts, and their SVG, which follows the page's light or dark colours.
 
-Series take the colours of Okabe and Ito (2008), which people with any common colour blindness can
-tell apart, and a marker each, so that no chart is read by colour alone. Text, axes and grid are
-drawn in two placeholder colours, which become CSS variables on a page and fixed ones in a file.
+Series have the colours of Okabe and Ito (2008), which any common colour blindness leaves distinct,
+and a marker each. Text, axes and grid are drawn in two placeholder colours, which become CSS
+variables on a page and fixed colours in a file.
 """
 
 import functools
@@ -14,12 +14,11 @@ from collections.abc import Callable
 
 from bridge_tf.data.issues import printable
 
-# Placeholders: what is read, and what must not be in the way of it.
+# Placeholders for text, and for lines in the background.
 INK, FAINT = "#010203", "#040506"
-# Of the series; each can be seen on white and on near-black.
-BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY = (
-    *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"),
-)
+# Of the series; each is visible on white and on near-black.
+BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
+PURPLE, VERMILION, SKY = "#cc79a7", "#d55e00", "#56b4e9"
 # Colour and marker of each way of ensembling.
 METHODS = {
     "single": (INK, "*"),
@@ -30,8 +29,6 @@ METHODS = {
 OTHERS = ((PURPLE, "^"), (ORANGE, "v"), (SKY, "P"))
 SEQUENTIAL = "cividis"
 
-# A loss that spans more than this factor is drawn on a logarithmic axis.
-_DECADES = 20
 _FILE_COLOURS = {INK: "#1b1b1b", FAINT: "#b4b4b4"}
 _PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)"}
 _TAG = re.compile(r"<[^>]*>")
@@ -40,7 +37,7 @@ _SETTINGS = {
     "font.family": "sans-serif",
     "font.size": 10,
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
-    "svg.hashsalt": "bridge_tf",  # the same figure gives the same bytes
+    "svg.hashsalt": "bridge_tf",  # for reproducible files
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -71,8 +68,8 @@ def styled(draw):
     return in_style
 
 
-def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int = 1, **options):
-    """A figure and its axes (an array where there are several), for functions that are `styled`.
+def figure(width: float = 6.4, height: float = 4.0, rows: int = 1, **options):
+    """A figure and its axes (an array if there are several), for `styled` functions.
 
     Args:
         width, height: inches.
@@ -80,20 +77,19 @@ def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int 
     """
     from matplotlib.figure import Figure
 
-    # Not from pyplot, which would keep every figure and look for a display.
+    # pyplot would keep every figure and look for a display.
     chart = Figure(figsize=(width, height), layout="constrained")
-    return chart, chart.subplots(rows, columns, **options)
+    return chart, chart.subplots(rows, **options)
 
 
 def plain(text: str) -> str:
-    """A text of the data as charts take it: `printable`, and dollar signs begin no formula."""
+    """A text of the data for charts: `printable`, without formulas between dollar signs."""
     return printable(text).replace("$", r"\$")
 
 
 def loss_axis(axes, values) -> None:
-    """Makes the y-axis of a loss logarithmic where the values ask for it."""
-    values = list(values)
-    if min(values) > 0 and max(values) > _DECADES * min(values):
+    """Makes the y-axis of a loss logarithmic if its values span more than a factor of 20."""
+    if min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
 
 
@@ -102,17 +98,17 @@ def to_svg(chart, title: str) -> str:
     """A figure as the text of an SVG element, in placeholder colours; see `for_page`, `for_file`.
 
     Args:
-        title: what it shows, for those who can't see it.
+        title: for screen readers.
     """
     text = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings():
-        # Of letters that the font for measuring lacks; the page's own fonts show them.
+        # Letters that matplotlib's font lacks; the page's fonts have them.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         chart.savefig(text, format="svg", transparent=True, metadata=metadata)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
-    # Named by its title; numbers of elements are told apart from those of other figures by it too.
+    # The title in the elements' ids makes them unique on a page.
     name = re.sub(r"\W+", "-", title.lower()).strip("-")
 
     def renamed(attribute: str, value: str) -> str:
@@ -126,7 +122,7 @@ def to_svg(chart, title: str) -> str:
 
 
 def for_page(svg: str) -> str:
-    """An SVG from `to_svg` for a page that sets --ink and --faint; it takes the page's width."""
+    """An SVG from `to_svg` for a page that sets --ink and --faint, in the page's width."""
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     return _painted(svg, _PAGE_COLOURS)
 
@@ -151,7 +147,7 @@ def _painted(svg: str, colours: dict[str, str]) -> str:
 
 
 def _changed(svg: str, change: Callable[[str, str], str]) -> str:
-    """The SVG with `change(attribute, value)` for each value; texts stay as they are."""
+    """The SVG with `change(attribute, value)` for each attribute's value."""
 
     def attribute(found: re.Match) -> str:
         return f'{found[1]}="{change(found[1], found[2])}"'
