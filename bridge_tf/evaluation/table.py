@@ -44,9 +44,7 @@ class Table:
         Returns:
             The row, and the ensemble's log-probabilities on test and validation split.
         """
-        test, validation = (
-            metrics.ensemble_log_probs(split) for split in zip(*members, strict=True)
-        )
+        test, validation = map(metrics.ensemble_log_probs, zip(*members, strict=True))
         figures = score(test, self.labels[0], validation, self.labels[1])
         if method in ("single", "deep_ensemble"):
             self.yardstick.append(figures["calibrated_nll"])
