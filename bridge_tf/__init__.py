@@ -6,14 +6,16 @@
     bridge_tf.fit_bridge(bridge, start, curve.model_at(0.5), images, recipe)
     ensemble = bridge_tf.BridgeEnsemble(start, [bridge])
 
-Importing the package imports neither Keras nor TensorFlow: a public name is imported when it is
-first used, and Keras learns of the package's classes as soon as it is imported itself, so that
-`keras.models.load_model` reads them.
+Importing the package imports neither Keras nor TensorFlow. A public name is imported on first use.
+The package's classes are registered when Keras is imported, so that `keras.models.load_model` finds
+them.
 """
 
 import importlib
 import sys
 import types
+from collections.abc import Callable
+from typing import Any
 
 import lazy_loader
 import wrapt
@@ -37,7 +39,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 )
 __all__ = sorted([*__all__, "export"])
 
-# Classes that saved files name, and where they are.
+# The serializable classes and their modules.
 _SAVED = {
     "AveragingSGD": "ensembles.baselines.swa",
     "BridgeEnsemble": "ensembles.bridge_ensemble",
@@ -53,32 +55,32 @@ _SAVED = {
 
 
 class _SavedClass:
-    """Stands for a class in Keras's registry until a saved file names it, or it is imported."""
+    """A placeholder in Keras's registry, until the class is imported or a saved file needs it."""
 
     def __init__(self, name: str):
         self.name = name
 
-    def from_config(self, config):
+    def from_config(self, config: dict[str, Any]) -> Any:
         module = importlib.import_module(f"{__name__}.{_SAVED[self.name]}")
         return getattr(module, self.name).from_config(config)
 
 
 @wrapt.when_imported("keras")
-def _register(keras) -> None:
+def _register(keras: types.ModuleType) -> None:
     registry = keras.saving.get_custom_objects()
     for name in _SAVED:
         registry.setdefault(f"bridge_tf>{name}", _SavedClass(name))
 
 
 class _Package(types.ModuleType):
-    """So that `bridge_tf.export` is the function, though a room of that name is imported too."""
+    """Makes `bridge_tf.export` the function, although a subpackage has the same name."""
 
     @property
-    def export(self):
+    def export(self) -> Callable:
         return importlib.import_module(f"{__name__}.export.exporter").export
 
     @export.setter
-    def export(self, room) -> None:
+    def export(self, room: types.ModuleType) -> None:
         pass
 
 

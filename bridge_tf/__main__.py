@@ -2,6 +2,6 @@
 
 from bridge_tf.cli.main import main
 
-# Processes that a command starts import this module, too.
+# Child processes import this module, too.
 if __name__ == "__main__":
     main()

@@ -1,22 +1,22 @@
-"""Errors that a user can mend."""
+"""Errors that a user can fix."""
 
 
 class InputError(ValueError):
-    """A file or an argument is wrong.
+    """A file or an argument is invalid.
 
-    The message is one line that names the file or argument, says what is wrong and
-    what would be right. Commands print it and leave with status 2.
+    The message is one line: it names the file or argument, says what is wrong, and what would be
+    right. Commands print it and exit with status 2.
     """
 
 
 class TrainingError(RuntimeError):
-    """A training that can't go on, for example because its loss is not finite."""
+    """A training can't continue, for example because its loss is not finite."""
 
 
 class ParityError(RuntimeError):
-    """An exported file doesn't answer as the Keras model does."""
+    """An exported file and the Keras model give different predictions."""
 
 
 def reason(error: Exception) -> str:
-    """What an error says, in one line of at most 200 characters; if it says nothing, its class."""
+    """The message of an error, or its class: one line of at most 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__

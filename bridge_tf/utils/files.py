@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Atomic writing of files: no reader ever sees half of one."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ _PARTIAL = ".partial-"
 
 
 def check_writable(argument: str, folder: str | os.PathLike) -> pathlib.Path:
-    """`folder` as a path, once it is known that files can be written there.
+    """Checks that files can be written to `folder`; returns it as a path.
 
     Args:
-        argument: the name of the setting that named the folder, for the message.
-        folder: it need not exist yet. Nothing stays of the attempt.
+        argument: the name of the setting, for the message.
+        folder: need not exist. The check leaves nothing behind.
 
     Raises:
-        InputError: files can't be written there.
+        InputError: files can't be written to it.
     """
     folder = pathlib.Path(folder)
     try:
@@ -39,27 +39,27 @@ def check_writable(argument: str, folder: str | os.PathLike) -> pathlib.Path:
 
 
 def sha256(path: pathlib.Path) -> str:
-    """Digest of a file's content, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: pathlib.Path, content) -> None:
-    """Writes `content` so that a reader sees the whole file or none."""
+    """Writes `content` to a JSON file, atomically."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a name beside `path` to write to, and renames it to `path` when all went well.
+    """Yields a temporary path beside `path`; renames it to `path` if the block succeeds.
 
-    What was written is on the disk before it has its name, so that not even a machine that stops
-    leaves half a file.
+    The content is flushed to the disk before the rename, so even a crash of the machine leaves no
+    half-written file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{_PARTIAL}{path.name}")
-    partial.unlink(missing_ok=True)  # it may be a link to elsewhere
+    partial.unlink(missing_ok=True)  # it may be a link to another place
     try:
         yield partial
         _to_disk(partial)
@@ -70,14 +70,14 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def remove_partials(folder: pathlib.Path) -> None:
-    """Removes what processes that were killed while they wrote have left in `folder`."""
+    """Removes the temporary files of killed processes from `folder`."""
     for path in folder.glob(f"{_PARTIAL}*"):
         if path.is_file() or path.is_symlink():
             path.unlink()
 
 
 def folder_to_disk(folder: pathlib.Path) -> None:
-    """Waits until all files below `folder` are on the disk."""
+    """Flushes all files below `folder` to the disk."""
     for path in [*folder.rglob("*"), folder]:
         _to_disk(path)
 
@@ -91,16 +91,16 @@ def _to_disk(path: pathlib.Path) -> None:
 
 
 def check_space(argument: str, folder: str | os.PathLike, wanted: int, what: str) -> None:
-    """Checks that the disk of `folder` has room for what is about to be written.
+    """Checks that the disk of `folder` has enough free space.
 
     Args:
-        argument: the name of the setting that named the folder, for the message.
-        folder: it need not exist yet.
-        wanted: bytes.
-        what: will be written, for the message.
+        argument: the name of the setting, for the message.
+        folder: need not exist.
+        wanted: bytes to be written.
+        what: what they are, for the message.
 
     Raises:
-        InputError: there is less.
+        InputError: there is less free space.
     """
     existing = pathlib.Path(folder).absolute()
     while not existing.exists():

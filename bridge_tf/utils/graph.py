@@ -1,4 +1,4 @@
-"""Reading and cutting the graph of a Functional model."""
+"""The graph of a Functional model: its operations, cuts and features."""
 
 import difflib
 
@@ -7,8 +7,8 @@ import keras
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.keras_utils import clone, with_weights_of
 
-# Names of the inputs of bridges: r, a mode's logits, and what stands before these and before taps
-# of the modes at the two ends of a curve.
+# Names of a bridge's inputs: r, a mode's logits, and the prefixes for the logits and taps of the
+# modes at the two ends of a curve.
 R_INPUT, LOGITS_INPUT, END_PREFIXES = "curve.r", "mode.logits", ("start.", "end.")
 
 
@@ -18,13 +18,12 @@ def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
 
 
 def as_functional(model) -> keras.Model:
-    """`model` as a plain Functional model, a graph of layers that can be tapped.
+    """`model` as a plain Functional model, whose layers can be tapped.
 
-    That is itself, or for a Sequential model or a subclass of Functional the graph that it is
-    made of.
+    For a Sequential model or a subclass of Functional, this is the graph inside.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is another kind of model.
     """
     if not is_graph(model):
         raise InputError(
@@ -39,7 +38,7 @@ def as_functional(model) -> keras.Model:
 
 
 def is_graph(model) -> bool:
-    """Whether it is a built Functional or Sequential model that runs as its graph says."""
+    """Whether it is a built Functional or Sequential model with no `call` of its own."""
     return (
         isinstance(model, keras.Model)
         and type(model).call.__qualname__ in ("Functional.call", "Sequential.call")
@@ -49,17 +48,17 @@ def is_graph(model) -> bool:
 
 
 def operation(model, name: str):
-    """The layer or `keras.ops` operation of that name in a Functional model."""
+    """The layer or `keras.ops` operation with this name in a Functional model."""
     return next(item for item in model.operations if item.name == name)
 
 
 def feature_of(model, name: str):
-    """What a bridge reads of a mode: the output of a tap, or the logits for `LOGITS_INPUT`."""
+    """The feature that a bridge reads: the output of a tap, or the logits for `LOGITS_INPUT`."""
     return model.output if name == LOGITS_INPUT else operation(model, name).output
 
 
 def predecessors(model) -> dict[str, list[str]]:
-    """For each operation of a Functional model, in the model's order, those that feed it."""
+    """The inputs of each operation of a Functional model, in the model's order."""
     return {
         layer["name"]: _histories(layer["inbound_nodes"]) for layer in model.get_config()["layers"]
     }
@@ -76,18 +75,18 @@ def _histories(value) -> list[str]:
 
 
 def check_taps(base, taps: list[str], argument: str = "taps") -> None:
-    """Checks that every tap is a layer whose output a bridge can start from.
+    """Checks that a bridge can read every tap.
 
     Args:
         base: a Functional model.
         taps: names of its layers or operations.
-        argument: the name of the argument that they were given by, for the messages.
+        argument: the name of the argument, for the messages.
 
     Raises:
-        InputError: no taps, an unknown layer (the nearest names are given), one without a single
-            output tensor, or a last tap where the base can't be cut (the nearest cuts are given):
-            the input or output layer, one that a skip connection goes around, or one with no
-            weights behind it.
+        InputError: there are no taps; a tap is unknown (the message gives the nearest names) or
+            doesn't have one output tensor; or the base can't be cut at the last tap (the message
+            gives the nearest cuts): it is the input or output layer, a skip connection bypasses
+            it, or it has no weights behind it.
     """
     names, given = list(predecessors(base)), f"`{argument}`"
     if not taps:
@@ -119,7 +118,7 @@ def check_taps(base, taps: list[str], argument: str = "taps") -> None:
 
 
 def _obstacle(base, name: str) -> str:
-    """Why a model can't be cut at an operation."""
+    """The reason why a model can't be cut at an operation."""
     if not predecessors(base)[name]:
         return "it is an input"
     if name == base.output_names[0]:
@@ -130,9 +129,9 @@ def _obstacle(base, name: str) -> str:
 
 
 def cuts(model) -> list[str]:
-    """Where a Functional model can be cut: the operations that every path passes through.
+    """The cuts of a Functional model: operations that every path passes through, in order.
 
-    Inputs are no cuts, nor is what has no weights behind it. In the model's order.
+    Inputs are not cuts, and neither are operations with no weights behind them.
     """
     graph = predecessors(model)
     operations = {item.name: item for item in model.operations}
@@ -144,14 +143,13 @@ def cuts(model) -> list[str]:
 
 
 def counterparts(base, other, taps: list[str]) -> list[str]:
-    """The names that `taps` of `base` have in another model of its architecture.
+    """The names of the `taps` of `base` in another model with the same architecture.
 
-    `LOGITS_INPUT` stands for the output of either.
-
-    Keras numbers what has no name of its own as it is made, so names may differ.
+    Names may differ because Keras numbers layers without a name. `LOGITS_INPUT`, the output, stays
+    as it is.
 
     Raises:
-        InputError: the layers differ.
+        InputError: the architectures differ.
     """
     ours = [(type(item), item.name) for item in base.operations]
     theirs = [(type(item), item.name) for item in other.operations]
@@ -162,7 +160,7 @@ def counterparts(base, other, taps: list[str]) -> list[str]:
 
 
 def _with_one_output(model) -> list[str]:
-    """The operations that are called once and give one tensor."""
+    """The operations that are called once and return one tensor."""
     calls = {layer["name"]: len(layer["inbound_nodes"]) for layer in model.get_config()["layers"]}
     return [
         item.name
@@ -172,7 +170,7 @@ def _with_one_output(model) -> list[str]:
 
 
 def _behind(model, graph: dict[str, list[str]], name: str) -> set[str]:
-    """The operations between `name` and the output; none if a path leads around `name`."""
+    """The operations between `name` and the output; empty if a path bypasses `name`."""
     pending, seen = list(model.output_names[:1]), set()
     while pending:
         layer = pending.pop()
@@ -190,9 +188,9 @@ def _join(names: list[str]) -> str:
 
 
 def extractor(base, taps: list[str], logits: bool, name: str = "extractor") -> keras.Model:
-    """A model from the inputs to the `feature_of` each tap and, if wanted, to the logits.
+    """A model from the inputs to the feature of each tap and, if requested, to the logits.
 
-    The layers are the base's own, not copies: what is in both is computed once.
+    It shares the base's layers.
 
     Returns:
         A Functional model with a list of outputs, in the order of `taps`, the logits last.
@@ -202,13 +200,13 @@ def extractor(base, taps: list[str], logits: bool, name: str = "extractor") -> k
 
 
 def rename_operations(model, names: list[str]) -> None:
-    """Gives the operations of a graph these names, in their order, in place."""
+    """Renames the operations of a graph in place, in its order."""
     for item, name in zip(as_functional(model).operations, names, strict=True):
         item.name = name
 
 
 def with_input_shape(model, shape: tuple[int, ...]) -> keras.Model:
-    """A graph's copy for inputs of this shape, where its own leaves sizes open; else itself."""
+    """A copy of a graph for inputs of this shape, if its own has open sizes; else the graph."""
     if not is_graph(model) or None not in model.input_shape[1:]:
         return model
     model = clone(as_functional(model))

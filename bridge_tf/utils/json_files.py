@@ -1,4 +1,4 @@
-"""Reading JSON files, and refusing what isn't as a schema says."""
+"""JSON files, validated against a schema."""
 
 import json
 import pathlib
@@ -11,11 +11,11 @@ from bridge_tf.utils.errors import InputError, reason
 
 
 def _encoded(value: str) -> str:
-    value.encode()  # JSON knows halves of characters
+    value.encode()  # JSON allows lone surrogates
     return value
 
 
-# No count of images, parameters or FLOPs is higher, and float() takes all that are lower.
+# Above all counts of images, parameters or FLOPs, and below the limit of float().
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, AfterValidator(_encoded)]
@@ -30,17 +30,17 @@ def read_json(
     check: Callable[[dict], None] = lambda content: None,
     context: dict | None = None,
 ) -> dict:
-    """The content of a JSON file that is as a schema says; it may hold more.
+    """Reads a JSON file and validates it; unknown keys are allowed.
 
     Args:
-        schema: whole numbers pass as numbers, and nothing else as what it isn't.
-        what: it should be, for the message.
-        remedy: what to do about a wrong one, for the message.
-        check: raises a ValueError for what a schema can't say.
+        schema: validates strictly, except that whole numbers pass as floats.
+        what: what the file should be, for the message.
+        remedy: what to do if it is invalid, for the message.
+        check: raises a ValueError for conditions outside the schema.
         context: for validators of the schema.
 
     Raises:
-        InputError: it can't be read, or isn't as the schema says; the message names the place.
+        InputError: the file can't be read or is invalid; the message names the place.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -49,14 +49,14 @@ def read_json(
         return content
     except ValidationError as error:
         why = _first(error)
-    # RecursionError: nested a thousand times.
+    # RecursionError: deep nesting.
     except (OSError, ValueError, RecursionError) as error:
         why = reason(error)
     raise InputError(f"{path} can't be read as {what} ({why}); {remedy}")
 
 
 def _first(errors: ValidationError) -> str:
-    """The first of the errors, in a line: the place, what should be there, and what is."""
+    """The first error in one line: place, expected value, actual value."""
     first = errors.errors(include_url=False)[0]
     parts = (f"[{key}]" if isinstance(key, int) else f".{key:.40}" for key in first["loc"])
     place = "".join(parts).lstrip(".") or "all of it"

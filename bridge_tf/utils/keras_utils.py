@@ -1,4 +1,4 @@
-"""Small helpers over Keras layers that several rooms share."""
+"""Helpers for Keras layers: variables, configurations, copies."""
 
 import contextlib
 
@@ -7,10 +7,10 @@ from keras import ops
 
 
 class Untracked:
-    """Holds a layer out of sight of Keras's tracking of attributes.
+    """Hides a layer from Keras's attribute tracking.
 
-    A Keras layer collects the variables of every layer it finds in its attributes; what this
-    holds is neither trained nor saved with its owner.
+    A Keras layer tracks the variables of all layers in its attributes. A hidden layer is neither
+    trained nor saved with its owner.
     """
 
     def __init__(self, value):
@@ -18,22 +18,22 @@ class Untracked:
 
 
 def is_float(variable) -> bool:
-    """Whether a variable holds floating-point numbers."""
+    """Whether a variable is floating-point."""
     return keras.backend.is_float_dtype(keras.backend.standardize_dtype(variable.dtype))
 
 
 def copy_values(sources, targets) -> None:
-    """Assigns each source variable's value to the target of its place."""
+    """Assigns the value of each source variable to the target at the same position."""
     for source, target in zip(sources, targets, strict=True):
-        # Through NumPy: on JAX a shared buffer would be gone once its first owner's training
-        # step donates it.
+        # Through NumPy: on JAX, a training step donates its buffers, so a shared buffer would be
+        # deleted for the other owner.
         target.assign(ops.convert_to_numpy(source))
 
 
 def to_config(layer) -> dict:
-    """The architecture of `layer` as plain data, without its optimizer and losses.
+    """The configuration of `layer`, without optimizer and losses.
 
-    The moments of adapted `Normalization` layers are in it as constants.
+    It contains the moments of adapted `Normalization` layers as constants.
     """
     with _moments_in_config(_adapted(layer)):
         config = keras.saving.serialize_keras_object(layer)
@@ -51,10 +51,10 @@ def _adapted(layer) -> list[keras.layers.Normalization]:
 
 @contextlib.contextmanager
 def _moments_in_config(layers: list[keras.layers.Normalization]):
-    """While it lasts, the layers' configurations hold their moments.
+    """During the block, the layers' configurations contain their moments.
 
-    Keras computes with moments that it takes from these layers' variables only in `adapt` and in
-    loading, so that copies which merely assign variables would compute with others.
+    Keras updates the moments that it computes with only in `adapt` and when it loads a file. A copy
+    that only assigns variables would compute with other moments.
     """
     for layer in layers:
         layer.input_mean = ops.convert_to_numpy(layer.adapt_mean)
@@ -67,9 +67,9 @@ def _moments_in_config(layers: list[keras.layers.Normalization]):
 
 
 def from_plain_config(config: dict, original):
-    """Builds the layer of `config`, as `to_config` of `original` gives it or changed since."""
-    # Classes of the user's own need no registration for a copy within one process. Keras knows its
-    # own by module and name; by name alone the operation Add would become the layer Add.
+    """Builds a layer from `config`, which is `to_config(original)` or a changed copy of it."""
+    # This also finds unregistered classes of the user. Keras's own classes are left out: by name
+    # alone, the operation Add would become the layer Add.
     classes = {type(inner) for inner in inner_layers(original)}
     custom_objects = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
     return keras.saving.deserialize_keras_object(
@@ -78,8 +78,8 @@ def from_plain_config(config: dict, original):
 
 
 def with_weights_of(original, copy):
-    """`copy`, built from the original's `to_config` or the other way round, once it has the
-    original's weights.
+    """Copies the original's weights to `copy` and returns it. One was built from the other's
+    `to_config`.
     """
     adapted = [*_adapted(original), *_adapted(copy)]
     constant = {id(weight) for layer in adapted for weight in layer.weights}
@@ -90,7 +90,7 @@ def with_weights_of(original, copy):
 
 
 def clone(layer, name: str | None = None):
-    """A copy of a built layer or model with weights of its own, equal to the original's."""
+    """A copy of a built layer or model, with its own weights of equal values."""
     copy = with_weights_of(layer, from_plain_config(to_config(layer), layer))
     if name is not None:
         copy.name = name
@@ -98,14 +98,14 @@ def clone(layer, name: str | None = None):
 
 
 def inner_layers(layer) -> list:
-    """`layer` and all the layers inside it, at any depth."""
-    # Keras has no public walk over layers held by other layers than models.
+    """`layer` and all layers inside it, at any depth."""
+    # Keras has no public way to list layers inside layers that are not models.
     return layer._flatten_layers(include_self=True, recursive=True)
 
 
 @contextlib.contextmanager
 def unrolled(layer):
-    """While it lasts, recurrent layers inside run as a chain of steps, not as a loop."""
+    """During the block, recurrent layers inside are unrolled."""
     recurrent = [inner for inner in inner_layers(layer) if isinstance(inner, keras.layers.RNN)]
     before = [inner.unroll for inner in recurrent]
     for inner in recurrent:

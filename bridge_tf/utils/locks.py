@@ -1,4 +1,4 @@
-"""One writer a folder: a lock that the system releases when its holder dies."""
+"""A lock for one writer of a folder; the system releases it when its holder dies."""
 
 import contextlib
 import datetime
@@ -19,7 +19,7 @@ from bridge_tf.utils.terminal import logger
 
 NAME = ".lock"
 _POLL_SECONDS = 0.25
-_held: set[tuple[int, str]] = set()  # with the process, since a fork copies the set
+_held: set[tuple[int, str]] = set()  # with the process id, because a fork copies the set
 
 
 @contextmanager
@@ -28,20 +28,19 @@ def locked(
 ) -> Iterator[None]:
     """Keeps other processes out of `folder` while the block runs.
 
-    The lock is on FOLDER/.lock, which says who holds it and goes when the block is left. If the
-    holder dies the file stays, and the next process takes it over.
+    The lock file FOLDER/.lock says who holds it. It is removed at the end of the block. If the
+    holder dies, the file stays, and the next process takes it over.
 
-    A process is one holder. Within a block, another one of the same process does nothing more, in
-    whatever thread it is: threads aren't kept apart, and the lock goes when the block that took it
-    is left. A process forked within a block holds nothing.
+    The holder is the process: a nested block has no effect, in any thread, and the outermost block
+    releases the lock. A process forked within a block holds no lock.
 
     Args:
         folder: must exist.
-        argument: the name of the setting that named it, for messages.
-        wait: until it is free, rather than failing.
+        argument: the name of the setting, for messages.
+        wait: whether to wait until it is free.
 
     Raises:
-        InputError: another process holds it, and `wait` is false; or it can't be locked.
+        InputError: another process holds it and `wait` is false, or the folder can't be locked.
     """
     process = os.getpid()
     key = process, os.path.realpath(folder)
@@ -51,7 +50,7 @@ def locked(
     path = pathlib.Path(folder) / NAME
     lock = filelock.FileLock(path, on_acquired=_sign)
     try:
-        os.stat(folder)  # filelock would make it
+        os.stat(folder)  # filelock would create it
         _acquire(lock, path, argument, wait)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -66,8 +65,8 @@ def locked(
     finally:
         _held.discard(key)
         if os.getpid() == process:
-            # Before the release. Who waits for the file that is gone finds that it has no name any
-            # more, and opens the next one.
+            # Before the release: a process that waits for the deleted file notices that and opens
+            # the next one.
             with contextlib.suppress(OSError):
                 path.unlink()
             lock.release()
@@ -87,7 +86,7 @@ def _acquire(lock, path: pathlib.Path, argument: str, wait: bool) -> None:
 
 
 def _sign(file: int) -> None:
-    """Writes into the lock file who holds it."""
+    """Writes the holder into the lock file."""
     program = "/".join(pathlib.Path(sys.argv[0]).parts[-2:]) or "python"
     entry = {
         "pid": os.getpid(),
@@ -95,13 +94,13 @@ def _sign(file: int) -> None:
         "command": shlex.join([program, *sys.argv[1:]])[:200],
         "since": datetime.datetime.now().isoformat(" ", "minutes"),
     }
-    with contextlib.suppress(OSError):  # it is held all the same
+    with contextlib.suppress(OSError):  # the lock works without it
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(entry).encode(), 0)
 
 
 def _holder(path: pathlib.Path) -> str:
-    """Who holds the lock, as far as its file tells."""
+    """The holder of the lock, from its file."""
     try:
         entry = json.loads(path.read_bytes()[:10_000])
         pid = int(entry["pid"])

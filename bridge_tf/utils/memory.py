@@ -1,4 +1,4 @@
-"""Memory: what is left on this machine, refusing what needs more, and what a training needs."""
+"""Memory: available bytes, checks for images, peak of a training."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ _CGROUP = pathlib.Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
-    """Bytes that can still be used, by the machine's count and the container's; None if unknown."""
+    """Available bytes, limited by machine and container; None if unknown."""
     found = []
     for line in _lines(_MEMINFO):
         if line.startswith("MemAvailable:"):
@@ -33,13 +33,13 @@ def check_memory(name: str, what: str, needed: int, remedy: str) -> None:
     """Checks that images fit into memory.
 
     Args:
-        name: what names them, as "`dataset=folder:PATH`".
-        what: the images, as "its 100 images of 8×8 pixels".
-        needed: bytes, copies included.
+        name: their setting, for example "`dataset=folder:PATH`".
+        what: the images, for example "its 100 images of 8×8 pixels".
+        needed: bytes, including copies.
         remedy: what to do if they don't fit.
 
     Raises:
-        InputError: they don't.
+        InputError: they don't fit.
     """
     available = available_memory()
     if available is not None and needed > available:
@@ -57,14 +57,14 @@ def _lines(path: pathlib.Path) -> list[str]:
 
 
 def peak_of(make: Callable, *arguments) -> int:
-    """The most memory, in bytes, that TensorFlow's allocator held while a function trained.
+    """Peak memory of TensorFlow's allocator during training steps, in bytes.
 
     Args:
-        make: a function of a module; called with `arguments` in a new process, it gives a
-            function that trains a few steps. That runs once before the measurement, so that
-            what only compilation needs doesn't count, and once in it.
+        make: a module-level function. In a new process, `make(*arguments)` returns a function
+            that trains a few steps. It runs once before the measurement, to exclude the memory
+            of compilation, and once for it.
     """
-    # Only this allocator keeps count on a CPU.
+    # On a CPU, only this allocator counts bytes.
     with mock.patch.dict(os.environ, TF_CPU_ALLOCATOR_USE_BFC="true"):
         pool = multiprocessing.get_context("spawn").Pool(1)
     with pool:

@@ -1,4 +1,4 @@
-"""Predictions of an evaluation that isn't done yet, so that a killed one needn't begin anew."""
+"""Predictions of an unfinished evaluation, so that a killed one can resume."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ from bridge_tf.utils.files import replacing
 
 
 class KeptPredictions:
-    """Arrays by name, in files of a folder, which is to be removed when the report is written.
+    """Named arrays in files of a folder, which the caller removes after the evaluation.
 
     Args:
-        folder: made with the first file.
-        made_from: what the predictions are made from, as plain data; those made from something
-            else are passed over, as are damaged ones.
+        folder: created with the first file.
+        made_from: what the predictions depend on, as JSON data. Files with another value are
+            ignored, as are damaged files.
     """
 
     def __init__(self, folder: pathlib.Path, made_from):
@@ -25,7 +25,7 @@ class KeptPredictions:
         self.made_from = np.frombuffer(hashlib.sha256(text.encode()).digest(), "uint8")
 
     def get(self, name: str, make: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray]:
-        """The arrays called `name`, made by `make` if they aren't there."""
+        """The arrays called `name`; computed by `make` if there is no valid file."""
         path = self.folder / f"{name}.npz"
         kept = self._read(path)
         if kept is None:
@@ -38,10 +38,10 @@ class KeptPredictions:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-        except Exception:  # damaged files raise all sorts
+        except Exception:  # damaged files raise many kinds of errors
             return None
         if not np.array_equal(arrays.pop("made_from", None), self.made_from):
             return None
-        # With their count, since a flipped bit can hide entries of a zip file without a trace.
+        # Count the arrays: a flipped bit can hide entries of a zip file without an error.
         names = [f"arr_{k}" for k in range(int(arrays.pop("count", -1)))]
         return [arrays[name] for name in names] if set(names) == set(arrays) else None

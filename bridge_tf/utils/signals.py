@@ -1,10 +1,10 @@
-"""Leaving in order when SIGINT (Ctrl-C) or SIGTERM asks a process to.
+"""Graceful exit on SIGINT (Ctrl-C) or SIGTERM.
 
-`graceful` answers the first signal by `Interrupted`, raised where the main thread is, so that every
-`with` and `finally` on the way out is run; inside `held` it is only noted, for the holder to finish
-a step and keep it. Python runs handlers in the main thread, between two bytecodes, and a call into
-native code, such as a compilation, may keep it from that for minutes. A thread of its own therefore
-counts the time since the first signal, and leaves when it is over or a second signal comes.
+Inside `graceful`, the first signal raises `Interrupted` in the main thread, so that all `with` and
+`finally` blocks run. Inside `held` it is only recorded, so that the holder can finish a step and
+save it. Python runs signal handlers in the main thread, between two bytecodes; a call into native
+code, such as a compilation, can delay them for minutes. A separate thread therefore watches the
+time since the first signal. It exits the process when the time is over or a second signal comes.
 """
 
 import contextlib
@@ -18,20 +18,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Some parents, `timeout` for one, send a signal to the process and then to its whole group.
+# Some parents, such as `timeout`, signal the process and then its whole group.
 _ONE_SIGNAL = 0.1
-_LOST = b"\0"  # no signal's number
+_LOST = b"\0"  # not the number of a signal
 _PAUSE = 0.02
-_CLEAN_LINE = b"\r\x1b[K\x1b[?25h"  # no half-drawn bar, and the cursor that it hid
+_CLEAN_LINE = b"\r\x1b[K\x1b[?25h"  # erases a half-drawn bar and shows the cursor
 
 _watch: "_Watch | None" = None
 
 
 class Interrupted(KeyboardInterrupt):
-    """The process was asked to leave.
+    """A signal asked the process to exit.
 
     Attributes:
-        signum: the signal that asked.
+        signum: the signal.
     """
 
     def __init__(self, signum: int):
@@ -41,15 +41,15 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def graceful(grace: float = 8.0, message: str = "interrupted") -> Iterator[None]:
-    """Answers signals in order while the block runs; the earlier handlers come back after it.
+    """Handles signals during the block; afterwards the earlier handlers are restored.
 
-    Does nothing within another `graceful`, or outside the main thread, where none can be set. A
-    signal that is ignored when the block begins, as in a job that a script starts by `&`, stays so.
+    It has no effect inside another `graceful`, or outside the main thread, where handlers can't be
+    set. A signal that is already ignored stays ignored, for example in a script's job after `&`.
 
     Args:
-        grace: seconds after the first signal until the process leaves from wherever it is. Files
-            must be written so that this is safe, see `bridge_tf.utils.files.replacing`.
-        message: the line to leave with.
+        grace: seconds from the first signal until the process exits, wherever it is. This is safe
+            only for files written with `bridge_tf.utils.files.replacing`.
+        message: printed at the exit.
     """
     global _watch
     if _watch is not None or threading.current_thread() is not threading.main_thread():
@@ -65,7 +65,7 @@ def graceful(grace: float = 8.0, message: str = "interrupted") -> Iterator[None]
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Within it a first signal is only noted; leaving the block then raises `Interrupted`."""
+    """Records a first signal during the block, and raises `Interrupted` at its end."""
     watch = _watch
     if watch is None:
         yield
@@ -81,7 +81,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Within it the process leaves at the first signal: there is nothing to finish or to keep."""
+    """Exits at the first signal during the block, where there is nothing to finish or save."""
     watch = _watch
     if watch is None:
         yield
@@ -94,14 +94,14 @@ def at_once() -> Iterator[None]:
 
 
 def requested() -> int | None:
-    """The first signal that came, if one did."""
+    """The first signal received, if any."""
     return None if _watch is None else _watch.signum
 
 
 def leave(signum: int) -> None:
-    """Leaves with the message and the status of a signal, once all that mattered is done.
+    """Exits with the message and status of a signal, after all cleanup.
 
-    Threads of native libraries that still run aren't waited for.
+    It does not wait for threads of native libraries.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -112,7 +112,7 @@ def leave(signum: int) -> None:
 
 
 class _Watch:
-    """Handlers of the signals, and the thread that watches over the time."""
+    """The signal handlers and the thread that watches the time."""
 
     def __init__(self, grace: float, message: str):
         self.signum: int | None = None
@@ -128,7 +128,7 @@ class _Watch:
         with contextlib.ExitStack() as stack:
             self._reader, self._writer = socket.socketpair()
             stack.callback(self._reader.close)
-            # Its own, since standard error is elsewhere while TensorFlow is imported.
+            # A copy: standard error is redirected while TensorFlow is imported.
             try:
                 self._stderr = os.dup(2)
             except OSError:
@@ -147,12 +147,12 @@ class _Watch:
                 if signal.getsignal(signum) == signal.SIG_IGN:
                     continue
                 handler = signal.signal(signum, self._handle)
-                # None: set by native code, which Python can't set again.
+                # None: a handler of native code, which Python can't restore.
                 stack.callback(signal.signal, signum, handler or signal.SIG_DFL)
             yield
 
     def leave(self, signum: int) -> None:
-        """Leaves with one line, unless another thread is about to."""
+        """Exits with one line, unless another thread is doing so."""
         if self._leaving.acquire(blocking=False):
             with contextlib.suppress(OSError):
                 clean = _CLEAN_LINE if os.isatty(self._stderr) else b""
@@ -161,7 +161,7 @@ class _Watch:
 
     def _handle(self, signum, frame) -> None:
         if self.signum is not None and not self._lost:
-            return  # the thread sees to it
+            return  # the thread handles it
         self._lost = False
         self.signum = int(signum)
         if self.hurried:
@@ -170,7 +170,7 @@ class _Watch:
             raise Interrupted(signum)
 
     def _unraisable(self, unraisable) -> None:
-        """Sees to it that an `Interrupted` comes again that Python passes over, in destructors."""
+        """Repeats an `Interrupted` that Python ignored because it was raised in a destructor."""
         if isinstance(unraisable.exc_value, Interrupted):
             self._lost = True
             self._writer.send(_LOST)
@@ -178,7 +178,7 @@ class _Watch:
             self._hook(unraisable)
 
     def _count(self) -> None:
-        """Reads a byte for each signal; Python writes it whatever the main thread does."""
+        """Reads one byte for each signal; Python writes it even if the main thread is blocked."""
         first = began = None
         echoes = 0
         while True:
@@ -193,7 +193,7 @@ class _Watch:
                 return  # `graceful` is over
             if received == _LOST:
                 echoes += 1
-                time.sleep(_PAUSE)  # until the main thread is out of there
+                time.sleep(_PAUSE)  # until the main thread has left the destructor
                 signal.pthread_kill(threading.main_thread().ident, first)
                 continue
             signum = received[0]

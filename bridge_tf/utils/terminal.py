@@ -1,4 +1,4 @@
-"""Messages, which go by the logger `bridge_tf`, and bars where a command shows them."""
+"""Messages of the logger `bridge_tf`, and progress bars of commands."""
 
 import contextlib
 import logging
@@ -14,10 +14,10 @@ logger = logging.getLogger("bridge_tf")
 
 
 class TerminalHandler(logging.Handler):
-    """Shows messages as lines on standard error, and lets bars be drawn there."""
+    """Prints messages to standard error, where progress bars may be drawn."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Looked up each time: while a bar is drawn, lines go above it.
+        # Looked up each time: a drawn bar replaces it, to keep lines above the bar.
         print(self.format(record), file=sys.stderr, flush=True)
 
 
@@ -32,7 +32,7 @@ class _Listener(logging.Handler):
 
 @contextlib.contextmanager
 def handled_by(handler: logging.Handler, level: int = logging.INFO) -> Iterator[None]:
-    """While the block runs, messages from a level on go to `handler`, and nowhere else."""
+    """During the block, messages of at least `level` go only to `handler`."""
     before = logger.handlers, logger.propagate, logger.level
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(level)
@@ -45,15 +45,15 @@ def handled_by(handler: logging.Handler, level: int = logging.INFO) -> Iterator[
 
 @contextlib.contextmanager
 def told_to(listener: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, lines of progress and warnings go to `listener`, and nowhere else."""
+    """During the block, progress lines and warnings go only to `listener`."""
     with handled_by(_Listener(listener)):
         yield
 
 
 def shows_bars(console: Console) -> bool:
-    """Whether bars can be drawn, and are wanted, on a console.
+    """Whether progress bars are possible and wanted on a console.
 
-    What rich takes for a terminal may be a file, if FORCE_COLOR is set.
+    With FORCE_COLOR, rich takes a file for a terminal.
     """
     drawn = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
     shown = any(isinstance(handler, TerminalHandler) for handler in logger.handlers)
@@ -61,7 +61,7 @@ def shows_bars(console: Console) -> bool:
 
 
 def track(title: str, things: Sequence) -> Iterator:
-    """Goes through `things`, with a bar on a terminal; elsewhere one line when it begins."""
+    """Iterates over `things` with a progress bar; without a terminal, prints one line first."""
     console = Console(stderr=True)
     bar = shows_bars(console)
     if not bar:
@@ -71,10 +71,10 @@ def track(title: str, things: Sequence) -> Iterator:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Holds back what is written to standard error, and shows it only if the block fails.
+    """Hides standard error during the block; shows it only if the block fails.
 
-    For native libraries that log without asking: TensorFlow while it is imported, before it reads
-    TF_CPP_MIN_LOG_LEVEL (tensorflow issue 100442), and LiteRT's interpreter.
+    This is for native libraries that always log: LiteRT's interpreter, and TensorFlow during its
+    import, before it reads TF_CPP_MIN_LOG_LEVEL (tensorflow issue 100442).
     """
     sys.stderr.flush()
     standard_error = os.dup(2)

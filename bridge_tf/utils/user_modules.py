@@ -1,4 +1,4 @@
-"""Importing the modules that a user names."""
+"""Imports of modules that the user names."""
 
 import importlib
 import os
@@ -9,16 +9,16 @@ from bridge_tf.utils.errors import InputError, reason
 
 
 def import_modules(names: Sequence[str]) -> None:
-    """Imports modules by name, from the current directory too.
+    """Imports modules by name, also from the current directory.
 
     Raises:
-        InputError: one can't be imported.
+        InputError: a module can't be imported.
     """
     for name in names:
         sys.path.insert(0, os.getcwd())
         try:
             importlib.import_module(name)
-        except Exception as error:  # raised by the user's own code
+        except Exception as error:  # the user's code may raise any error
             raise InputError(
                 f"`imports={name}`: can't be imported ({reason(error)}); name a Python module"
             ) from error
