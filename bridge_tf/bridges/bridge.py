@@ -10,7 +10,8 @@ so it can be saved, loaded and put on a base without anything else: `TAP` reads 
 on the curve, for a bridge that answers at any r.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -38,13 +39,13 @@ _LOGITS = (LOGITS_INPUT, *(f"{prefix}{LOGITS_INPUT}" for prefix in END_PREFIXES)
 
 
 def build_bridge(
-    base,
-    taps: str | list[str],
+    base: keras.Model,
+    taps: str | list[str] | tuple[str, ...],
     width: float = 1.0,
     *,
     bridge_type: int = 1,
     body: Callable | None = None,
-    warm_start=None,
+    warm_start: keras.Model | None = None,
     residual: bool = False,
     conditioned: bool = False,
     shared_until: str | None = None,
@@ -119,13 +120,13 @@ def build_bridge(
     return bridge
 
 
-def bridge_taps(bridge) -> tuple[int, list[str]]:
+def bridge_taps(bridge: keras.Model) -> tuple[int, list[str]]:
     """(type, taps) of a bridge, read off the names of its inputs."""
     kind, features = bridge_features(bridge)
     return kind, [name for name in features if name != LOGITS_INPUT]
 
 
-def bridge_features(bridge) -> tuple[int, list[str]]:
+def bridge_features(bridge: keras.Model) -> tuple[int, list[str]]:
     """(type, what it reads of each mode): its taps and, for a residual bridge, `LOGITS_INPUT`."""
     names = [tensor.name for tensor in bridge.inputs if tensor.name != R_INPUT]
     if all(name.startswith(END_PREFIXES) for name in names):
@@ -133,17 +134,19 @@ def bridge_features(bridge) -> tuple[int, list[str]]:
     return 1, names
 
 
-def is_residual(bridge) -> bool:
+def is_residual(bridge: keras.Model) -> bool:
     """Whether a bridge adds to the logits of what it reads."""
     return LOGITS_INPUT in bridge_features(bridge)[1]
 
 
-def is_conditioned(bridge) -> bool:
+def is_conditioned(bridge: keras.Model) -> bool:
     """Whether a bridge takes r as its last input."""
     return bridge.inputs[-1].name == R_INPUT
 
 
-def answers_at(bridge, features: list, positions: list, training=None) -> list:
+def answers_at(
+    bridge: keras.Model, features: list, positions: list, training: bool | None = None
+) -> list:
     """The logits of a bridge, one tensor a position; what all of them share is computed once.
 
     Args:
@@ -163,13 +166,13 @@ def answers_at(bridge, features: list, positions: list, training=None) -> list:
     return [_sum(answer, logits) for answer in answers]
 
 
-def name_parts(bridge, name: str) -> None:
+def name_parts(bridge: keras.Model, name: str) -> None:
     """Names a bridge's parts after it, so that several bridges can be in one model, in place."""
     for ending, part in _parts(bridge).items():
         part.name = f"{name}{ending}"
 
 
-def _parts(bridge) -> dict:
+def _parts(bridge: keras.Model) -> dict[str, keras.Model]:
     """The models of a conditioned body, by the endings of their names."""
     return {
         ending: layer
@@ -179,7 +182,9 @@ def _parts(bridge) -> dict:
     }
 
 
-def _inputs(base, taps: list[str], bridge_type: int, residual: bool, conditioned: bool) -> list:
+def _inputs(
+    base: keras.Model, taps: list[str], bridge_type: int, residual: bool, conditioned: bool
+) -> list:
     inputs = []
     for prefix in [""] if bridge_type == 1 else END_PREFIXES:
         for name in [*taps, LOGITS_INPUT] if residual else taps:
@@ -197,7 +202,7 @@ def _apart(inputs: list, values: list) -> tuple[list, list]:
     return read, logits
 
 
-def _sum(answer, logits: list, names=(None, None)):
+def _sum(answer: Any, logits: list, names: Sequence[str | None] = (None, None)) -> Any:
     """What a body gives plus the mean of the modes' logits, if it reads any."""
     if not logits:
         return answer
@@ -205,7 +210,7 @@ def _sum(answer, logits: list, names=(None, None)):
     return keras.layers.Add(name=names[1])([answer, of_modes])
 
 
-def _check_body(outputs, shape: tuple) -> None:
+def _check_body(outputs: Any, shape: tuple) -> None:
     if not keras.utils.is_keras_tensor(outputs) or tuple(outputs.shape) != tuple(shape):
         found = getattr(outputs, "shape", type(outputs).__name__)
         raise InputError(f"body: must give logits {tuple(shape)}, as the base does, not {found}")

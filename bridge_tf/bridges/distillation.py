@@ -1,5 +1,7 @@
 """The model that trains a bridge: everything frozen but the bridge."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,14 +40,14 @@ class BridgeTraining(keras.Model):
 
     def __init__(
         self,
-        bridge,
-        base,
-        member,
-        end=None,
+        bridge: keras.Model,
+        base: keras.Model,
+        member: keras.Model | CurvePath,
+        end: keras.Model | None = None,
         repulsion: float = 0.0,
         label_share: float = 0.0,
         seed: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if repulsion < 0:
@@ -85,14 +87,14 @@ class BridgeTraining(keras.Model):
         """All that training changes; base and member don't."""
         return [*self.bridge.variables, self.seed_generator.state]
 
-    def call(self, images, r=None, training=None):
+    def call(self, images: Any, r: Any = None, training: bool | None = None) -> dict[str, Any]:
         at = {}
         if self.conditioned:
             if r is None:
                 r = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
             at = {"r": ops.cast(r, "float32")}
         outputs = {"member": ops.log_softmax(self.member(images, training=False, **at))}
-        features = []
+        features: list = []
         for extract in self.extractors:
             extracted = extract(images, training=False)
             extracted = extracted if isinstance(extracted, list) else [extracted]
@@ -106,7 +108,14 @@ class BridgeTraining(keras.Model):
         outputs["bridge"] = ops.log_softmax(logits)
         return {name: ops.cast(value, "float32") for name, value in outputs.items()}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         bridge, member = y_pred["bridge"], ops.stop_gradient(y_pred["member"])
         loss = mean_kl(member, bridge)
         if self.label_share:
@@ -123,23 +132,23 @@ class BridgeTraining(keras.Model):
         return part_of_mean(loss + sum(self.losses))
 
 
-def mean_kl(log_p, log_q):
+def mean_kl(log_p: Any, log_q: Any) -> Any:
     """Mean over the batch of KL(p || q) in nats, from log-probabilities, N×classes."""
     return ops.mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1))
 
 
 def fit_bridge(
-    bridge,
-    base,
-    member,
-    data,
+    bridge: keras.Model,
+    base: keras.Model,
+    member: keras.Model | CurvePath,
+    data: Any,
     recipe: Recipe,
     *,
-    end=None,
+    end: keras.Model | None = None,
     repulsion: float = 0.0,
     label_share: float = 0.0,
     devices: Devices | None = None,
-    **options,
+    **options: Any,
 ) -> keras.callbacks.History:
     """Trains a bridge to answer as `member` does, in place; see `BridgeTraining`.
 

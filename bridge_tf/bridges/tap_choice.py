@@ -2,6 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
+
+import keras
 
 from bridge_tf.bridges.bridge import build_bridge
 from bridge_tf.networks.classifier import as_classifier
@@ -32,7 +35,9 @@ class Choice:
     why: str
 
 
-def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **options) -> Choice:
+def choose_bridge(
+    base: keras.Model, budget: float, *, widths: Sequence[float] = WIDTHS, **options: Any
+) -> Choice:
     """The tap and width of the bridge that `taps=auto` builds (TensorFlow backend).
 
     For each width the earliest cut whose bridge keeps to the budget is found. Of these bridges
@@ -75,7 +80,9 @@ def choose_bridge(base, budget: float, *, widths: Sequence[float] = WIDTHS, **op
     )
 
 
-def candidates_within(base, budget: float, widths: Sequence[float] = WIDTHS) -> list[Choice]:
+def candidates_within(
+    base: keras.Model, budget: float, widths: Sequence[float] = WIDTHS
+) -> list[Choice]:
     """For each width the bridge from the earliest cut that keeps to a budget, if there is one."""
     candidates = _Candidates(as_classifier(base), {})
     found: dict = {}
@@ -89,7 +96,7 @@ def candidates_within(base, budget: float, widths: Sequence[float] = WIDTHS) -> 
 class _Candidates:
     """The cuts of a base, and what bridges from them cost."""
 
-    def __init__(self, base, options: dict):
+    def __init__(self, base: keras.Model, options: dict[str, Any]):
         self.base, self.options = base, options
         self._costs: dict[tuple[str, float], float] = {}
         self.flops = count_flops(base)

@@ -61,7 +61,7 @@ class Config(
 ):
     """All settings of a run, with defaults resolved."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             if field.type == list[float] or field.type == list[str]:
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))

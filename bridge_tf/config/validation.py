@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+from typing import Any
 
 from bridge_tf.utils.errors import InputError
 
 
-def setting(default, help_text: str, **checks):
+def setting(default: Any, help_text: str, **checks: Any) -> Any:
     """A dataclass field for a setting.
 
     Args:
@@ -15,12 +16,12 @@ def setting(default, help_text: str, **checks):
     return dataclasses.field(default=default, metadata={"help": help_text, **checks})
 
 
-def text_of(value) -> str:
+def text_of(value: object) -> str:
     """The value of a setting as text, in the form of the command line."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def check_setting(field, value) -> None:
+def check_setting(field: dataclasses.Field, value: Any) -> None:
     """Checks a value against the limits of its setting; None stands for a default and passes.
 
     Raises:

@@ -13,6 +13,8 @@ What lies between the end points:
 - integer state (seed generators) is the curve's own and moves on with every training step.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -44,7 +46,14 @@ class Curve(keras.Model):
         training: as in Keras.
     """
 
-    def __init__(self, network, degree: int = 2, kind: str = "bezier", seed: int = 0, **kwargs):
+    def __init__(
+        self,
+        network: keras.Layer,
+        degree: int = 2,
+        kind: str = "bezier",
+        seed: int = 0,
+        **kwargs: Any,
+    ):
         # Whatever the policy of the network, control points are not rounded on their way into it.
         kwargs.setdefault("dtype", network.dtype_policy.variable_dtype)
         super().__init__(**kwargs)
@@ -74,7 +83,7 @@ class Curve(keras.Model):
         ]
         self.built = True
 
-    def _add(self, name, variable, trainable=False):
+    def _add(self, name: str, variable: keras.Variable, trainable: bool = False) -> keras.Variable:
         return self.add_weight(
             shape=variable.shape,
             dtype=variable.dtype,
@@ -84,7 +93,14 @@ class Curve(keras.Model):
         )
 
     @classmethod
-    def between(cls, start, end, degree: int = 2, kind: str = "bezier", **kwargs) -> "Curve":
+    def between(
+        cls,
+        start: keras.Layer,
+        end: keras.Layer,
+        degree: int = 2,
+        kind: str = "bezier",
+        **kwargs: Any,
+    ) -> "Curve":
         """The curve from `start` to `end`, its inner control points on the straight line.
 
         For degree 2 the control point is the mean of the end points. The two models are copied,
@@ -110,11 +126,11 @@ class Curve(keras.Model):
         return curve
 
     @property
-    def network(self):
+    def network(self) -> keras.Layer:
         """The wrapped architecture. Its own weights are not the curve's."""
         return self._network.value
 
-    def weights_at(self, r) -> list:
+    def weights_at(self, r: Any) -> list:
         """θ(r), one tensor for each trainable weight of the network, in its order.
 
         Args:
@@ -126,7 +142,7 @@ class Curve(keras.Model):
             for points in zip(*self.control_points, strict=True)
         ]
 
-    def state_at(self, r) -> list:
+    def state_at(self, r: Any) -> list:
         """The network's other state at r, one tensor for each, in its order."""
         ends = iter(self.end_state)
         return [
@@ -134,7 +150,7 @@ class Curve(keras.Model):
             for v in self.start_state
         ]
 
-    def call(self, inputs, r=None, training=None):
+    def call(self, inputs: Any, r: Any = None, training: bool | None = None) -> Any:
         if r is None:
             r = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
         outputs, state, losses = self.network.stateless_call(
@@ -152,7 +168,7 @@ class Curve(keras.Model):
                 variable.assign(value)
         return outputs
 
-    def model_at(self, r: float, data=None, steps: int | None = None):
+    def model_at(self, r: float, data: Any = None, steps: int | None = None) -> keras.Layer:
         """A plain Keras model with the weights θ(r).
 
         Args:
@@ -175,14 +191,14 @@ class Curve(keras.Model):
             reestimate_batch_norm(model, data, steps=steps)
         return model
 
-    def path(self, data=None, steps: int | None = None, points: int = 17) -> CurvePath:
+    def path(self, data: Any = None, steps: int | None = None, points: int = 17) -> CurvePath:
         """The curve as a fixed function of inputs and r, to train a conditioned bridge on.
 
         Arguments and errors as in `CurvePath`.
         """
         return CurvePath(self, data, steps, points)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "network": to_config(self.network),
@@ -192,6 +208,6 @@ class Curve(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "Curve":
         network = keras.saving.deserialize_keras_object(config.pop("network"))
         return cls(network, **config)

@@ -1,12 +1,18 @@
 """Batches for training and evaluation."""
 
 import math
-from typing import ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from bridge_tf.config.fields import AUGMENTATIONS
 from bridge_tf.data.dataset import Split
 from bridge_tf.data.readers.records import RecordImages
 from bridge_tf.utils.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -37,7 +43,7 @@ def training_batches(
     crop_padding: int = 0,
     mixup_alpha: float = 0.0,
     soft_labels: int = 0,
-):
+) -> "tf.data.Dataset":
     """A `tf.data.Dataset` of (images, labels) from step `first_step` to the end of the epochs.
 
     Images are float32, B×H×W×C, raw pixels; labels int32, B. The order of an epoch and every
@@ -78,7 +84,7 @@ def training_batches(
     height, width, channels = split.images.shape[1:]
     padding = crop_padding or max(1, height // 8)
 
-    def epoch_order(epoch):
+    def epoch_order(epoch: "tf.Tensor") -> "tf.data.Dataset":
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(split)), tf.stack([seed, tf.cast(epoch, tf.int32)])
         )
@@ -86,7 +92,7 @@ def training_batches(
         first = tf.cast(epoch, tf.int32) * steps
         return tf.data.Dataset.from_tensor_slices((batches, first + tf.range(steps)))
 
-    def batch(indices, step):
+    def batch(indices: "tf.Tensor", step: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
         seeds = tf.random.split(tf.stack([seed, step]), 3)
         if augment == "resized_crop_flip":
             x = images.each(
@@ -119,7 +125,7 @@ def training_batches(
     return batches.prefetch(2)
 
 
-def _images(images):
+def _images(images: np.ndarray | RecordImages) -> "_Held | _Stored":
     return _Stored(images) if isinstance(images, RecordImages) else _Held(images)
 
 
@@ -128,18 +134,24 @@ class _Held:
 
     parallel: ClassVar[dict] = {}
 
-    def __init__(self, images):
+    def __init__(self, images: np.ndarray):
         import tensorflow as tf
 
         self.images = tf.constant(images)
 
-    def shown(self, indices):
+    def shown(self, indices: "tf.Tensor") -> "tf.Tensor":
         """The images of these indices, B×H×W×C."""
         import tensorflow as tf
 
         return tf.gather(self.images, indices)
 
-    def each(self, indices, seeds, function, spec):
+    def each(
+        self,
+        indices: "tf.Tensor",
+        seeds: "tf.Tensor",
+        function: Callable,
+        spec: "tf.TensorSpec",
+    ) -> "tf.Tensor":
         """What a function makes of each image, as it is stored, and a seed of its own."""
         import tensorflow as tf
 
@@ -156,14 +168,20 @@ class _Stored:
         self.images = images
         self.parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
-    def shown(self, indices):
+    def shown(self, indices: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf
 
         spec = tf.TensorSpec(self.images.shape[1:], tf.uint8)
         records = self.images.records(indices)
         return tf.map_fn(self.images.shown, records, fn_output_signature=spec)
 
-    def each(self, indices, seeds, function, spec):
+    def each(
+        self,
+        indices: "tf.Tensor",
+        seeds: "tf.Tensor",
+        function: Callable,
+        spec: "tf.TensorSpec",
+    ) -> "tf.Tensor":
         import tensorflow as tf
 
         return tf.map_fn(

@@ -1,6 +1,8 @@
 """The deployable model: a base and its bridges as one Functional graph."""
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -48,7 +50,13 @@ class BridgeEnsemble(keras.Model):
     """
 
     def __init__(
-        self, base, bridges, other_modes=(), ends=None, positions=(), name="bridge_ensemble"
+        self,
+        base: keras.Model,
+        bridges: Sequence[keras.Model],
+        other_modes: Sequence[keras.Model] = (),
+        ends: Sequence[tuple[int, int]] | None = None,
+        positions: Sequence[float] = (),
+        name: str = "bridge_ensemble",
     ):
         # Copies with names of their own, since bridges from different files may share theirs.
         bridges = [clone(bridge, f"bridge{k}") for k, bridge in enumerate(bridges)]
@@ -80,7 +88,7 @@ class BridgeEnsemble(keras.Model):
             logits += answers_at(bridge, reads, at)
         super().__init__(inputs=inputs, outputs=statistics(logits), name=name)
         self.base, self.bridges, self.other_modes = modes[0], bridges, modes[1:]
-        self.ends = [tuple(pair) for pair in ends]
+        self.ends = [(start, end) for start, end in ends]
         self.positions = positions
         self._members = Untracked((features, logits))
 
@@ -115,7 +123,7 @@ class BridgeEnsemble(keras.Model):
         outputs = [tapped[k][tap] for k, tap in self.features()]
         return keras.Model(self.input, [*outputs, *logits], name="members")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             "base": serialize(self.base),
@@ -127,7 +135,9 @@ class BridgeEnsemble(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "BridgeEnsemble":
         load = keras.saving.deserialize_keras_object
         config = dict(config)
         for key in ("bridges", "other_modes"):
@@ -135,7 +145,7 @@ class BridgeEnsemble(keras.Model):
         return cls(load(config.pop("base"), custom_objects), **config)
 
 
-def _inputs(base):
+def _inputs(base: keras.Model) -> Any:
     """New inputs like those of the base; of images one called `image`."""
     if keras.utils.is_keras_tensor(base.input) and len(base.input.shape) == 4:
         return keras.Input(base.input.shape[1:], dtype=base.input.dtype, name="image")
@@ -144,7 +154,7 @@ def _inputs(base):
     )
 
 
-def _check_positions(bridges, positions: list[float]) -> None:
+def _check_positions(bridges: list[keras.Model], positions: list[float]) -> None:
     if any(is_conditioned(bridge) for bridge in bridges) and not positions:
         raise ValueError(
             "conditioned bridges need positions, as in positions=[0.5]. Received: positions=[]"
@@ -153,7 +163,9 @@ def _check_positions(bridges, positions: list[float]) -> None:
         raise ValueError(f"positions must lie in [0, 1]. Received: positions={positions}")
 
 
-def _check_ends(bridges, ends, num_modes: int) -> None:
+def _check_ends(
+    bridges: list[keras.Model], ends: Sequence[tuple[int, int]], num_modes: int
+) -> None:
     if len(ends) != len(bridges):
         raise ValueError(
             f"ends takes one pair for each of {len(bridges)} bridges. Received: ends={ends}"
@@ -166,7 +178,7 @@ def _check_ends(bridges, ends, num_modes: int) -> None:
             )
 
 
-def statistics(logits: list) -> dict:
+def statistics(logits: list) -> dict[str, Any]:
     """The outputs of an ensemble, as `BridgeEnsemble` describes them.
 
     Args:
@@ -186,7 +198,7 @@ def statistics(logits: list) -> dict:
     }
 
 
-def _log_softmax(logits):
+def _log_softmax(logits: Any) -> Any:
     """As `ops.log_softmax`, whose results TFLite rounds to sixteenths in files of 8 bits.
 
     It takes other forms of the sum, with the last difference the other way round, for the same.

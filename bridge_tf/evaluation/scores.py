@@ -2,14 +2,23 @@
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature
 
+if TYPE_CHECKING:
+    import keras
 
-def score(test_log_probs, test_labels, validation_log_probs, validation_labels) -> dict:
+
+def score(
+    test_log_probs: np.ndarray,
+    test_labels: np.ndarray,
+    validation_log_probs: np.ndarray,
+    validation_labels: np.ndarray,
+) -> dict[str, float]:
     """A row of report.json: metrics of the test split before and after temperature scaling.
 
     The temperature is fitted on the validation split.
@@ -35,7 +44,9 @@ def score(test_log_probs, test_labels, validation_log_probs, validation_labels) 
     }
 
 
-def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], np.ndarray]:
+def log_prob_predictor(
+    model: "keras.Model", batch_size: int = 500
+) -> Callable[[np.ndarray], np.ndarray]:
     """A function from images to log-probabilities, which compiles the model once.
 
     Args:
@@ -49,7 +60,7 @@ def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], n
     """
     if isinstance(getattr(model, "output", None), dict):
 
-        def predict(images):
+        def predict(images: np.ndarray) -> np.ndarray:
             outputs = model.predict(images, batch_size=batch_size, verbose=0)
             return np.moveaxis(outputs["log_probabilities"], 1, 0).astype("float64")
 
@@ -57,7 +68,9 @@ def log_prob_predictor(model, batch_size: int = 500) -> Callable[[np.ndarray], n
     return functools.partial(network_predictor(batch_size), model)
 
 
-def network_predictor(batch_size: int = 500) -> Callable:
+def network_predictor(
+    batch_size: int = 500,
+) -> Callable[["keras.Model", np.ndarray], np.ndarray]:
     """As `log_prob_predictor`, for networks that differ only in their weights; compiled once.
 
     Returns:
@@ -70,7 +83,7 @@ def network_predictor(batch_size: int = 500) -> Callable:
 
     compiled: list = []
 
-    def predict(network, images):
+    def predict(network: "keras.Model", images: np.ndarray) -> np.ndarray:
         classifier = logits_copy(network)
         if compiled:
             copy_values(classifier.variables, compiled[0].variables)
@@ -82,7 +95,11 @@ def network_predictor(batch_size: int = 500) -> Callable:
     return predict
 
 
-def evaluate(model, test, validation) -> dict:
+def evaluate(
+    model: "keras.Model",
+    test: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+) -> dict[str, float]:
     """Metrics of any classifier or bridge ensemble, as in a row of report.json.
 
     Args:

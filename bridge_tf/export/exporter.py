@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.export.layout import check_export, models_in, publish, staging
 from bridge_tf.export.metadata import describe
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
@@ -32,7 +33,7 @@ class Artifacts:
 
 
 def export(
-    ensemble,
+    ensemble: BridgeEnsemble,
     export_dir: str | os.PathLike,
     name: str,
     images: np.ndarray,

@@ -1,5 +1,7 @@
 """Filter response normalization with its thresholded linear unit."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -21,25 +23,25 @@ class FilterResponseNormalization(keras.layers.Layer):
     Input and output: N×H×W×C, floating point.
     """
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         if epsilon <= 0:
             raise ValueError(f"epsilon must be positive. Received: epsilon={epsilon}")
         self.epsilon = epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = (input_shape[-1],)
         self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
         self.tau = self.add_weight(shape=shape, initializer="zeros", name="tau")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         mean_square = ops.mean(ops.square(inputs), axis=(1, 2), keepdims=True)
         normalized = inputs * ops.rsqrt(mean_square + self.epsilon)
         return ops.maximum(normalized * self.gamma + self.beta, self.tau)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "epsilon": self.epsilon}

@@ -1,6 +1,7 @@
 """Finding a network by its name."""
 
 import difflib
+from typing import Any
 
 import keras
 
@@ -40,7 +41,7 @@ def network_options(name: str) -> tuple[str, ...]:
 
 
 def build_network(
-    name: str, input_shape: tuple[int, int, int], num_classes: int, **options
+    name: str, input_shape: tuple[int, int, int], num_classes: int, **options: Any
 ) -> keras.Model:
     """Builds the network called `name` with fresh weights.
 

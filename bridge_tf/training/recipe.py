@@ -1,6 +1,7 @@
 """One recipe, by which modes, curves and bridges are all trained."""
 
 import dataclasses
+from typing import Any
 
 import keras
 
@@ -51,14 +52,14 @@ class L2SGD(keras.optimizers.SGD):
     mode, the control points of a curve, a bridge.
     """
 
-    def __init__(self, learning_rate=0.01, l2: float = 0.0, **kwargs):
+    def __init__(self, learning_rate: Any = 0.01, l2: float = 0.0, **kwargs: Any):
         super().__init__(learning_rate, **kwargs)
         self.l2 = float(l2)
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         if self.l2:
             gradient = gradient + keras.ops.cast(self.l2, gradient.dtype) * variable
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "l2": self.l2}

@@ -1,6 +1,8 @@
 """Training modes and curves: thin over `compile` and `fit`."""
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -11,7 +13,9 @@ from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import Recipe
 
 
-def fit_modes(build, data, num_modes: int, recipe: Recipe, **options) -> list:
+def fit_modes(
+    build: Callable[[], keras.Model], data: Any, num_modes: int, recipe: Recipe, **options: Any
+) -> list[keras.Model]:
     """Trains `num_modes` networks, mode k from seed `recipe.seed` + k.
 
     Args:
@@ -33,7 +37,12 @@ def fit_modes(build, data, num_modes: int, recipe: Recipe, **options) -> list:
 
 
 def fit_mode(
-    model, data, recipe: Recipe, *, devices: Devices | None = None, **options
+    model: keras.Model,
+    data: Any,
+    recipe: Recipe,
+    *,
+    devices: Devices | None = None,
+    **options: Any,
 ) -> keras.callbacks.History:
     """Trains one classifier on its cross-entropy, in place.
 
@@ -51,7 +60,7 @@ def fit_mode(
 
 
 def fit_curve(
-    curve: Curve, data, recipe: Recipe, *, devices: Devices | None = None, **options
+    curve: Curve, data: Any, recipe: Recipe, *, devices: Devices | None = None, **options: Any
 ) -> keras.callbacks.History:
     """Trains a curve's inner control points on the cross-entropy at r ~ U(0, 1), in place.
 
@@ -62,7 +71,7 @@ def fit_curve(
         return fit(curve, data, recipe, devices=devices, **options)
 
 
-def classification(network) -> dict:
+def classification(network: keras.Layer) -> dict[str, Any]:
     """The loss and metrics of a classifier, as options of `fit`."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(network))
     return {"loss": loss, "metrics": ["accuracy"]}

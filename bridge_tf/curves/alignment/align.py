@@ -1,5 +1,7 @@
 """Aligning one mode to another: the same function, its neurons in another order."""
 
+from typing import Any
+
 import keras
 
 from bridge_tf.config.fields import ALIGNMENTS
@@ -14,7 +16,14 @@ from bridge_tf.utils.keras_utils import clone
 METHODS = ALIGNMENTS[1:]
 
 
-def align(start, end, method: str = "weights", data=None, *, seed: int = 0) -> keras.Model:
+def align(
+    start: keras.Model,
+    end: keras.Model,
+    method: str = "weights",
+    data: Any = None,
+    *,
+    seed: int = 0,
+) -> keras.Model:
     """A copy of `end` whose neurons are permuted to match those of `start`.
 
     Two modes find the same features in neurons of different places; matched first, they are
