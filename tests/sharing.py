@@ -133,7 +133,7 @@ def trained(name: str, devices: Devices | None, folder=None, kill: int | None = 
             steps_per_epoch=STEPS,
             callbacks=[losses] if kill is None else [losses, Kill(kill)],
             # As good as after each step.
-            backup_dir=folder and Checkpoints(folder, minutes=1e-9),
+            checkpoint_dir=folder and Checkpoints(folder, minutes=1e-9),
             devices=devices,
             **({} if "recipe" in fit.keywords else {"recipe": RECIPE}),
         )

@@ -60,9 +60,9 @@ class RunFiles:
         return self.path / "bridges" / "choice.json"
 
     def logs(self, target: pathlib.Path) -> pathlib.Path:
-        """TensorBoard's folder for the training whose result is `target`."""
+        """The log folder of the training whose result is `target`."""
         return self.all_logs / target.relative_to(self.path).with_suffix("")
 
-    def backup(self, target: pathlib.Path) -> pathlib.Path:
+    def checkpoints(self, target: pathlib.Path) -> pathlib.Path:
         """Where the training whose result is `target` keeps its checkpoints."""
         return self.path / "checkpoints" / target.relative_to(self.path).with_suffix("")

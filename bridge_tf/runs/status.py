@@ -39,7 +39,7 @@ def is_current(run: Run, target: pathlib.Path, sources=()) -> bool:
             )
         files.set_aside(target)
     elif state == "current":
-        files.remove_backup(target)
+        files.remove_checkpoints(target)
     return state == "current"
 
 

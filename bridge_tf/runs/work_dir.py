@@ -43,11 +43,11 @@ class WorkDir(RunFiles):
         self.manifest = Manifest(self.path)
         self._lock = contextlib.nullcontext
 
-    def remove_backup(self, target: pathlib.Path) -> None:
+    def remove_checkpoints(self, target: pathlib.Path) -> None:
         """Removes the checkpoints of a training whose result is saved, and what it leaves empty."""
-        backup = self.backup(target)
-        shutil.rmtree(backup, ignore_errors=True)
-        for folder in (backup.parent, backup.parent.parent):
+        removed = self.checkpoints(target)
+        shutil.rmtree(removed, ignore_errors=True)
+        for folder in (removed.parent, removed.parent.parent):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 

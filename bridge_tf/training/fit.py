@@ -29,7 +29,7 @@ def fit(
     batch_size: int = 128,
     steps_per_epoch: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    backup_dir: str | os.PathLike | Checkpoints | None = None,
+    checkpoint_dir: str | os.PathLike | Checkpoints | None = None,
     devices: Devices | None = None,
 ) -> keras.callbacks.History:
     """Compiles and fits `model` by a `Recipe`.
@@ -40,7 +40,7 @@ def fit(
         batch_size: for arrays.
         steps_per_epoch: needed where `data` is endless, a function, or spans all epochs.
         callbacks: further Keras callbacks.
-        backup_dir: where to keep checkpoints, from which an interrupted training goes on; a
+        checkpoint_dir: where to keep checkpoints, from which an interrupted training goes on; a
             `Checkpoints` says how often, too. Only if `data` is a function can it go on within an
             epoch, and end as if it had never stopped; arrays are shuffled anew. The folder isn't
             removed: do so once the model is saved.
@@ -56,8 +56,8 @@ def fit(
     if steps_per_epoch is None:
         size = len(data[0] if isinstance(data, tuple) else data)
         steps_per_epoch = math.ceil(size / batch_size) if arrays else size
-    if backup_dir is not None and not isinstance(backup_dir, Checkpoints):
-        backup_dir = Checkpoints(backup_dir)
+    if checkpoint_dir is not None and not isinstance(checkpoint_dir, Checkpoints):
+        checkpoint_dir = Checkpoints(checkpoint_dir)
     training = _Training(
         model,
         data,
@@ -65,7 +65,7 @@ def fit(
         steps_per_epoch,
         batch_size if arrays else None,
         callbacks,
-        backup_dir,
+        checkpoint_dir,
         devices,
     )
     if training.several:
@@ -132,11 +132,11 @@ class _Training:
         """Compiles, and restores the newest checkpoint; further callbacks, and the steps done."""
         checkpoints = self.checkpoints
         within_epochs = callable(self.data) and not self.several
-        state = checkpoints and checkpoints.newest(epochs_only=not within_epochs)
+        checkpoint = checkpoints and checkpoints.newest(epochs_only=not within_epochs)
         if checkpoints and self.several:
-            state = multihost.common(checkpoints.states(epochs_only=True))
-            checkpoints.forget_after(state)
-        retries = state.notes.get("retries", []) if state else []
+            checkpoint = multihost.common(checkpoints.read(epochs_only=True))
+            checkpoints.forget_after(checkpoint)
+        retries = checkpoint.notes.get("retries", []) if checkpoint else []
         peak = self.recipe.learning_rate / 2 ** len(retries)
         recipe = dataclasses.replace(self.recipe, learning_rate=peak)
         self.model.compile(
@@ -147,8 +147,8 @@ class _Training:
         if checkpoints is None:
             return [DivergenceWatch({})], 0
         checkpoints.within_epochs = within_epochs
-        checkpoints.restore(self.model, state)
-        if state is None:
+        checkpoints.restore(self.model, checkpoint)
+        if checkpoint is None:
             checkpoints.write(self.model, "epoch-0")
         # The checkpoints come last, so that what diverges leaves none.
         return [DivergenceWatch(checkpoints.notes), checkpoints], checkpoints.step

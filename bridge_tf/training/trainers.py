@@ -20,19 +20,19 @@ def fit_modes(
 
     Args:
         build: called without arguments, gives a fresh classifier.
-        data, **options: as in `fit_mode`; checkpoints of mode k are kept in `backup_dir`/k, so
-            that `backup_dir` must be a path here.
+        data, **options: as in `fit_mode`; checkpoints of mode k are kept in `checkpoint_dir`/k, so
+            that `checkpoint_dir` must be a path here.
 
     Returns:
         The trained networks.
     """
     modes = []
-    backup_dir = options.pop("backup_dir", None)
+    checkpoint_dir = options.pop("checkpoint_dir", None)
     for k in range(num_modes):
         keras.utils.set_random_seed(recipe.seed + k)
         modes.append(build())
-        backup = None if backup_dir is None else os.path.join(backup_dir, str(k))
-        fit_mode(modes[-1], data, recipe, backup_dir=backup, **options)
+        folder = None if checkpoint_dir is None else os.path.join(checkpoint_dir, str(k))
+        fit_mode(modes[-1], data, recipe, checkpoint_dir=folder, **options)
     return modes
 
 

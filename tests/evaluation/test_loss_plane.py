@@ -236,7 +236,7 @@ def test_a_run_keeps_its_plane_until_something_is_other(small, tmp_path):
         before = target.stat().st_mtime_ns if target.exists() else 0
         write_loss_plane(run, points, images)
         assert files.state(target, [files.curve((0, 1))]) == "current"
-        assert not files.backup(target).exists()
+        assert not files.checkpoints(target).exists()
         return target.stat().st_mtime_ns != before
 
     assert written(4, 10)

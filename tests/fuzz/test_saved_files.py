@@ -41,25 +41,25 @@ def model_file(model, tmp_path_factory) -> bytes:
 
 
 def newest(content: bytes):
-    """The state that a checkpoint of this content holds; None where it is passed over."""
+    """The checkpoint of this content; None where it is passed over."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "epoch-1.npz")
         path.write_bytes(content)
-        state = Checkpoints(folder).newest()
+        found = Checkpoints(folder).newest()
         # A damaged one is removed, so that it can't take the place of the next.
-        assert path.exists() == (state is not None)
-        return state
+        assert path.exists() == (found is not None)
+        return found
 
 
-def check_state(content: bytes, original: bytes) -> None:
-    """A state that is read must be the one that was written."""
-    state = newest(content)
-    if state is not None:
+def check_checkpoint(content: bytes, original: bytes) -> None:
+    """A checkpoint that is read must be the one that was written."""
+    found = newest(content)
+    if found is not None:
         wanted = newest(original)
-        assert (state.step, state.notes) == (wanted.step, wanted.notes)
-        assert state.arrays.keys() == wanted.arrays.keys()
+        assert (found.step, found.notes) == (wanted.step, wanted.notes)
+        assert found.arrays.keys() == wanted.arrays.keys()
         for key, values in wanted.arrays.items():
-            np.testing.assert_array_equal(state.arrays[key], values)
+            np.testing.assert_array_equal(found.arrays[key], values)
 
 
 def flipped(content: bytes, bit: int) -> bytes:
@@ -75,13 +75,13 @@ def test_a_whole_checkpoint_is_read(checkpoint):
 @search(300)
 @given(bit=st.integers(0, 2**20))
 def test_any_bit_of_a_checkpoint(bit, checkpoint):
-    check_state(flipped(checkpoint, bit), checkpoint)
+    check_checkpoint(flipped(checkpoint, bit), checkpoint)
 
 
 @search(60)
 @given(data=st.data())
 def test_any_bytes_of_a_checkpoint(data, checkpoint):
-    check_state(data.draw(spoilt(checkpoint)), checkpoint)
+    check_checkpoint(data.draw(spoilt(checkpoint)), checkpoint)
 
 
 @search(60)

@@ -4,7 +4,7 @@ import pytest
 
 from bridge_tf import Curve, Recipe, fit_curve, fit_mode, fit_modes
 from bridge_tf.training.recipe import L2SGD
-from bridge_tf.training.trainers import _classification
+from bridge_tf.training.trainers import classification
 from bridge_tf.utils.keras_utils import clone
 
 QUICK = Recipe(epochs=2, learning_rate=0.05, warmup_epochs=0, jit_compile=False)
@@ -62,9 +62,9 @@ def test_the_loss_knows_how_a_classifier_ends():
             keras.Sequential([keras.Input((3,)), dense()]),
             keras.Model(inputs, keras.Sequential([keras.layers.Dense(4), dense()])(inputs)),
         ):
-            assert _classification(model)["loss"].from_logits == from_logits
+            assert classification(model)["loss"].from_logits == from_logits
     for layer in (keras.layers.Softmax(), keras.layers.Activation("softmax"), keras.ops.softmax):
-        loss = _classification(keras.Model(inputs, layer(inputs)))["loss"]
+        loss = classification(keras.Model(inputs, layer(inputs)))["loss"]
         assert not loss.from_logits
 
 
@@ -88,14 +88,14 @@ def test_an_interrupted_training_goes_on(build, images, labels, tmp_path, kind):
 
     undisturbed, _ = train()
     with pytest.raises(KeyboardInterrupt):
-        train(callbacks=[Interrupt()], backup_dir=tmp_path)
+        train(callbacks=[Interrupt()], checkpoint_dir=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-1.npz", "epoch-2.npz"]
-    resumed, epochs = train(backup_dir=tmp_path)
+    resumed, epochs = train(checkpoint_dir=tmp_path)
     assert epochs == [2, 3]
     for a, b in zip(resumed, undisturbed, strict=True):
         np.testing.assert_array_equal(a, b)
     # A training that is done already, and only its result was lost.
-    again, epochs = train(backup_dir=tmp_path)
+    again, epochs = train(checkpoint_dir=tmp_path)
     assert epochs == []
     for a, b in zip(again, undisturbed, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -105,12 +105,12 @@ def test_a_damaged_checkpoint_counts_as_none(build, images, labels, tmp_path):
     network = build()
     before = network.get_weights()
     data = (images[:8], labels[:8])
-    fit_mode(network, data, QUICK, batch_size=8, backup_dir=tmp_path)
+    fit_mode(network, data, QUICK, batch_size=8, checkpoint_dir=tmp_path)
     trained = network.get_weights()
     for checkpoint in tmp_path.iterdir():
         checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
     network.set_weights(before)
-    history = fit_mode(network, data, QUICK, batch_size=8, backup_dir=tmp_path)
+    history = fit_mode(network, data, QUICK, batch_size=8, checkpoint_dir=tmp_path)
     assert history.epoch == [0, 1]
     for a, b in zip(network.get_weights(), trained, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -118,6 +118,6 @@ def test_a_damaged_checkpoint_counts_as_none(build, images, labels, tmp_path):
 
 def test_modes_keep_checkpoints_of_their_own(build, images, labels, tmp_path):
     data = (images[:8], labels[:8])
-    fit_modes(build, data, 2, QUICK, batch_size=8, backup_dir=tmp_path)
+    fit_modes(build, data, 2, QUICK, batch_size=8, checkpoint_dir=tmp_path)
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.npz"))
     assert names == [f"{mode}/epoch-{epoch}.npz" for mode in (0, 1) for epoch in (1, 2)]

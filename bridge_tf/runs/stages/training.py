@@ -89,7 +89,7 @@ def train(run: Run, task: Task, model, title: str, recipe, fit, batches=None) ->
     batches = batches or run.training_batches
     target, sources = task.file(files), task.sources(files)
     checkpoints = Checkpoints(
-        files.backup(target),
+        files.checkpoints(target),
         minutes=config.checkpoint_minutes,
         made_from=files.manifest.digests(sources),
         on_divergence=config.on_divergence,
@@ -104,11 +104,11 @@ def train(run: Run, task: Task, model, title: str, recipe, fit, batches=None) ->
             recipe=recipe,
             steps_per_epoch=steps,
             callbacks=[log, progress],
-            backup_dir=checkpoints,
+            checkpoint_dir=checkpoints,
             devices=run.devices,
         )
     retries = checkpoints.notes.get("retries", [])
     notes = {"retries": retries} if retries else {}
     with files.writing(target, sources, **notes) as partial:
         write_model(model, partial)
-    files.remove_backup(target)
+    files.remove_checkpoints(target)

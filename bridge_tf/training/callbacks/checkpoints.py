@@ -22,7 +22,7 @@ _NOTES = "notes"
 
 
 @dataclasses.dataclass
-class State:
+class Checkpoint:
     """What a checkpoint holds.
 
     Attributes:
@@ -39,7 +39,7 @@ class State:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Keeps the state of a training: weights, optimizer, metrics, seeds, position in the data.
+    """Keeps checkpoints of a training: weights, optimizer, metrics, seeds, position in the data.
 
     `folder` holds a file of each of the last two epochs, `epoch-N.npz` (0 before the first), and,
     within an epoch, one of the last step that was kept, `step-N.npz` (steps since the training
@@ -47,8 +47,8 @@ class Checkpoints(keras.callbacks.Callback):
     the one before it used. They stay when the training ends: remove the folder once the model is
     saved.
 
-    When a signal asks the process to stop (`bridge_tf.utils.signals`), the state is written after
-    the running step.
+    When a signal asks the process to stop (`bridge_tf.utils.signals`), a checkpoint is written
+    after the running step.
 
     Args:
         folder: made with the first checkpoint.
@@ -74,48 +74,50 @@ class Checkpoints(keras.callbacks.Callback):
         self.within_epochs = True
         self.step = 0
 
-    def newest(self, epochs_only: bool = False) -> State | None:
-        """The newest of `states`, if there is one."""
-        return max(self.states(epochs_only), key=lambda state: state.step, default=None)
+    def newest(self, epochs_only: bool = False) -> Checkpoint | None:
+        """The newest of those that `read` gives, if there is one."""
+        return max(self.read(epochs_only), key=lambda checkpoint: checkpoint.step, default=None)
 
-    def states(self, epochs_only: bool = False) -> list[State]:
+    def read(self, epochs_only: bool = False) -> list[Checkpoint]:
         """The checkpoints that are whole and of this training; damaged ones are set aside."""
         found = []
         for path in self._files("epoch-*.npz" if epochs_only else "*.npz"):
             content = path.read_bytes()
             try:
-                state = _parsed(path.stem, content)
+                checkpoint = _parsed(path.stem, content)
             except MemoryError:
                 raise
             except Exception as error:  # zipfile and numpy raise all sorts for damaged content
                 logger.warning(f"{path} is damaged ({reason(error)}) and passed over")
                 path.rename(path.with_name(f"{path.name}.damaged"))
                 continue
-            if state.notes.get("made_from") == self.made_from:
-                found.append(state)
+            if checkpoint.notes.get("made_from") == self.made_from:
+                found.append(checkpoint)
         return found
 
-    def forget_after(self, state: State | None) -> None:
+    def forget_after(self, checkpoint: Checkpoint | None) -> None:
         """Leaves only the checkpoints of epochs up to this one; none without it."""
         paths = self._files("epoch-*.npz")
-        kept = paths[: [path.stem for path in paths].index(state.name) + 1] if state else []
+        kept = (
+            paths[: [path.stem for path in paths].index(checkpoint.name) + 1] if checkpoint else []
+        )
         for path in set(self._files("*.npz")) - set(kept):
             path.unlink()
 
-    def restore(self, model, state: State | None) -> None:
-        """Gives a compiled model the state of a checkpoint; without one, that of its start."""
+    def restore(self, model, checkpoint: Checkpoint | None) -> None:
+        """Gives a compiled model what a checkpoint holds; without one, what it starts with."""
         model.optimizer.build(model.trainable_variables)
-        self.step = state.step if state else 0
-        self.notes = {**(state.notes if state else {}), "made_from": self.made_from}
-        # Of a state within an epoch: what begins anew with each epoch, but must go on here.
+        self.step = checkpoint.step if checkpoint else 0
+        self.notes = {**(checkpoint.notes if checkpoint else {}), "made_from": self.made_from}
+        # Of a checkpoint within an epoch: what begins anew with each epoch, but must go on here.
         self._to_set = self._to_add = None
-        if state:
-            _assign(_variables(model), state.arrays)
-            if state.name.startswith("step"):
-                self._to_set = self._to_add = state.arrays
+        if checkpoint:
+            _assign(_variables(model), checkpoint.arrays)
+            if checkpoint.name.startswith("step"):
+                self._to_set = self._to_add = checkpoint.arrays
 
     def write(self, model, name: str) -> None:
-        """Writes the state of `model`, and removes what is older than it needs be."""
+        """Writes a checkpoint of `model`, and removes those that are older than need be."""
         arrays = {
             key: keras.ops.convert_to_numpy(variable)
             for key, variable in (_variables(model) | _metrics(model)).items()
@@ -123,17 +125,17 @@ class Checkpoints(keras.callbacks.Callback):
         earlier = self._files("step-*.npz")
         if name.startswith("epoch"):
             earlier += self._files("epoch-*.npz")[:-1]
-        path = self._write(State(name, self.step, self.notes, arrays))
+        path = self._write(Checkpoint(name, self.step, self.notes, arrays))
         for other in set(earlier) - {path}:
             other.unlink()
         self._written = time.monotonic()
 
     def roll_back(self, notes: dict) -> None:
         """Makes the last epoch's checkpoint, with other notes, the newest one."""
-        state = self.newest(epochs_only=True)
+        checkpoint = self.newest(epochs_only=True)
         for path in self._files("step-*.npz"):
             path.unlink()
-        self._write(dataclasses.replace(state, notes=state.notes | notes))
+        self._write(dataclasses.replace(checkpoint, notes=checkpoint.notes | notes))
 
     def on_train_begin(self, logs=None):
         self._written = time.monotonic()
@@ -162,13 +164,13 @@ class Checkpoints(keras.callbacks.Callback):
         self.write(self.model, f"epoch-{epoch + 1}")
         _leave_if(signals.requested())
 
-    def _write(self, state: State) -> pathlib.Path:
-        path = self.folder / f"{state.name}.npz"
+    def _write(self, checkpoint: Checkpoint) -> pathlib.Path:
+        path = self.folder / f"{checkpoint.name}.npz"
         # With the names, since a flipped bit can hide entries of a zip file without a trace.
-        notes = {**state.notes, "step": state.step, "names": sorted(state.arrays)}
+        notes = {**checkpoint.notes, "step": checkpoint.step, "names": sorted(checkpoint.arrays)}
         notes = json.dumps(notes).encode()
         with replacing(path) as partial, open(partial, "wb") as file:
-            np.savez(file, **{_NOTES: np.frombuffer(notes, "uint8")}, **state.arrays)
+            np.savez(file, **{_NOTES: np.frombuffer(notes, "uint8")}, **checkpoint.arrays)
         return path
 
     def _files(self, pattern: str) -> list[pathlib.Path]:
@@ -182,7 +184,7 @@ def _leave_if(signal: int | None) -> None:
         raise signals.Interrupted(signal)
 
 
-def _parsed(name: str, content: bytes) -> State:
+def _parsed(name: str, content: bytes) -> Checkpoint:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         arrays = {
             entry.removesuffix(".npy"): np.lib.format.read_array(
@@ -193,7 +195,7 @@ def _parsed(name: str, content: bytes) -> State:
     notes = json.loads(arrays.pop(_NOTES).tobytes())
     if notes.pop("names") != sorted(arrays):
         raise ValueError("values are missing")
-    return State(name, notes.pop("step"), notes, arrays)
+    return Checkpoint(name, notes.pop("step"), notes, arrays)
 
 
 def _variables(model) -> dict:

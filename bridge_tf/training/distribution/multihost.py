@@ -59,24 +59,24 @@ def agree(variables, *others) -> None:
         )
 
 
-def common(states: list):
-    """The newest of the `State`s that every process has; None where none has got beyond its start.
+def common(checkpoints: list):
+    """The newest `Checkpoint` that every process has; None where none has got beyond its start.
 
     Raises:
         InputError: some have, but there is none that all have.
     """
-    known = {(state.step, _digest(state)): state for state in states}
+    known = {(checkpoint.step, _digest(checkpoint)): checkpoint for checkpoint in checkpoints}
     rows = [list(key) for key in sorted(known, reverse=True)[:_KEPT]]
     rows += [[0, 0]] * (_KEPT - len(rows))
     gathered = _gathered(rows)
     everywhere = set.intersection(*({tuple(row) for row in each.tolist()} for each in gathered))
-    state = max((known[key] for key in everywhere & set(known)), key=_step, default=None)
-    if state is None and gathered[..., 0].any():
+    checkpoint = max((known[key] for key in everywhere & set(known)), key=_step, default=None)
+    if checkpoint is None and gathered[..., 0].any():
         raise InputError(
-            "`hosts`: the processes have no checkpoint in common; copy the folder backup of the "
-            "work directory that is furthest to the others, or remove it from all to begin anew"
+            "`hosts`: the processes have no checkpoint in common; copy the folder checkpoints of "
+            "the work directory that is furthest to the others, or remove it from all to begin anew"
         )
-    return state
+    return checkpoint
 
 
 def gone(error: Exception) -> TrainingError | None:
@@ -98,15 +98,15 @@ def _leave() -> None:
     os._exit(1)
 
 
-def _step(state) -> int:
-    return state.step
+def _step(checkpoint) -> int:
+    return checkpoint.step
 
 
-def _digest(state) -> int:
-    notes = {key: value for key, value in state.notes.items() if key != "made_from"}
+def _digest(checkpoint) -> int:
+    notes = {key: value for key, value in checkpoint.notes.items() if key != "made_from"}
     digest = zlib.crc32(json.dumps(notes, sort_keys=True).encode())
-    for name in sorted(state.arrays):
-        digest = zlib.crc32(state.arrays[name].tobytes(), digest)
+    for name in sorted(checkpoint.arrays):
+        digest = zlib.crc32(checkpoint.arrays[name].tobytes(), digest)
     return digest
 
 

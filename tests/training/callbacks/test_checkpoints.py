@@ -60,8 +60,8 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(trainings, tmp_path,
     for step in (1, 4, 6):
         folder = tmp_path / str(step)
         with pytest.raises(KeyboardInterrupt):
-            train(backup_dir=Checkpoints(folder, minutes=1e-9), callbacks=[Kill(step)])
-        resumed, rest = train(backup_dir=folder)
+            train(checkpoint_dir=Checkpoints(folder, minutes=1e-9), callbacks=[Kill(step)])
+        resumed, rest = train(checkpoint_dir=folder)
         for a, b in zip(resumed.get_weights(), undisturbed.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b, err_msg=f"killed in step {step}")
         # The metrics of the epoch that was cut in two are those of the whole epoch, too.
@@ -71,20 +71,20 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(trainings, tmp_path,
 
 def test_of_a_damaged_epoch_the_one_before_is_used(trainings, tmp_path):
     train = trainings["mode"]
-    undisturbed, _ = train(backup_dir=tmp_path)
+    undisturbed, _ = train(checkpoint_dir=tmp_path)
     newest = tmp_path / "epoch-2.npz"
     newest.write_bytes(newest.read_bytes()[:-500])
-    resumed, rest = train(backup_dir=tmp_path)
+    resumed, rest = train(checkpoint_dir=tmp_path)
     assert rest.epoch == [1]
     for a, b in zip(resumed.get_weights(), undisturbed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_checkpoint_that_cannot_be_read_now_is_not_taken_for_damaged(trainings, tmp_path):
-    trainings["mode"](backup_dir=tmp_path)
+    trainings["mode"](checkpoint_dir=tmp_path)
     (tmp_path / "epoch-3.npz").mkdir()  # reading it is an OSError, as of a network drive
     with pytest.raises(OSError):
-        trainings["mode"](backup_dir=tmp_path)
+        trainings["mode"](checkpoint_dir=tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"epoch-{k}.npz" for k in (1, 2, 3)]
 
 
@@ -95,7 +95,7 @@ def test_between_epochs_only_the_newest_checkpoints_are_kept(trainings, tmp_path
         def on_train_batch_begin(self, batch, logs=None):
             seen.append(sorted(path.name for path in tmp_path.glob("*")))
 
-    trainings["mode"](backup_dir=Checkpoints(tmp_path, minutes=1e-9), callbacks=[Look()])
+    trainings["mode"](checkpoint_dir=Checkpoints(tmp_path, minutes=1e-9), callbacks=[Look()])
     start, first = "epoch-0.npz", "epoch-1.npz"
     assert seen[:4] == [
         [start],
@@ -115,10 +115,10 @@ def test_a_signal_is_answered_after_the_step(trainings, tmp_path):
 
     undisturbed, _ = trainings["mode"]()
     with signals.graceful(), pytest.raises(signals.Interrupted) as interrupted:
-        trainings["mode"](backup_dir=tmp_path, callbacks=[Signal()])
+        trainings["mode"](checkpoint_dir=tmp_path, callbacks=[Signal()])
     assert interrupted.value.signum == signal.SIGTERM
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0.npz", "step-2.npz"]
-    resumed, _ = trainings["mode"](backup_dir=tmp_path)
+    resumed, _ = trainings["mode"](checkpoint_dir=tmp_path)
     for a, b in zip(resumed.get_weights(), undisturbed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -128,13 +128,13 @@ def test_a_damaged_checkpoint_is_named_and_never_loaded(trainings, tmp_path, cap
     train = trainings["mode"]
     undisturbed, _ = train()
     with pytest.raises(KeyboardInterrupt):
-        train(backup_dir=Checkpoints(tmp_path, minutes=1e-9), callbacks=[Kill(6)])
+        train(checkpoint_dir=Checkpoints(tmp_path, minutes=1e-9), callbacks=[Kill(6)])
     newest = tmp_path / "step-6.npz"
     content = bytearray(newest.read_bytes())
     if damage == "flip":
         content[len(content) // 2] ^= 1
     newest.write_bytes(content if damage == "flip" else content[:-500])
-    resumed, rest = train(backup_dir=tmp_path)
+    resumed, rest = train(checkpoint_dir=tmp_path)
     assert "step-6.npz is damaged" in caplog.text
     assert rest.epoch == [1]  # from the end of the first epoch on
     for a, b in zip(resumed.get_weights(), undisturbed.get_weights(), strict=True):
@@ -142,15 +142,15 @@ def test_a_damaged_checkpoint_is_named_and_never_loaded(trainings, tmp_path, cap
 
 
 def test_checkpoints_of_another_start_are_passed_over(trainings, tmp_path):
-    trainings["mode"](backup_dir=Checkpoints(tmp_path, made_from={"modes/0.keras": "a"}))
+    trainings["mode"](checkpoint_dir=Checkpoints(tmp_path, made_from={"modes/0.keras": "a"}))
     _, history = trainings["mode"](
-        backup_dir=Checkpoints(tmp_path, made_from={"modes/0.keras": "b"})
+        checkpoint_dir=Checkpoints(tmp_path, made_from={"modes/0.keras": "b"})
     )
     assert history.epoch == [0, 1]
 
 
 def test_a_bridge_keeps_no_copies_of_base_and_member(trainings, tmp_path):
-    bridge, _ = trainings["bridge"](backup_dir=tmp_path)
+    bridge, _ = trainings["bridge"](checkpoint_dir=tmp_path)
     with np.load(tmp_path / "epoch-2.npz") as arrays:
         kept = sum(arrays[name].size for name in arrays if name.startswith("model-"))
     assert kept == sum(weight.size for weight in bridge.get_weights()) + 2  # the seed

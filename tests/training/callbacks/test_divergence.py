@@ -39,7 +39,7 @@ def test_a_bad_loss_stops_the_training_and_is_told(tiny, data):
 
 def test_the_message_names_the_last_good_checkpoint(tiny, data, tmp_path):
     with pytest.raises(TrainingError) as error:
-        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(1)], backup_dir=tmp_path)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(1)], checkpoint_dir=tmp_path)
     assert "the loss became nan in step 4 (epoch 2, learning rate 0.0" in str(error.value)
     assert f"epoch-1.npz in {tmp_path}" in str(error.value)
     assert "`on_divergence=retry`" in str(error.value)
@@ -48,11 +48,11 @@ def test_the_message_names_the_last_good_checkpoint(tiny, data, tmp_path):
 
 def test_after_a_bad_loss_in_the_first_epoch_the_start_is_kept(tiny, data, tmp_path):
     with pytest.raises(TrainingError, match=r"epoch-0\.npz"):
-        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=tmp_path)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], checkpoint_dir=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-0.npz"]
     # And the advice of the message can be followed.
     retry = Checkpoints(tmp_path, on_divergence="retry")
-    fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], backup_dir=retry)
+    fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], checkpoint_dir=retry)
     assert len(retry.notes["retries"]) == 1
 
 
@@ -65,7 +65,7 @@ def test_without_a_checkpoint_of_an_epoch_there_is_no_retry(tiny, data, tmp_path
 
     retry = Checkpoints(tmp_path, on_divergence="retry")
     with pytest.raises(TrainingError, match=r"no checkpoint is left .*another `workdir`"):
-        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Lose(0)], backup_dir=retry)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Lose(0)], checkpoint_dir=retry)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
@@ -73,7 +73,7 @@ def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(tiny, data, tmp_pa
     spoil = Spoil(epoch)
     checkpoints = Checkpoints(tmp_path, on_divergence="retry")
     network = tiny()
-    fit_mode(network, data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
+    fit_mode(network, data, QUICK, batch_size=8, callbacks=[spoil], checkpoint_dir=checkpoints)
     assert all(np.isfinite(weight).all() for weight in network.get_weights())
     usual = [float(QUICK.optimizer(3)._learning_rate(3 * k)) for k in range(3)]
     expected = usual[: epoch + 1] + [rate / 2 for rate in usual[epoch:]]
@@ -92,9 +92,9 @@ def test_a_retry_that_was_interrupted_goes_on_at_its_rate(tiny, data, tmp_path):
     checkpoints = Checkpoints(tmp_path, on_divergence="retry")
     spoil = Interrupt(1)
     with pytest.raises(KeyboardInterrupt):
-        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[spoil], checkpoint_dir=checkpoints)
     again = Spoil(-1)
-    fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[again], backup_dir=tmp_path)
+    fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[again], checkpoint_dir=tmp_path)
     assert again.rates[0] == spoil.rates[-1] == pytest.approx(spoil.rates[1] / 2)
 
 
@@ -102,7 +102,7 @@ def test_retries_come_to_an_end(tiny, data, tmp_path):
     checkpoints = Checkpoints(tmp_path, on_divergence="retry")
     spoil = Spoil(0, times=9)
     with pytest.raises(TrainingError, match="after 4 retries"):
-        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[spoil], backup_dir=checkpoints)
+        fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[spoil], checkpoint_dir=checkpoints)
     assert len(spoil.rates) == 5
 
 

@@ -39,7 +39,7 @@ def test_an_epoch_that_was_cut_in_two_is_one_point_and_one_line(images, labels, 
                 Recipe(EPOCHS, learning_rate=1e-4, warmup_epochs=1, jit_compile=False),
                 steps_per_epoch=STEPS,
                 callbacks=[log, progress, *callbacks],
-                backup_dir=Checkpoints(tmp_path / f"{name}-checkpoints", minutes=1e-9),
+                checkpoint_dir=Checkpoints(tmp_path / f"{name}-checkpoints", minutes=1e-9),
             )
         return history.history
 

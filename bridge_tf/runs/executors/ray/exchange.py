@@ -73,7 +73,7 @@ class Exchange:
                 self.storage.write(paths[name], name)
                 self._sent[name] = entry["sha256"]
         target = task.file(self.files)
-        folders = [self.files.backup(target), self.files.logs(target)] if target else []
+        folders = [self.files.checkpoints(target), self.files.logs(target)] if target else []
         for folder in folders or [self.files.all_logs]:
             self.storage.write_folder(folder, self._name(folder))
         return entries
@@ -106,8 +106,8 @@ class Exchange:
             remove_events(logs)  # the worker has written others
             self.storage.read_folder(self._name(logs), logs)
         target = target or self.files.report
-        self.storage.remove(self._name(self.files.backup(target)))
-        self.files.remove_backup(target)
+        self.storage.remove(self._name(self.files.checkpoints(target)))
+        self.files.remove_checkpoints(target)
 
     def end(self, unfinished: list[Task]) -> None:
         """Brings what tasks that aren't done have got to, and makes the storage a copy."""
@@ -115,8 +115,8 @@ class Exchange:
             return
         for target in (task.file(self.files) for task in unfinished):
             if target is not None:
-                backup = self.files.backup(target)
-                self.storage.read_folder(self._name(backup), backup)
+                folder = self.files.checkpoints(target)
+                self.storage.read_folder(self._name(folder), folder)
         self.storage.write_folder(self.files.path, "")
 
     def _name(self, path: pathlib.Path) -> str:

@@ -24,7 +24,7 @@ def outbox(files: RunFiles, task: Task, attempt: str) -> str:
     Args:
         attempt: names who did it; one that was given up may still be alive.
     """
-    folder = files.backup(task.file(files) or files.report)
+    folder = files.checkpoints(task.file(files) or files.report)
     return f"{folder.relative_to(files.path).as_posix()}/results-{attempt}"
 
 
@@ -89,7 +89,7 @@ def _work(order: dict, folder: pathlib.Path, attempt: str) -> dict:
     run.files.manifest.take(known)
     before = {*run.files.manifest.read()["files"]}
     if task.is_training:
-        kept = [run.files.backup(task.file(run.files)), run.files.logs(task.file(run.files))]
+        kept = [run.files.checkpoints(task.file(run.files)), run.files.logs(task.file(run.files))]
         kept = [path.relative_to(folder).as_posix() for path in kept]
         for name in kept:
             storage.read_folder(name, folder / name)

@@ -37,10 +37,10 @@ def write_loss_plane(run: Run, points: int, images: int) -> None:
         return
     test = run.data.test
     split = test.take(np.arange(count) * len(test) // count)
-    kept = KeptPredictions(files.backup(target), made_from)
+    kept = KeptPredictions(files.checkpoints(target), made_from)
     plane = measure_plane(
         run.load_curve(pair), split, run.statistics_images(), points, MARGIN, pair, kept
     )
     with files.writing(target, [source], measured_on=made_from) as partial:
         partial.write_text(json.dumps(plane, allow_nan=False) + "\n", encoding="utf-8")
-    files.remove_backup(target)
+    files.remove_checkpoints(target)

@@ -16,7 +16,7 @@ def measured(run: Run) -> list[pathlib.Path]:
 
 def show(run: Run) -> None:
     """Writes the pages of what was measured; their table goes to standard output."""
-    run.files.remove_backup(run.files.report)
+    run.files.remove_checkpoints(run.files.report)
     report = read_report(run.files.report)
     write_pages(run.files, report, _loss_planes(run))
     print(render_table(report), flush=True)

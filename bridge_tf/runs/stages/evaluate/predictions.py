@@ -36,7 +36,7 @@ class Predictions:
         self.pairs = run.config.curves()
         self.positions = run.positions
         made_from = [run.files.manifest.digests(measured_files(run)), run.inputs]
-        self.kept = KeptPredictions(run.files.backup(run.files.report), made_from)
+        self.kept = KeptPredictions(run.files.checkpoints(run.files.report), made_from)
         self.sources: list[Source] = []
         self.log_probs: dict[tuple, list[np.ndarray]] = {}
         self.walks: dict[tuple, tuple[list[dict], list[dict]]] = {}

@@ -49,7 +49,7 @@ def test_a_curve_is_the_local_executors(local, tmp_path):
     box = storage.path / outbox(storage, Task("curve-0-1"), answer["attempt"])
     assert sha256(box / "curves" / "0-1.keras") == sha256(storage.curve((0, 1)))
     assert any("epoch 1/1" in line for line in lines)
-    local.files.remove_backup(storage.curve((0, 1)))
+    local.files.remove_checkpoints(storage.curve((0, 1)))
 
 
 def test_a_training_goes_on_from_what_another_node_has_left(local, tmp_path, monkeypatch):
