@@ -1,4 +1,4 @@
-"""Image data: four kinds of source, and batches for training and evaluation."""
+"""Image data: four kinds of sources, and batches for training and evaluation."""
 
 from bridge_tf.data.batches import steps_per_epoch, training_batches
 from bridge_tf.data.dataset import Dataset, Split

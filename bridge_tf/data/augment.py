@@ -1,15 +1,15 @@
-"""Augmentation of whole batches, and of single images, as functions of a seed."""
+"""Augmentation of batches and single images; all functions depend only on a seed."""
 
 import math
 
 import tensorflow as tf
 
-# Of random boxes: share of the image's area, largest ratio of the sides, draws.
+# Random boxes: range of the share of the area, maximum aspect ratio, number of draws.
 _AREA, _RATIO, _BOXES = (0.08, 1.0), 4 / 3, 10
 
 
 def random_crop(images: tf.Tensor, padding: int, seed: tf.Tensor) -> tf.Tensor:
-    """Pads height and width with zeros on each side and crops each image back, at random.
+    """Pads height and width with zeros and crops each image at random to its old size.
 
     Args:
         images: B×H×W×C.
@@ -34,9 +34,9 @@ def random_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def random_resized_crop(image: tf.Tensor, size: tuple[int, int], seed: tf.Tensor) -> tf.Tensor:
     """Crops a random box out of one image and resizes it bilinearly.
 
-    The box of Szegedy et al. (CVPR 2015, section 6): 8 to 100 % of the image's area, width to
-    height 3:4 to 4:3, uniform in its logarithm; of ten draws the first that fits, else the largest
-    box in the middle with such a ratio. Where it shrinks, pixels are averaged.
+    As in Szegedy et al. (CVPR 2015, section 6), the box has 8 to 100 % of the image's area and an
+    aspect ratio of 3:4 to 4:3, uniform in its logarithm. It is the first of ten draws that fits,
+    else the largest central box with such a ratio. Downsizing averages pixels.
 
     Args:
         image: H×W×C, of any size.
@@ -44,7 +44,7 @@ def random_resized_crop(image: tf.Tensor, size: tuple[int, int], seed: tf.Tensor
         seed: two integers.
 
     Returns:
-        size×C, float32, in the range of the image.
+        size×C, float32, in the value range of the image.
     """
     top, left, height, width = tf.unstack(_random_box(tf.shape(image), seed))
     box = tf.cast(image[top : top + height, left : left + width], tf.float32)
@@ -53,7 +53,7 @@ def random_resized_crop(image: tf.Tensor, size: tuple[int, int], seed: tf.Tensor
 
 
 def _random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """top, left, height, width of a box in an image of this shape, int32."""
+    """A box in an image of this shape: top, left, height, width, int32."""
     full = tf.cast(shape[:2], tf.float32)
     draws = tf.random.stateless_uniform([4, _BOXES], seed)
     area = (_AREA[0] + (_AREA[1] - _AREA[0]) * draws[0]) * full[0] * full[1]
@@ -61,14 +61,14 @@ def _random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     sides = tf.round(tf.stack([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=1))
     fits = tf.reduce_all((sides >= 1) & (sides <= full), axis=1)
     corners = tf.floor(tf.transpose(draws[2:]) * (full - sides + 1))
-    # The last resort: as high and wide as the ratio lets it be.
+    # If no draw fits: the largest box that the ratio allows.
     widest = tf.maximum(1.0, tf.round(tf.minimum(full, _RATIO * tf.reverse(full, [0]))))
     middle = tf.floor((full - widest) / 2)
     boxes = tf.concat(
         [tf.concat([corners, sides], axis=1), tf.concat([middle, widest], axis=0)[None]], axis=0
     )
     box = tf.gather(boxes, tf.argmax(tf.concat([fits, [True]], axis=0)))
-    # A draw just below 1 may round up to the corner beyond the last.
+    # A draw just below 1 may be rounded up, beyond the last corner.
     corner = tf.minimum(box[:2], full - box[2:])
     return tf.cast(tf.concat([corner, box[2:]], axis=0), tf.int32)
 
@@ -76,7 +76,7 @@ def _random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def mixup(images: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:
     """Mixes each image with another of the batch (Zhang et al., ICLR 2018).
 
-    Image i becomes λ x_i + (1 - λ) x_j with a λ ~ Beta(alpha, alpha) of its own.
+    Image i becomes λ x_i + (1 - λ) x_j. Each image has its own λ ~ Beta(alpha, alpha).
 
     Args:
         images: B×H×W×C, float32.
@@ -86,7 +86,7 @@ def mixup(images: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:
     batch = images.shape[0]
     seeds = tf.random.split(seed, 2)
     gammas = tf.random.stateless_gamma([2, batch, 1, 1, 1], seeds[0], alpha, dtype=tf.float64)
-    # In double precision a draw of Gamma(0.01) may still be 0; then any share will do.
+    # Even in double precision, draws of Gamma(0.01) may be 0; then any share is valid.
     share = tf.cast(tf.math.divide_no_nan(gammas[0], gammas[0] + gammas[1]), images.dtype)
     shift = tf.random.stateless_uniform([], seeds[1], 1, max(batch, 2), tf.int32)
     return share * images + (1 - share) * tf.roll(images, shift, axis=0)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """Number of full batches in one pass.
+    """Number of full batches in an epoch.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no full batch.
     """
     if batch_size < 1:
         raise InputError(f"`batch_size={batch_size}`: must be at least 1")
@@ -46,26 +46,25 @@ def training_batches(
 ) -> "tf.data.Dataset":
     """A `tf.data.Dataset` of (images, labels) from step `first_step` to the end of the epochs.
 
-    Images are float32, B×H×W×C, raw pixels; labels int32, B. The order of an epoch and every
-    random draw are functions of (seed, epoch, step) alone, so that training may be interrupted
-    and go on. An epoch has `steps_per_epoch` full batches; what is left over differs between
-    epochs.
+    Images are float32, B×H×W×C, raw pixels. Labels are int32, B. The order of an epoch and every
+    random draw depend only on (seed, epoch, step), so an interrupted training can resume. An epoch
+    has `steps_per_epoch` full batches; the images left over differ between epochs.
 
     Args:
         split: the images.
-        batch_size: images a batch.
+        batch_size: images in a batch.
         epochs: of the whole training.
-        seed: of order and draws.
-        first_step: where to go on, in steps since the first epoch began.
+        seed: of the order and of random draws.
+        first_step: the step to resume from, counted from the start of the first epoch.
         augment: "none", "crop" (pad and crop), "crop_flip", or "resized_crop_flip" (a random box,
             resized; see `bridge_tf.data.augment`).
-        crop_padding: pixels on each side that crops pad by; 0: an eighth of the height.
-        mixup_alpha: > 0 mixes the images of a batch; labels stay those of the first.
-        soft_labels: number of classes: labels are then float32, B×classes, probabilities that are
-            mixed as the images are. Default: whole numbers.
+        crop_padding: padding of crops, in pixels on each side; 0: an eighth of the height.
+        mixup_alpha: alpha of mixup; 0: no mixup. Integer labels remain those of the first image.
+        soft_labels: number of classes. Labels are then float32, B×classes: probabilities, mixed as
+            the images are. Default: integer labels.
 
     Raises:
-        InputError: the batch is larger than the split, or an argument is none of these.
+        InputError: the batch is larger than the split, or an argument is invalid.
     """
     if augment not in AUGMENTATIONS:
         raise InputError(f"`augment={augment}`: must be one of {', '.join(AUGMENTATIONS)}")
@@ -78,7 +77,7 @@ def training_batches(
     from bridge_tf.data import augment as augmentation
 
     steps = steps_per_epoch(split, batch_size)
-    # Captured as they are, these are held once; on an accelerator they would take its memory.
+    # Captured as NumPy arrays, images are held once, and not in an accelerator's memory.
     with tf.device("CPU"):
         images, labels = _images(split.images), tf.constant(split.labels)
     height, width, channels = split.images.shape[1:]
@@ -113,7 +112,7 @@ def training_batches(
             y = tf.one_hot(y, soft_labels)
         if mixup_alpha > 0:
             x = augmentation.mixup(x, mixup_alpha, seeds[2])
-            if soft_labels:  # by the same draws
+            if soft_labels:  # with the same draws
                 y = augmentation.mixup(y[:, tf.newaxis, tf.newaxis], mixup_alpha, seeds[2])[:, 0, 0]
         return x, y
 
@@ -130,7 +129,7 @@ def _images(images: np.ndarray | RecordImages) -> "_Held | _Stored":
 
 
 class _Held:
-    """Images in memory, decoded."""
+    """Decoded images in memory."""
 
     parallel: ClassVar[dict] = {}
 
@@ -140,7 +139,7 @@ class _Held:
         self.images = tf.constant(images)
 
     def shown(self, indices: "tf.Tensor") -> "tf.Tensor":
-        """The images of these indices, B×H×W×C."""
+        """The images at these indices, B×H×W×C."""
         import tensorflow as tf
 
         return tf.gather(self.images, indices)
@@ -152,7 +151,7 @@ class _Held:
         function: Callable,
         spec: "tf.TensorSpec",
     ) -> "tf.Tensor":
-        """What a function makes of each image, as it is stored, and a seed of its own."""
+        """Maps a function over the stored images, each with its own seed."""
         import tensorflow as tf
 
         arguments = self.shown(indices), seeds
@@ -160,7 +159,7 @@ class _Held:
 
 
 class _Stored:
-    """As `_Held`, of images that are read and decoded for each batch."""
+    """Like `_Held`, but images are read and decoded for each batch."""
 
     def __init__(self, images: RecordImages):
         import tensorflow as tf

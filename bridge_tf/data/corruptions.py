@@ -1,9 +1,9 @@
 """Corrupted copies of test images: six kinds of corruption, each at five severities.
 
 After Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations", ICLR 2019. Theirs are files for two data sets; these are made on the fly for images
-of any size, so that figures can't be compared with those of CIFAR-10-C or ImageNet-C. Contrast and
-brightness, which know no size, have the parameters of CIFAR-10-C.
+Perturbations", ICLR 2019. They published files for two data sets. These functions corrupt images of
+any size, so figures can't be compared with those on CIFAR-10-C or ImageNet-C. Contrast and
+brightness do not depend on the size and have the parameters of CIFAR-10-C.
 
 | corruption | parameter | 1 | 2 | 3 | 4 | 5 |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -14,9 +14,9 @@ brightness, which know no size, have the parameters of CIFAR-10-C.
 | jpeg | quality | 80 | 50 | 25 | 15 | 7 |
 | pixelation | share of height and width that is kept | 0.75 | 0.6 | 0.5 | 0.4 | 0.25 |
 
-The standard deviation of the blur is multiplied by the cube root of s / 32, s the shorter side in
-pixels: 0.63 of the table's at 8×8, 1.9 times that at 224×224. A fixed number of pixels would wipe
-out small images, and a fixed share of the side leave them as they are.
+The standard deviation of the blur is multiplied by the cube root of s / 32, where s is the shorter
+side in pixels: by 0.63 at 8×8, by 1.9 at 224×224. A fixed number of pixels would erase small
+images; a fixed share of the side would leave them unchanged.
 """
 
 import io
@@ -42,19 +42,19 @@ def corrupt(
 ) -> np.ndarray:
     """Corrupted copies of images.
 
-    What is drawn at random depends on the kind, the severity and the image's index alone.
+    Random draws depend only on the kind, the severity and the image's index.
 
     Args:
         images: N×H×W×C, 0…255.
         kind: one of `PARAMETERS`.
         severity: 1 (weak) … 5 (strong).
-        indices: N whole numbers that the images are known by; default: 0…N-1.
+        indices: N integers that identify the images; default: 0…N-1.
 
     Returns:
         N×H×W×C, uint8.
 
     Raises:
-        ValueError: another kind or severity.
+        ValueError: the kind or severity is unknown.
     """
     if kind not in PARAMETERS or severity not in SEVERITIES:
         raise ValueError(
@@ -87,7 +87,7 @@ def _contrast(image: np.ndarray, factor: float, seed: tuple) -> np.ndarray:
 
 
 def _brightness(image: np.ndarray, more: float, seed: tuple) -> np.ndarray:
-    """The value of HSV colours raised: hue and saturation stay, black becomes grey."""
+    """Raises the value in HSV: hue and saturation stay, black becomes grey."""
     value = image.max(axis=2, keepdims=True).astype("float64")
     raised = np.minimum(value + 255 * more, 255)
     return np.where(value > 0, image * (raised / np.maximum(value, 1e-9)), raised)

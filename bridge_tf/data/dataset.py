@@ -1,4 +1,4 @@
-"""What a source of images gives."""
+"""Data sets and their splits."""
 
 import dataclasses
 import functools
@@ -16,8 +16,8 @@ class Split:
     """Images and their labels.
 
     Attributes:
-        images: N×H×W×C, uint8 or float32, raw pixels 0…255: decoded and held in memory, or
-            `RecordImages`, which are read when they are needed.
+        images: N×H×W×C, uint8 or float32, raw pixels 0…255: an array, or `RecordImages`, which are
+            read from files on access.
         labels: N, int32, 0…classes-1.
     """
 
@@ -28,19 +28,19 @@ class Split:
         return len(self.labels)
 
     def limited(self, max_images: int) -> "Split":
-        """At most `max_images` of the split, the same at each call."""
-        # Sources may be in the order of their classes.
+        """At most `max_images` of the split, the same in each call."""
+        # A random choice, because sources may be sorted by class.
         order = np.random.default_rng(0).permutation(len(self))
         return self.take(np.sort(order[:max_images]))
 
     def in_memory(self, name: str) -> "Split":
-        """The split with its images decoded and held in memory.
+        """The split with its images decoded in memory.
 
         Args:
-            name: of the images, for the message, as "`dataset=digits`".
+            name: setting of the images for the message, for example "`dataset=digits`".
 
         Raises:
-            InputError: there isn't enough of it.
+            InputError: there isn't enough memory.
         """
         if isinstance(self.images, np.ndarray):
             return self
@@ -50,19 +50,19 @@ class Split:
         return Split(np.asarray(self.images), self.labels)
 
     def take(self, indices: np.ndarray) -> "Split":
-        """The images of these indices, in this order."""
+        """The images and labels at these indices, in this order."""
         return Split(self.images.take(indices, axis=0), self.labels[indices])
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A data set in its three splits.
+    """A data set with its three splits.
 
     Attributes:
         name: for the report.
-        class_names: one a class; its number where the source has no names.
+        class_names: one for each class; numbers if the source has no names.
         train, validation, test: the splits, disjoint.
-        faults: what is wrong with them; a report says so.
+        faults: problems of the data, for the report.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Dataset:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Digest of all images (those in files: as they are encoded there) and labels."""
+        """Digest of all images (in their encoded form, if they stay in files) and labels."""
         total = hashlib.blake2b()
         for split in (self.train, self.validation, self.test):
             images = split.images
@@ -93,7 +93,7 @@ class Dataset:
         return total.hexdigest()
 
     def limited(self, max_images: int) -> "Dataset":
-        """The data set with at most `max_images` of each split, the same at each call."""
+        """The data set with at most `max_images` in each split, the same in each call."""
         splits = {}
         for name in ("train", "validation", "test"):
             splits[name] = getattr(self, name).limited(max_images)
@@ -105,10 +105,10 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What a reader found: training and test images, before the validation split.
+    """The result of a reader: training and test images, before the validation split.
 
-    `test` is None where the source has no test images of its own. `skipped` names bad images that
-    were left out.
+    `test` is None if the source has no test images. `skipped` names the bad images that were left
+    out.
     """
 
     name: str

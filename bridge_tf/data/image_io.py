@@ -1,4 +1,4 @@
-"""Reading one image file, and writing one."""
+"""Reading and writing an image file."""
 
 import io
 import os
@@ -12,10 +12,10 @@ _GREY = ("1", "L", "LA", "I", "I;16", "F")
 
 
 class BadImageError(InputError):
-    """An image file that can't be used.
+    """An image file is unusable.
 
     Attributes:
-        why: what is wrong with it, in a few words that don't name it.
+        why: the reason in a few words, without the file's name.
     """
 
     def __init__(self, message: str, why: str):
@@ -26,19 +26,18 @@ class BadImageError(InputError):
 def read_image(
     path: str | os.PathLike, *, channels: int | None = None, size: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """Decodes an image file whole.
+    """Decodes an image file completely.
 
     Args:
-        path: of a file that Pillow reads.
-        channels: 1 for grey, 3 for RGB; None for what the file holds. Transparent pixels are laid
-            on black.
-        size: (height, width) to resize to, bilinearly; None keeps the image's own.
+        path: of a file in a format of Pillow.
+        channels: 1 for grey, 3 for RGB; None: as in the file. Transparent pixels become black.
+        size: (height, width) to which the image is resized bilinearly; None: no resizing.
 
     Returns:
         H×W×channels, uint8.
 
     Raises:
-        BadImageError: the file is missing, truncated or no image; the message names it.
+        BadImageError: the file is missing, truncated or not an image; the message names it.
     """
     try:
         pixels = _decode(path, channels)
@@ -46,7 +45,9 @@ def read_image(
         raise BadImageError(
             f"{path}: no such file; name a PNG or JPEG image", "no such file"
         ) from error
-    except Exception as error:  # damaged files raise all sorts, SyntaxError and struct.error too
+    except (
+        Exception
+    ) as error:  # damaged files raise many kinds of errors, even SyntaxError and struct.error
         why = _why(path, error)
         raise BadImageError(
             f"{path}: can't be decoded as an image ({why}); it must be a whole PNG or JPEG", why
@@ -55,7 +56,7 @@ def read_image(
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes an image bilinearly; one that has the size already is returned as it is.
+    """Resizes an image bilinearly; returns the same array if it already has the size.
 
     Args:
         pixels: H×W×1 or H×W×3, uint8.
@@ -75,8 +76,8 @@ def to_png(pixels: np.ndarray, longest: int | None = None) -> bytes:
     """Encodes an image as a PNG file.
 
     Args:
-        pixels: H×W×C, 0…255; of other numbers of channels than 1 and 3 the first is shown.
-        longest: the longest side that it may have, in pixels; a larger one is shrunk to it.
+        pixels: H×W×C, 0…255. Unless C is 1 or 3, only the first channel is encoded.
+        longest: maximum side in pixels; a larger image is shrunk.
     """
     from PIL import Image
 
@@ -93,7 +94,7 @@ def _decode(path, channels: int | None) -> np.ndarray:
     from PIL import Image
 
     with warnings.catch_warnings():
-        # Pillow warns of what it decodes all the same, of large images for one.
+        # Pillow warns of images that it still decodes, for example large ones.
         warnings.simplefilter("ignore")
         opened = Image.open(path)
         opened.load()
@@ -108,7 +109,7 @@ def _decode(path, channels: int | None) -> np.ndarray:
 
 
 def _eight_bits(image):
-    """16-bit grey scaled to 8 bits; Pillow would clip it."""
+    """Scales 16-bit grey to 8 bits; Pillow would clip it."""
     if image.mode not in ("I", "I;16"):
         return image
     from PIL import Image
@@ -123,5 +124,5 @@ def _why(path, error: Exception) -> str:
         return "no image" if os.path.getsize(path) else "empty"
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
-    # With an errno, the text repeats the path.
+    # With an errno, the error's text repeats the path.
     return getattr(error, "strerror", None) or reason(error)

@@ -1,4 +1,4 @@
-"""What is wrong with a data set without making it useless."""
+"""Problems of a usable data set."""
 
 import dataclasses
 import hashlib
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Faults:
-    """What a report must say of its data.
+    """Problems of the data that a report lists.
 
     Attributes:
-        skipped: bad images that were left out, relative to the data set's folder.
-        duplicates: test images whose very pixels are a training or validation image too.
-        classes_without_test: names of the classes that no test image is of.
-        test_left_out: test images of the data set that aren't in its test split.
+        skipped: bad images that were left out, as paths relative to the data set's folder.
+        duplicates: number of test images with the same pixels as a training or validation image.
+        classes_without_test: names of the classes without test images.
+        test_left_out: number of test images of the source that aren't in the test split.
     """
 
     skipped: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Faults:
 
 
 def find_faults(dataset: "Dataset", known: Faults) -> Faults:
-    """The `known` faults, with duplicates and classes counted in the images of `dataset`."""
+    """The `known` faults, completed by the duplicates and classes found in `dataset`."""
     present = set(np.unique(dataset.test.labels))
     return dataclasses.replace(
         known,
@@ -45,19 +45,19 @@ def find_faults(dataset: "Dataset", known: Faults) -> Faults:
 
 
 def digest(pixels: np.ndarray) -> bytes:
-    """A hash of an image's values, which images of one shape and type share if they are equal."""
+    """A hash of an image's values; equal images of one shape and type have the same hash."""
     return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
 
 
 def printable(name: str) -> str:
-    """The name; line breaks and bytes that are no text are escaped."""
+    """The name with escaped line breaks and undecodable bytes."""
     return name if name.isprintable() else ascii(name)
 
 
 def _count_duplicates(known: list, images) -> int:
-    """How many of `images` (N×H×W×C) are among the `known` images too.
+    """The number of `images` (N×H×W×C) that are also among the `known` images.
 
-    Those that stay in files are compared as they are encoded there, among themselves.
+    Images that stay in files are compared with each other in their encoded form.
     """
     dtype = np.result_type(*(array.dtype for array in (images, *known)))
 

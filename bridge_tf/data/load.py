@@ -1,4 +1,4 @@
-"""From `dataset` to the three splits."""
+"""Loading a data set and its three splits."""
 
 import dataclasses
 import difflib
@@ -29,25 +29,24 @@ def load_dataset(
 ) -> Dataset:
     """Reads, decodes and splits a data set.
 
-    Training images of TensorFlow Datasets that are of different sizes, or too many for the
-    memory, stay in their files.
+    Training images of TensorFlow Datasets stay in their files if their sizes differ, or if they
+    don't fit into memory.
 
     The validation split is a stratified share of the training images, fixed by `seed`. The test
-    split is the same for every seed; where the source has none, a stratified fifth is held out.
+    split is the same for every seed. If the source has none, a stratified fifth is held out.
 
     Args:
         spec: `digits`, `tfds:NAME[:VERSION]`, `folder:PATH` or `npz:PATH`.
-        data_dir: of prepared TensorFlow Datasets.
+        data_dir: folder of prepared TensorFlow Datasets.
         seed: of the validation split.
         validation_fraction: share of the training images, in (0, 1).
-        image_size: height and width that folder images, and images of TensorFlow Datasets of
-            different sizes, are resized to; 0 for the folder's first's.
-        skip_bad_images: how many folder images may be left out that can't be read or are
-            mislabelled.
-        max_images: how many of each split to use; 0 for all.
+        image_size: height and width to which images of folders are resized, and images of
+            TensorFlow Datasets with several sizes. 0: the size of a folder's first image.
+        skip_bad_images: maximum number of unreadable or mislabelled folder images to leave out.
+        max_images: maximum number of images in each split; 0: all.
 
     Raises:
-        InputError: the data can't be used; one line says why and what would be right.
+        InputError: the data can't be used; the message says why, and what would be right.
     """
     if not 0 < validation_fraction < 1:
         raise InputError(f"`validation_fraction={validation_fraction}`: must lie in (0, 1)")
@@ -78,9 +77,9 @@ def load_dataset(
 def read_test_split(
     spec: str, data_dir: str | None, image_size: int = 0, skip_bad_images: int = 0
 ) -> tuple[str, Split]:
-    """The name of a data set, and its test split alone.
+    """The name of a data set and only its test split.
 
-    Arguments and errors are those of `load_dataset`; one class is enough.
+    Arguments and errors are those of `load_dataset`, but a single class is allowed.
     """
     source = _read(spec, data_dir, image_size, skip_bad_images)
     if source.test is not None:
@@ -106,7 +105,7 @@ def _read(spec: str, data_dir: str | None, image_size: int, skip_bad_images: int
 
 
 def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    """The split without, and the, stratified `fraction` of it."""
+    """The rest of a split, and a stratified `fraction` of it."""
     from sklearn.model_selection import train_test_split
 
     try:
@@ -121,7 +120,7 @@ def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, 
             f"`dataset={spec}`: too few images to hold out {fraction:g} of {len(split)} with "
             f"every class on both sides ({str(error).rstrip('.')})"
         ) from error
-    # Shares are rounded, which may leave a rare class on one side only.
+    # Rounding may leave a rare class on one side only.
     rest, held_out = _lend(split.labels, rest, held_out)
     held_out, rest = _lend(split.labels, held_out, rest)
     return split.take(np.sort(rest)), split.take(np.sort(held_out))
@@ -130,7 +129,7 @@ def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, 
 def _lend(
     labels: np.ndarray, giver: np.ndarray, taker: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both sets of indices, after an image of each class that `taker` lacks has moved there."""
+    """Both sets of indices, after moving one image of each class that `taker` lacks to it."""
     for k in np.setdiff1d(labels, labels[taker]):
         moved = giver[labels[giver] == k][0]
         giver, taker = giver[giver != moved], np.append(taker, moved)

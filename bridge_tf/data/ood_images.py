@@ -1,11 +1,11 @@
-"""Test images of another data set, for networks that are made for images of the run's."""
+"""Test images of another data set, converted for the run's networks."""
 
 import numpy as np
 
 from bridge_tf.data.load import read_test_split
 from bridge_tf.utils.errors import InputError
 
-# Of red, green and blue in a grey pixel, ITU-R BT.601, as Pillow has them.
+# Weights of red, green and blue in a grey pixel, ITU-R BT.601, as in Pillow.
 _LUMA = np.array([0.299, 0.587, 0.114])
 _BATCH = 1000
 
@@ -18,33 +18,33 @@ def load_other_images(
     skip_bad_images: int = 0,
     max_images: int = 0,
 ) -> tuple[str, np.ndarray]:
-    """The test images of a data set, brought to a size and a number of channels.
+    """The test images of a data set, converted to a size and a number of channels.
 
-    Where the source has no test images, they are the fifth of its images that a run on it would
-    hold out. RGB becomes grey by the weights of ITU-R BT.601; grey is repeated to RGB. Images of
-    another size are resized bilinearly, each side on its own, so that the aspect ratio isn't kept,
-    and over all pixels where they shrink, as Pillow does. Labels are of no account.
+    If the source has no test images, they are the fifth of its images that a run on it would hold
+    out. RGB becomes grey with the weights of ITU-R BT.601; grey is repeated to RGB. Images of
+    another size are resized bilinearly, with antialiasing, as Pillow does; the aspect ratio isn't
+    kept. Labels are ignored.
 
     Args:
-        spec: as `dataset`.
-        data_dir: of prepared TensorFlow Datasets.
-        image_shape: the height, width and channels that are wanted.
+        spec: in the form of `dataset`.
+        data_dir: folder of prepared TensorFlow Datasets.
+        image_shape: target height, width and channels.
         skip_bad_images: as in `load_dataset`.
-        max_images: take at most so many, spread evenly; 0 takes all.
+        max_images: maximum number of images, spread evenly; 0: all.
 
     Returns:
         The name of the data set, and its images N×height×width×channels, raw pixels 0…255.
 
     Raises:
-        InputError: the data can't be used, or its images have other channels than those wanted,
-            and the two aren't grey and RGB; one line names `ood_dataset`, or the file.
+        InputError: the data can't be used, or the channels differ and the conversion isn't one of
+            grey and RGB; the message names `ood_dataset` or the file.
     """
     height, width, channels = image_shape
     square = height if height == width else 0
     try:
         name, split = read_test_split(spec, data_dir, square, skip_bad_images)
     except InputError as error:
-        # A run's own images decide over `skip_bad_images`.
+        # `skip_bad_images` is a setting of the run's own data.
         message = str(error).partition(", or leave them out by ")[0]
         raise InputError(message.replace("`dataset=", "`ood_dataset=")) from error
     if 0 < max_images < len(split):
@@ -57,7 +57,7 @@ def load_other_images(
         )
     images = np.empty((len(split), *image_shape), split.images.dtype)
     for start in range(0, len(split), _BATCH):
-        # Images may be read from their files when they are asked for.
+        # Access may read images from files.
         batch = split.images[start : start + _BATCH]
         made = _sized(_coloured(batch, channels), (height, width))
         images[start : start + len(batch)] = np.rint(made) if images.dtype == np.uint8 else made
@@ -65,7 +65,7 @@ def load_other_images(
 
 
 def _coloured(images: np.ndarray, channels: int) -> np.ndarray:
-    """N×H×W×1 of RGB, or what repeats to RGB."""
+    """RGB as grey, N×H×W×1, or grey as RGB."""
     if images.shape[3] == channels or channels == 3:
         return images
     return (images @ _LUMA)[..., np.newaxis]

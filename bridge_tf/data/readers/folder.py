@@ -1,4 +1,4 @@
-"""Images in folders, one a class."""
+"""Images in folders, one folder for each class."""
 
 import dataclasses
 import math
@@ -16,14 +16,14 @@ from bridge_tf.utils.memory import check_memory
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _LISTED = 10
-_COPIES = 2  # of all images, while they are gathered, split and batched
+_COPIES = 2  # of all images in memory, while they are gathered, split and batched
 
 
 @dataclasses.dataclass
 class _Picture:
-    """A decoded file: its folder's split and class, and its pixels.
+    """A decoded file: split, class and pixels.
 
-    `pixels` have the size of the data set; `digest` is of the picture as the file holds it.
+    `pixels` have the size of the data set; `digest` is that of the picture before resizing.
     """
 
     path: pathlib.Path
@@ -34,29 +34,27 @@ class _Picture:
 
 
 def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
-    """Reads PATH/train/CLASS/*.png|jpg and, if there, PATH/test/CLASS/….
+    """Reads PATH/train/CLASS/*.png|jpg and, if it exists, PATH/test/CLASS/….
 
-    Classes are the sorted names of the folders in train. All images get one size: `image_size`
-    squared or, for 0, that of the first training image that can be read; others are resized
-    bilinearly. They become grey if every one of them is, else RGB; transparent pixels are laid on
-    black.
+    Classes are the sorted names of the folders in train. All images are resized bilinearly to one
+    size: `image_size` squared, or for 0 the size of the first readable training image. They are
+    grey if every image is grey, else RGB. Transparent pixels become black.
 
-    Bad images are those that can't be decoded whole, those in a class folder of test that train
-    doesn't have, and, since nobody can tell which label is right, all copies of a picture that
-    lies under two classes.
+    Bad images are images that can't be decoded completely, images in a class folder of test that
+    train lacks, and all copies of a picture in two classes, since the right label is unknown.
 
     Args:
         path: the folder.
-        image_size: height and width; 0 for the first image's.
-        skip_bad_images: how many bad images may be left out.
+        image_size: height and width; 0: those of the first image.
+        skip_bad_images: maximum number of bad images to leave out.
 
     Raises:
         InputError: a folder is missing or empty; the images don't fit into memory; there are more
-            bad images than may be left out; or without them a class has no training image, or test
-            no image at all.
+            than `skip_bad_images` bad images; or without them a class has no training image, or
+            test no image at all.
     """
     root = pathlib.Path(path)
-    # Unlike Path.is_dir, this takes names that no file can have.
+    # Unlike Path.is_dir, os.path.isdir accepts names that no file can have.
     if not os.path.isdir(root):
         raise InputError(f"`dataset=folder:{path}`: no such folder")
     if not (root / "train").is_dir():
@@ -71,7 +69,7 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
     pictures = [picture for picture in pictures if picture.path not in bad]
     lost = sorted(set(files["train"]) - {p.class_name for p in pictures if p.split == "train"})
     if len(bad) > skip_bad_images:
-        # Where a class would have no images left, leaving them out is no way.
+        # Leaving them out doesn't help if a class would have no images left.
         leave = "" if lost else f", or leave them out by `skip_bad_images={len(bad)}`"
         raise InputError(
             f"`dataset=folder:{path}`: {_listing(files, bad, skip_bad_images)}; mend or "
@@ -122,7 +120,7 @@ def _all(files: dict[str, dict[str, list[pathlib.Path]]]) -> Iterable[pathlib.Pa
 
 
 def _read(given: str, files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
-    """All pictures of known classes, and for each file that gave none the reason."""
+    """All pictures of known classes, and the reason for each file without one."""
     total = sum(1 for _ in _all(files))
     size = (image_size, image_size) if image_size else None
     pictures, bad = [], {}
@@ -142,7 +140,7 @@ def _read(given: str, files, image_size: int) -> tuple[list[_Picture], dict[path
                     what = f"its {total:,} images of {size[0]}×{size[1]} pixels"
                     needed = _COPIES * total * math.prod((*size, pixels.shape[2]))
                     check_memory(given, what, needed, "use a smaller `image_size` or fewer images")
-                # As RGB, so that a grey picture has the same digest in a file of either kind.
+                # As RGB: a grey picture gets the same digest from a grey and from an RGB file.
                 rgb = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
                 key = (rgb.shape, digest(rgb))
                 pictures.append(_Picture(file, split, name, resize(pixels, size), key))
@@ -150,7 +148,7 @@ def _read(given: str, files, image_size: int) -> tuple[list[_Picture], dict[path
 
 
 def _contradictory(pictures: list[_Picture]) -> dict[pathlib.Path, str]:
-    """All copies of pictures that lie under two or more classes, with the reason."""
+    """All copies of pictures in two or more classes, with the reason."""
     copies: dict[tuple, list[_Picture]] = {}
     for picture in pictures:
         copies.setdefault(picture.digest, []).append(picture)
@@ -167,7 +165,7 @@ def _contradictory(pictures: list[_Picture]) -> dict[pathlib.Path, str]:
 
 
 def _listing(files, bad: dict[pathlib.Path, str], allowed: int) -> str:
-    """How many are bad, the first of them and why."""
+    """The number of bad images, and the first of them with their reasons."""
     ordered = [file for file in _all(files) if file in bad]
     listed = ", ".join(f"{_shown(file)} ({bad[file]})" for file in ordered[:_LISTED])
     more = f", and {len(bad) - _LISTED:,} more" if len(bad) > _LISTED else ""
@@ -181,11 +179,11 @@ def _shown(file: pathlib.Path) -> str:
 
 
 def _gather(pictures: list[_Picture], names: tuple[str, ...], channels: int) -> Split:
-    """One array of all pictures, in the order of their classes; empties the list."""
+    """One array of all pictures, sorted by class; empties the list."""
     pictures.sort(key=lambda picture: names.index(picture.class_name))
     labels = np.array([names.index(picture.class_name) for picture in pictures], "int32")
     images = np.empty((len(pictures), *pictures[0].pixels.shape[:2], channels), "uint8")
     for k in reversed(range(len(pictures))):
-        # Grey becomes RGB by broadcasting; what is copied is let go, to hold no image twice.
+        # Broadcasting turns grey into RGB. Copied pictures are freed, so that none is held twice.
         images[k] = pictures.pop().pixels
     return Split(images, labels)

@@ -14,21 +14,23 @@ _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 def read_npz(path: str) -> Source:
     """Reads x_train, y_train, x_test and y_test.
 
-    Images are uint8 or float, N×H×W×C or N×H×W (grey). Float images whose largest value is at
-    most 1 are taken to lie in 0…1 and multiplied by 255; others to lie in 0…255. Labels are
-    whole numbers 0…classes-1, and the training images show how many classes there are.
+    Images are uint8 or float, N×H×W×C or N×H×W (grey). Float images with a maximum of at most 1
+    are taken as 0…1 and multiplied by 255; others are taken as 0…255. Labels are integers
+    0…classes-1; the training labels determine the number of classes.
 
     Raises:
-        InputError: the file or an array in it is not as said.
+        InputError: the file or an array in it is invalid.
     """
     file = pathlib.Path(path)
-    # Unlike Path.is_file, this takes names that no file can have.
+    # Unlike Path.is_file, os.path.isfile accepts names that no file can have.
     if not os.path.isfile(file):
         raise InputError(f"`dataset=npz:{path}`: no such file; name a .npz file")
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in _ARRAYS if name in archive}
-    except Exception as error:  # damaged files raise all sorts, EOFError and zlib.error too
+    except (
+        Exception
+    ) as error:  # damaged files raise many kinds of errors, even EOFError and zlib.error
         raise InputError(
             f"{path}: can't be read as .npz ({reason(error)}); save it with numpy.savez"
         ) from error
@@ -62,7 +64,7 @@ def _images(path: str, name: str, images: np.ndarray) -> np.ndarray:
         raise InputError(
             f"{path}: {name} must lie in 0…255 or 0…1, not {images.min():g}…{images.max():g}"
         )
-    # Single precision first: half precision would round the product.
+    # Convert first: half precision would round the product.
     return images.astype("float32") * np.float32(255 if images.max() <= 1 else 1)
 
 
@@ -74,7 +76,7 @@ def _labels(path: str, name: str, labels: np.ndarray) -> np.ndarray:
             f"{path}: {name} must be whole numbers, one an image, not "
             f"{labels.dtype}{list(labels.shape)}"
         )
-    # Checked before the cast, which would wrap large labels around.
+    # Check before the cast, in which large labels would overflow.
     bad = labels[(labels < 0) | (labels > np.iinfo("int32").max)]
     if bad.size:
         raise InputError(f"{path}: {name} holds the label {bad[0]}; labels must be 0…classes-1")

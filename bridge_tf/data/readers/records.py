@@ -1,4 +1,4 @@
-"""Images that stay encoded in TFRecord files and are read one by one, in any order."""
+"""Encoded images in TFRecord files, read one by one and in any order."""
 
 import concurrent.futures
 import dataclasses
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# The share of the shorter side that the usual evaluation on ImageNet shows: 224 of 256 pixels.
+# Share of the shorter side in the central crop of ImageNet's usual evaluation: 224 of 256 pixels.
 CENTRAL = 224 / 256
 _HEADER, _FOOTER = 12, 4  # bytes around a record's content (length and checksums)
 _THREADS = 8
@@ -15,20 +15,20 @@ _BATCH = 1000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordImages:
-    """Images in records of `tf.train.Example`, looked up by number.
+    """Images in records of `tf.train.Example`, indexed by number.
 
-    Indexed by numbers, slices or arrays it gives decoded images, as an array would; `take` gives
-    others of its kind, which read nothing yet. Images are shown as in the usual evaluation on
-    ImageNet: the middle of 224/256 of the shorter side, resized bilinearly; those of one size
-    are shown as they are.
+    Indexing with numbers, slices or arrays gives decoded images, like an array. `take` gives
+    another `RecordImages` and reads nothing. If the images have different sizes, they are
+    preprocessed as in the usual evaluation on ImageNet: a central crop of 224/256 of the shorter
+    side, resized bilinearly.
 
     Attributes:
         paths: the files.
-        places: N×3, int64: a record's file (its number in `paths`), offset and length in bytes.
+        places: N×3, int64: file of a record (index in `paths`), offset and length in bytes.
         fingerprints: N, uint64, of the encoded images.
-        size: (height, width) as which images are shown.
+        size: (height, width) after preprocessing.
         channels: 1 or 3.
-        resized: whether images are of sizes of their own.
+        resized: whether the images have different sizes.
     """
 
     paths: tuple[str, ...]
@@ -43,19 +43,19 @@ class RecordImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """N, height, width, channels of the images as they are shown."""
+        """N, height, width, channels of the preprocessed images."""
         return (len(self), *self.size, self.channels)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the images as they are shown, decoded."""
+        """Bytes of the decoded, preprocessed images."""
         return int(np.prod(self.shape, dtype="int64"))
 
     def __len__(self) -> int:
         return len(self.places)
 
     def take(self, indices, axis: int = 0) -> "RecordImages":
-        """The images of these numbers, in this order, still to be read."""
+        """The images at these indices, in this order; reads nothing."""
         places, fingerprints = self.places[indices], self.fingerprints[indices]
         return dataclasses.replace(self, places=places, fingerprints=fingerprints)
 
@@ -80,7 +80,7 @@ class RecordImages:
         return images
 
     def records(self, numbers):
-        """The records of these numbers, a tensor of strings, read when it is computed."""
+        """A tensor of strings with the records at these indices, read when it is computed."""
         import tensorflow as tf
 
         records = tf.numpy_function(self._read, [numbers], tf.string)
@@ -95,7 +95,7 @@ class RecordImages:
         return np.array(records, object)
 
     def decoded(self, record):
-        """The image of a record as it was stored, a tensor H×W×channels, uint8."""
+        """The stored image of a record, a tensor H×W×channels, uint8."""
         import tensorflow as tf
 
         encoded = _features(record)["image"]
@@ -103,7 +103,7 @@ class RecordImages:
         return tf.ensure_shape(image, (None, None, self.channels))
 
     def shown(self, record):
-        """The image of a record as it is shown, a tensor of `shape[1:]`, uint8."""
+        """The preprocessed image of a record, a tensor of `shape[1:]`, uint8."""
         import tensorflow as tf
 
         image = self.decoded(record)
@@ -115,14 +115,14 @@ class RecordImages:
 def read_records(
     paths: Sequence[str], size: tuple[int, int], channels: int, *, resized: bool
 ) -> tuple[RecordImages, np.ndarray]:
-    """Finds the images in TFRecord files, which are read through once.
+    """Indexes the images in TFRecord files; reads each file once.
 
     Args:
-        paths: the files, whose records hold an encoded `image` and an integer `label`.
+        paths: files whose records have an encoded `image` and an integer `label`.
         size, channels, resized: as in `RecordImages`.
 
     Returns:
-        The images, and their labels, N, int64.
+        The images and their labels, N, int64.
     """
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(_contents, paths))
@@ -135,7 +135,7 @@ def read_records(
 
 
 def _contents(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Label, length and fingerprint of the image of each record in a file."""
+    """Label of each record in a file, with length and fingerprint of its image."""
     import tensorflow as tf
 
     def content(record):
@@ -164,7 +164,7 @@ def _features(record) -> dict:
 
 
 def _central(image, size: tuple[int, int]):
-    """The middle of an image, resized: as resizing first, but for rounding, and cheaper."""
+    """A resized central crop. Cropping first is cheaper and changes only rounding."""
     import tensorflow as tf
 
     full = tf.cast(tf.shape(image)[:2], tf.float32)

@@ -1,9 +1,9 @@
 """Prepared TensorFlow Datasets.
 
-TensorFlow Datasets imports the modules of the classes that a features.json names, and fetches code
-for names with a namespace. Folder and name may come from the run of somebody else, which must not
-have code run. Read are therefore only names without a namespace, and of the files only those that
-name classes of TensorFlow Datasets itself.
+TensorFlow Datasets imports the modules of classes in features.json, and downloads code for names
+with a namespace. But a folder and a name may come from somebody else's run, which must not execute
+code. So this reader accepts only names without a namespace, and only features.json files whose
+classes are TensorFlow Datasets' own.
 """
 
 import functools
@@ -23,7 +23,7 @@ from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.memory import available_memory
 
 _BATCH = 1000
-_COPIES = 2  # of all images, while they are split and batched
+_COPIES = 2  # of all images in memory, while they are split and batched
 _NAME = re.compile(r"([a-zA-Z]\w*)(?:/(?!\.{1,2}$)([\w+.-]+))?")  # NAME or NAME/CONFIG
 _VERSION = re.compile(r"(\d+|\*)(\.(\d+|\*)){2}")
 _OWN_CLASS = re.compile(r"tensorflow_datasets(\.\w+)+")
@@ -31,18 +31,17 @@ _WHERE = re.compile(r"^(\{\{\w+ [^{}]*\}\}\s*)+")  # {{function_node ...}}, by T
 
 
 def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
-    """Reads NAME or NAME:VERSION as it lies prepared in `data_dir`; nothing is downloaded.
+    """Reads NAME or NAME:VERSION, prepared in `data_dir`; downloads nothing.
 
-    The splits are train and test, or train and validation where there is no test. Images of
-    different sizes, and those of one size that are too many for the memory, stay in their files
-    as `RecordImages`.
+    The splits are train and test, or train and validation if there is no test. Images stay in
+    their files, as `RecordImages`, if their sizes differ or they don't fit into memory.
 
     Args:
-        image_size: height and width as which images of different sizes are shown.
+        image_size: height and width after preprocessing, for images of different sizes.
 
     Raises:
-        InputError: it isn't prepared there, is damaged or incomplete, has features of classes that
-            aren't TensorFlow Datasets' own, or isn't a classification of images.
+        InputError: the data set isn't prepared there, is damaged or incomplete, has feature
+            classes that aren't TensorFlow Datasets' own, or isn't an image classification.
     """
     import tensorflow_datasets as tfds
 
@@ -103,7 +102,7 @@ def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
         read = [read_split(split) for split in names]
     except InputError:
         raise
-    except Exception as error:  # TensorFlow's errors of a missing or truncated file
+    except Exception as error:  # TensorFlow's errors for a missing or truncated file
         raise _damaged(name, error) from error
     return Source(name, tuple(features["label"].names), read[0], read[1] if test else None)
 
@@ -111,7 +110,7 @@ def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
 def _features_files(
     name: str, config: str | None, version: str, folder: pathlib.Path | None
 ) -> Iterator[pathlib.Path]:
-    """The files features.json from among which TensorFlow Datasets takes one."""
+    """The candidates for the features.json that TensorFlow Datasets uses."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import naming
     from tensorflow_datasets.core.utils import file_utils
@@ -136,7 +135,7 @@ def _features_files(
 
 
 def _check_default_config(name: str, path: pathlib.Path) -> None:
-    """Raises an InputError if the configuration that it names lies anywhere but beside it."""
+    """Raises an InputError if the named configuration is outside the data set's folder."""
     if not path.exists():
         return
     config = json.loads(path.read_text("utf-8")).get("default_config_name")
@@ -158,7 +157,7 @@ def _check_classes(name: str, path: pathlib.Path) -> None:
 
 
 def _classes(value) -> Iterator[str]:
-    """Names of classes in a features.json, of today's form and of earlier ones."""
+    """The class names in a features.json, in the current form and in earlier ones."""
     if isinstance(value, str):
         try:  # JSON in JSON
             value = json.loads(value)
@@ -173,7 +172,7 @@ def _classes(value) -> Iterator[str]:
 
 
 def _reader(builder, names: list[str], shape: tuple, image_size: int) -> Callable[[str], Split]:
-    """A function that reads a split, by its name."""
+    """A function that reads the split with a given name."""
     import tensorflow_datasets as tfds
 
     resized = None in shape[:2]
@@ -192,7 +191,7 @@ def _reader(builder, names: list[str], shape: tuple, image_size: int) -> Callabl
 
 
 def _find_split(builder, split: str, **options) -> Split:
-    """A split whose images stay in its files."""
+    """A split whose images stay in their files."""
     paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
     images, labels = read_records(paths, **options)
     _check_split(builder, split, labels)
@@ -203,7 +202,7 @@ def _read_split(builder, split: str) -> Split:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    # How many there are is checked below, in plainer words.
+    # The number of images is checked below, with a clearer message.
     reading = tfds.ReadConfig(assert_cardinality=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=reading)
     pairs = examples.map(lambda e: (e["image"], e["label"]), num_parallel_calls=tf.data.AUTOTUNE)
@@ -215,7 +214,7 @@ def _read_split(builder, split: str) -> Split:
 
 
 def _check_split(builder, split: str, labels: np.ndarray) -> None:
-    """Raises an InputError if there are fewer images than were prepared, or some have no label."""
+    """Raises an InputError if images or labels are missing."""
     found = len(labels)
     wanted = builder.info.splits[split].num_examples
     if found < max(wanted, 1):
