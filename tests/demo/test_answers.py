@@ -12,6 +12,8 @@ from bridge_tf.data.image_io import read_image
 from tests.browser import browser  # noqa: F401
 from tests.demo.page import answers, check, drop, element, pixels, png, shown
 
+pytestmark = pytest.mark.integration
+
 # Lets the page go on to the engine's next image only when `release` is called.
 GATE = """
 const see = demo.engine.see.bind(demo.engine);

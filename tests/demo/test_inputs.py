@@ -32,6 +32,7 @@ def pictures(tmp_path):
     return folder
 
 
+@pytest.mark.integration
 def test_a_fixed_batch_changes_no_answer(exported, digits, tmp_path, lite):
     content = exported.parts.read_bytes()
     fixed = with_batch_of_one(content)
@@ -45,6 +46,7 @@ def test_a_fixed_batch_changes_no_answer(exported, digits, tmp_path, lite):
             np.testing.assert_array_equal(lite(path, signature, image=image)[name], value)
 
 
+@pytest.mark.integration
 def test_labels_are_read_if_there_is_one_a_class(exported, tmp_path):
     model = load_model(exported.parts)
     assert (model.name, model.image_shape) == ("parts", (8, 8, 1))
@@ -55,6 +57,7 @@ def test_labels_are_read_if_there_is_one_a_class(exported, tmp_path):
     assert load_model(path).labels == tuple(map(str, range(12)))
 
 
+@pytest.mark.integration
 def test_models_that_cannot_be_shown_are_named(exported, tmp_path):
     content = exported.parts.read_bytes()
     for name, damaged in (("text", b"no model"), ("half", content[: len(content) // 2])):
@@ -107,6 +110,7 @@ def test_examples_are_spread_over_classes(pictures):
     assert found == ["a"] * 3 + ["b"] * 19 + ["c"] * 19
 
 
+@pytest.mark.integration
 def test_bad_flags_are_refused(exported, tmp_path, pictures):
     model = f"--model={exported.whole}"
     assert "--workdir or --model: name one of them" in refused("demo")
@@ -135,6 +139,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_without_tensorflow_until_a_signal(exported, runtime, pictures, signum):
     program = [sys.executable, "-c", WITHOUT, str(REPOSITORY / "bin" / "demo"), "--port=0"]

@@ -22,6 +22,8 @@ from tests.demo.page import (
     shown,
 )
 
+pytestmark = pytest.mark.integration
+
 # The third picture of the digits' test split that is a 3.
 CLASS, NTH = 3, 2
 

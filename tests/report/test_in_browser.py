@@ -12,6 +12,8 @@ from tests.conftest import REPOSITORY
 from tests.report.examples import CONFIG, make
 from tests.report.test_html import PLANE
 
+pytestmark = pytest.mark.integration
+
 VIEWS = {
     "desktop": {},
     "desktop, dark": {"dark": True},

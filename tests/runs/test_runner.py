@@ -108,9 +108,10 @@ def test_type_2_with_three_modes(tmp_path, capsys):
     assert (tmp_path / "work" / "report.md.damaged").exists()
 
 
-def test_modes_of_another_network_are_refused(tmp_path):
-    config = Config(num_modes=2, **SMALL)
-    run = executed(config, tmp_path, ["modes"])
+def test_modes_of_another_network_are_refused(copied, tmp_path):
+    config, folder = copied
+    (folder / "curves" / "0-1.keras").unlink()
+    run = Run(config, folder)
     other = Config(**{**config.to_json(), "width": 0.5})
 
     def put(network):
@@ -119,10 +120,10 @@ def test_modes_of_another_network_are_refused(tmp_path):
 
     put(Run(other, tmp_path / "other").build())
     with pytest.raises(InputError, match=r"modes/0.keras and .*modes/1.keras: .*architecture"):
-        executed(config, tmp_path, ["curves"])
+        executed(config, folder, ["curves"])
     put(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]))
     with pytest.raises(InputError, match=r"modes/1.keras maps .* but the run's images"):
-        executed(config, tmp_path, ["curves"])
+        executed(config, folder, ["curves"])
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +227,7 @@ def test_too_little_space_is_told_before_a_stage(copied, monkeypatch):
         executed(config, folder, TRAININGS)
 
 
+@pytest.mark.integration
 def test_retries_are_kept_for_the_report(tmp_path, monkeypatch):
     config = Config(num_modes=2, **{**SMALL, "learning_rate": 1e18, "warmup_epochs": 0})
     with pytest.raises(TrainingError, match=r"the loss became .*`on_divergence=retry`"):

@@ -84,6 +84,7 @@ def report(work: pathlib.Path) -> dict:
     return content
 
 
+@pytest.mark.integration
 def test_a_run_on_two_nodes_of_which_one_dies_is_the_local_one(smoke_run, cluster, tmp_path):
     local, work = smoke_run(DIGITS), tmp_path / "work"
     program = [sys.executable, str(REPOSITORY / "bin" / "train")]
@@ -118,6 +119,7 @@ def test_a_run_on_two_nodes_of_which_one_dies_is_the_local_one(smoke_run, cluste
     assert not (work / "checkpoints").exists()
 
 
+@pytest.mark.integration
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     flags = [f"--workdir={tmp_path / 'work'}", "--executor=ray", f"--ray_address={address}"]
@@ -142,5 +144,6 @@ print(json.dumps([name for name in ("ray", "gcsfs", "s3fs") if name in sys.modul
 """
 
 
+@pytest.mark.integration
 def test_nothing_imports_ray_before_it_is_needed(tmp_path):
     assert json.loads(printed(ALL, cwd=tmp_path).splitlines()[-1]) == []
