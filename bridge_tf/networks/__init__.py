@@ -1,4 +1,4 @@
-"""Networks by name or from a file, and the layers that Keras lacks."""
+"""Networks by name or from a file, and custom layers."""
 
 from bridge_tf.config.fields import NORMS, PREPROCESSING
 from bridge_tf.networks.applications import build_application

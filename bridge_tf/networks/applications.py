@@ -1,4 +1,4 @@
-"""The networks of `keras.applications`, from raw pixels to logits."""
+"""The models of `keras.applications`, from raw pixels to logits."""
 
 import inspect
 import re
@@ -13,7 +13,7 @@ from bridge_tf.utils.keras_utils import clone
 
 
 def application_names() -> tuple[str, ...]:
-    """The networks of `keras.applications`, by their Keras names."""
+    """The names of the models of `keras.applications`."""
     return tuple(name for name, value in vars(keras.applications).items() if callable(value))
 
 
@@ -28,31 +28,30 @@ def build_application(
     weights: str = "",
     model_name: str | None = None,
 ) -> keras.Model:
-    """Builds a network of `keras.applications` with its pre-processing.
+    """Builds a model of `keras.applications` with its pre-processing.
 
-    Its layers lie at the top level under Keras's names, so that they can be tapped; layers that
-    Keras only numbers are numbered within the model (`conv2d`, `conv2d_1`, …), the same in every
-    process. Before them come, as far as they are needed, `resize`, `rgb`, `flip` and `pixels`.
+    All layers are at the top level under Keras's names, so that they can be tapped. Layers without
+    a name are numbered within the model (`conv2d`, `conv2d_1`, …), the same in every process. The
+    pre-processing layers, if needed, are `resize`, `rgb`, `flip` and `pixels`.
 
     Args:
         name: one of `application_names()`.
-        input_shape: (height, width, channels) of the images, 1 or 3 channels; grey images are
-            repeated.
+        input_shape: (height, width, channels) of the images, 1 or 3 channels. Grey is repeated to
+            three channels.
         num_classes: number of logits, at least 2.
-        width: multiplies the channels, > 0 (`alpha` of the MobileNets; others take only 1).
-        input_size: height and width that the images are resized to, bilinearly; 0 leaves them.
-        preprocessing: one of `PREPROCESSING`. "auto" is what the application was published
-            with; applications that pre-process inside take "auto" and "none" only, which are
-            the same for them.
-        weights: a file to start from, as in `load_weights`; empty: random weights.
+        width: factor on the channels, > 0 (`alpha` of the MobileNets; other models take only 1).
+        input_size: height and width to which images are resized bilinearly; 0: no resizing.
+        preprocessing: one of `PREPROCESSING`. "auto" is the pre-processing that the model was
+            published with. Models with their own pre-processing layers take only "auto" and "none",
+            which are the same for them.
+        weights: weights file, as in `load_weights`; empty: random weights.
         model_name: default: `name` in lower case.
 
     Returns:
         A Functional model from raw pixels, N×H×W×C in 0…255, to logits, N×num_classes.
 
     Raises:
-        InputError: the images are too small, or one of the arguments doesn't suit them or the
-            application.
+        InputError: the images are too small, or an argument doesn't fit the images or the model.
     """
     builder = getattr(keras.applications, name)
     mode = _mode(name, builder, preprocessing)
@@ -67,8 +66,8 @@ def build_application(
     inputs = keras.Input(input_shape, name="image")
     x = inputs
     if input_size and tuple(input_shape[:2]) != (input_size, input_size):
-        # Not keras.layers.Resizing: its call assumes training unless told otherwise, and Keras
-        # hands that on to all layers after it, so that batch norms would use batch statistics.
+        # Not keras.layers.Resizing: its call defaults to training=True, and Keras passes that on to
+        # all layers behind it, so batch norms would use batch statistics.
         x = keras.ops.image.resize(x, (input_size, input_size), interpolation="bilinear")
     if input_shape[-1] == 1:
         x = keras.layers.Concatenate(name="rgb")([x, x, x])
@@ -76,7 +75,7 @@ def build_application(
     try:
         application = builder(
             input_tensor=x,
-            input_shape=x.shape[1:],  # without it some check their default size instead
+            input_shape=x.shape[1:],  # without it, some models check their default size
             weights=None,
             classes=num_classes,
             classifier_activation=None,
@@ -116,7 +115,7 @@ def _width_options(name: str, builder, width: float) -> dict:
 
 
 def _refusal(name: str, size, input_size: int, width: float, error: ValueError) -> InputError:
-    """The InputError for what keeps Keras from building an application."""
+    """The InputError for a model that Keras refuses to build."""
     if smallest := re.search(r"at least (\d+)", str(error)):
         given = f"`input_size={input_size}`" if input_size else "`input_size`"
         now = "" if input_size else f", these are {size[0]}×{size[1]}"

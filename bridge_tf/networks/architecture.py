@@ -1,4 +1,4 @@
-"""Architectures from .keras files, to be trained from new seeds."""
+"""Architectures from .keras files, with new random weights."""
 
 import contextlib
 
@@ -11,17 +11,17 @@ from bridge_tf.utils.keras_utils import from_plain_config, inner_layers, to_conf
 
 
 def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-    """Builds the network in a .keras file with fresh weights, as `fresh_copy` does.
+    """Builds the architecture in a .keras file with new random weights, as `fresh_copy` does.
 
     Args:
-        path: a classifier from images, N×height×width×channels, to logits or probabilities. The
-            classes of its layers must be registered with Keras.
+        path: a classifier of images, N×height×width×channels, with logits or probabilities. Custom
+            layer classes must be registered with Keras.
         input_shape: (height, width, channels) of the images.
         num_classes: number of classes.
 
     Raises:
-        InputError: the file is missing, damaged or can't be loaded, or the model isn't for such
-            images and classes.
+        InputError: the file is missing, damaged or can't be loaded, or the model doesn't fit the
+            images or classes.
     """
     model = read_model(path, "model")
     inputs, outputs = _shapes(model, (None, *input_shape), path)
@@ -34,14 +34,14 @@ def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -
 
 
 def _shapes(model, images: tuple, path) -> tuple:
-    """The shapes of a model's input and output, for `images` where it doesn't fix them."""
-    with contextlib.suppress(AttributeError):  # Keras: it has no static shapes
+    """The shapes of a model's input and output; open sizes come from `images`."""
+    with contextlib.suppress(AttributeError):  # no static shapes
         return model.input_shape, model.output_shape
     try:
         if not model.built:
             model.build_from_config({"input_shape": images})
         outputs = model.compute_output_spec(keras.KerasTensor(images))
-    except Exception as error:  # raised by the user's own code
+    except Exception as error:  # the user's code may raise any error
         raise InputError(
             f"`model={path}`: can't be called on images of shape {images} ({reason(error)})"
         ) from error
@@ -49,7 +49,7 @@ def _shapes(model, images: tuple, path) -> tuple:
 
 
 def fits(shape, wanted: tuple) -> bool:
-    """Whether a model's shape is `wanted`; where it is None, all sizes will do."""
+    """Whether a model's shape is `wanted`; a None in the shape matches all sizes."""
     return (
         isinstance(shape, tuple)
         and len(shape) == len(wanted)
@@ -58,19 +58,18 @@ def fits(shape, wanted: tuple) -> bool:
 
 
 def fresh_copy(model: keras.Model) -> keras.Model:
-    """A model of the same architecture, its initial weights drawn by Keras's global seed.
+    """A model of the same architecture, with new weights drawn by Keras's global seed.
 
-    Seeds in the configurations of initializers, which would make all modes alike, are dropped;
-    those that a class fixes in its code stay. What training doesn't change is kept: the weights
-    of frozen layers (`trainable=False`), and the moments of adapted `Normalization` layers, which
-    become constants. Moving averages of layers that aren't frozen start anew. Optimizer and
-    losses are left out.
+    Seeds in the configurations of initializers are removed, because they would make all modes
+    equal; a seed in the code of a class stays. Constants are kept: the weights of frozen layers
+    (`trainable=False`), and the moments of adapted `Normalization` layers. Moving averages of
+    layers that aren't frozen are reset. Optimizer and losses are left out.
 
     Args:
-        model: a built model, its class and those of its layers with `get_config`.
+        model: a built model; its class and its layers' classes have `get_config`.
 
     Raises:
-        InputError: the class overrides `get_build_config`, so that the copy isn't built.
+        InputError: the class overrides `get_build_config`, so the copy isn't built.
     """
     copy = from_plain_config(_fresh(to_config(model)), model)
     if not copy.built:
@@ -88,11 +87,11 @@ def fresh_copy(model: keras.Model) -> keras.Model:
 
 
 def _fresh(config, initializer: bool = False):
-    """A copy of a configuration without seeds of initializers and without compile state.
+    """A copy of a configuration without the seeds of initializers and the compile state.
 
     Args:
-        config: plain data, as Keras serializes layers.
-        initializer: whether it is inside the configuration of an initializer.
+        config: a layer, as Keras serializes it.
+        initializer: whether `config` is part of an initializer's configuration.
     """
     if isinstance(config, list | tuple):
         return type(config)(_fresh(item, initializer) for item in config)

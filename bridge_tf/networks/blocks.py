@@ -1,4 +1,4 @@
-"""What the residual networks are made of: pixels, convolutions, norms, blocks."""
+"""Parts of the residual networks: pixel scaling, convolutions, norms, blocks."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from bridge_tf.config.fields import NORMS
 from bridge_tf.networks.frn import FilterResponseNormalization
 from bridge_tf.utils.errors import InputError
 
-# Of a bottleneck's output, relative to its inner channels.
+# Output channels of a bottleneck relative to its inner channels.
 EXPANSION = 4
 
 
 def check_options(width: float, norm: str) -> None:
-    """Raises a ValueError that names a bad width or norm."""
+    """Raises a ValueError for an invalid width or norm."""
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}. Received: norm={norm}")
     if width <= 0:
@@ -26,14 +26,14 @@ def planes_of(stages: int, first: int, width: float) -> list[int]:
 
 
 def classifier(inputs, x, num_classes: int, name: str) -> keras.Model:
-    """The model from `inputs` to the logits of the features `x`, N×H×W×C."""
+    """The model from `inputs` to logits: a classification head on the features `x`, N×H×W×C."""
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     outputs = keras.layers.Dense(num_classes, kernel_initializer=_he(), name="logits")(x)
     return keras.Model(inputs, outputs, name=name)
 
 
 def basic_block(x, channels: int, strides: int, norm: str, name: str):
-    """Two 3×3 convolutions, the first of them strided, and a shortcut."""
+    """Two 3×3 convolutions, the first one strided, and a shortcut."""
     shortcut = _shortcut(x, channels, strides, norm, name)
     x = conv(channels, 3, strides, f"{name}_conv1")(x)
     x = norm_layer(norm, f"{name}_norm1")(x)
@@ -67,10 +67,10 @@ def _shortcut(x, channels: int, strides: int, norm: str, name: str):
 
 
 def pixel_scaling(channels: int, mean, std) -> keras.layers.Layer:
-    """Raw pixels to zero mean and unit variance; mean and std are fractions of 255.
+    """Scales raw pixels to zero mean and unit variance; mean and std are fractions of 255.
 
     Raises:
-        InputError: neither one number nor one a channel.
+        InputError: mean or std is neither one number nor one for each channel.
     """
     per_channel = []
     for label, value in (("pixel_mean", mean), ("pixel_std", std)):
@@ -86,7 +86,7 @@ def pixel_scaling(channels: int, mean, std) -> keras.layers.Layer:
 
 
 def conv(filters: int, size: int, strides: int, name: str) -> keras.layers.Layer:
-    """A convolution without bias, its kernel drawn as He et al. (ICCV 2015), fan-out."""
+    """A convolution without bias; the kernel is initialized as He et al. (ICCV 2015), fan-out."""
     return keras.layers.Conv2D(
         filters,
         size,

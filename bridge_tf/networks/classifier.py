@@ -1,4 +1,4 @@
-"""What a classifier ends in: logits or a softmax."""
+"""The output of a classifier: logits or a softmax."""
 
 import keras
 from keras import ops
@@ -16,11 +16,11 @@ from bridge_tf.utils.keras_utils import (
 
 
 def as_classifier(model) -> keras.Model:
-    """As `as_functional`, of a model that tells classes apart.
+    """`as_functional` for a classifier.
 
     Raises:
-        InputError: it has other outputs than N×classes logits or probabilities of a softmax, or
-            a layer whose channels come first.
+        InputError: the output isn't N×classes logits or softmax probabilities, or a layer has its
+            channels first.
     """
     model = as_functional(model)
     shape = model.output_shape
@@ -44,14 +44,14 @@ def as_classifier(model) -> keras.Model:
 
 
 def ends_in_softmax(model) -> bool:
-    """Whether a graph's output is probabilities by a softmax, not logits.
+    """Whether a graph's output is softmax probabilities rather than logits.
 
-    Of a subclassed model, which can't be seen into, it is taken to be logits.
+    The output of a subclassed model, whose graph is unknown, is taken for logits.
     """
     if not is_graph(model):
         return False
     last, _ = _output_operation(model)
-    # The layer Softmax and the operation keras.ops.softmax are classes of one name.
+    # The layer Softmax and the operation keras.ops.softmax are classes with one name.
     return type(last).__name__ == "Softmax" or _activation(last) == "softmax"
 
 
@@ -60,9 +60,9 @@ def _activation(layer) -> str:
 
 
 def _output_operation(model) -> tuple:
-    """What computes the output of a graph, and whether nothing comes behind it.
+    """The operation that computes the output of a graph, and whether it is the last one.
 
-    Layers that only move data are passed over, and models are gone into.
+    Layers that only move data are skipped; nested models are searched.
     """
     direct = True
     tensor = model.outputs[0]
@@ -77,9 +77,9 @@ def _output_operation(model) -> tuple:
 
 
 def logits_copy(model) -> keras.Model:
-    """A copy of a classifier that ends in logits, whether `model` does or not.
+    """A copy of a classifier that outputs logits, even if `model` ends in a softmax.
 
-    A Sequential model becomes a Functional one, a subclassed model is copied as it is.
+    A Sequential model becomes a Functional one; a subclassed model is copied unchanged.
     """
     if not is_graph(model):
         return clone(model)
@@ -92,7 +92,7 @@ def logits_copy(model) -> keras.Model:
         last = last["config"]["layers"][-1]
     layer, direct = _output_operation(model)
     if not direct or last["config"].get("name") != layer.name:
-        # The softmax can't be taken off; the logarithm of its output is logits as well.
+        # The softmax can't be removed; the logarithm of its output also gives logits.
         copy = clone(model)
         logits = ops.log(ops.maximum(copy.output, 1.2e-38))
         return keras.Model(copy.input, logits, name=model.name)
@@ -100,6 +100,6 @@ def logits_copy(model) -> keras.Model:
         last.update(module="keras.layers", class_name="Activation", registered_name=None)
         last["config"] = {"name": last["config"]["name"]}
         for node in last.get("inbound_nodes", ()):
-            node["kwargs"] = {}  # Softmax takes a mask or an axis
+            node["kwargs"] = {}  # a Softmax has a mask or an axis
     last["config"]["activation"] = "linear"
     return with_weights_of(model, from_plain_config(config, model))

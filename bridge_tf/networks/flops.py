@@ -1,10 +1,12 @@
-"""What inference costs: floating-point operations and parameters.
+"""The cost of inference: floating-point operations (FLOPs) and parameters.
 
-TensorFlow's own profiler knows no FLOPs for many operations (Sigmoid, AddV2, LogSoftmax, …) and
-passes over them in silence, so the operations of the traced graph are counted here, those of
-the functions it calls included. A multiply-add counts two; element-wise arithmetic one an element
-of the output, whatever the function; reductions and pooling one an element that is read; moving
-data nothing.
+TensorFlow's own profiler silently skips many operations (Sigmoid, AddV2, LogSoftmax, …). This
+module counts the operations of the traced graph and of the functions that it calls:
+
+- a multiply-add counts two;
+- an element-wise operation counts one for each output element, whatever the function;
+- a reduction or pooling counts one for each element that it reads;
+- moving data counts zero.
 """
 
 import logging
@@ -28,7 +30,7 @@ _REDUCTIONS = frozenset(
 )
 _CONVOLUTIONS = frozenset("Conv2D Conv3D DepthwiseConv2dNative".split())
 _PRODUCTS = frozenset("MatMul BatchMatMulV2 BatchMatMulV3 BatchMatMul".split())
-# The attributes of an operation that name the functions of which it runs one.
+# Attributes of an operation with several functions, of which it runs one.
 _CALLS = {
     "PartitionedCall": ("f",),
     "StatefulPartitionedCall": ("f",),
@@ -47,13 +49,12 @@ def count_flops(model) -> int:
             list or dict of inputs.
 
     Returns:
-        The sum over the operations that the outputs depend on, at batch size 1. Of a condition
-        the larger branch counts, of a loop one pass. What can't be counted (a type of operation
-        that isn't known, a loop's further passes, a shape that is known only at run time) is
-        logged as a warning.
+        The sum over the operations that the outputs depend on, at batch size 1. A condition counts
+        as its larger branch, a loop as one pass. A warning names what can't be counted: unknown
+        types of operations, further passes of a loop, shapes that are known only at run time.
 
     Raises:
-        ValueError: an input has an unknown dimension besides the batch.
+        ValueError: an input has an unknown dimension other than the batch.
     """
     import keras
 
@@ -64,7 +65,7 @@ def count_flops(model) -> int:
 
 
 def count_flops_of_outputs(model) -> list[int]:
-    """For each output of a model, the FLOPs of all that it depends on; else as `count_flops`."""
+    """The FLOPs of each output of a model, counted as in `count_flops`."""
     import keras
 
     unknown: set[str] = set()
@@ -80,7 +81,7 @@ def _warn(unknown: set[str]) -> None:
 
 
 def count_params(model) -> int:
-    """Number of parameters that inference reads: all floating-point weights, each once."""
+    """Number of parameters that inference reads: floating-point weights, each counted once."""
     from bridge_tf.utils.keras_utils import is_float
 
     weights = {id(weight): weight for weight in model.weights if is_float(weight)}
@@ -100,15 +101,15 @@ def _trace(model):
     )
     if not all(spec.shape.is_fully_defined() for spec in keras.tree.flatten(specs)):
         raise ValueError(f"FLOPs need inputs of a known size. Received: model.input={model.input}")
-    # Not frozen: freezing drops the static shapes behind calls that XLA compiles, which is how
-    # Keras runs grouped convolutions on a CPU.
+    # The graph isn't frozen: freezing loses the static shapes behind calls that XLA compiles, and
+    # Keras runs grouped convolutions that way on a CPU.
     function = tf.function(lambda inputs: model(inputs, training=False))
-    with unrolled(model):  # the passes of a loop can't be counted
+    with unrolled(model):  # further passes of a loop can't be counted
         return function.get_concrete_function(specs)
 
 
 def _graph_flops(outputs, unknown: set[str]) -> int:
-    """FLOPs of all that `outputs` depend on; adds to `unknown` what couldn't be counted."""
+    """FLOPs of all operations that `outputs` depend on; adds uncounted ones to `unknown`."""
     total = 0
     pending, seen = [tensor.op for tensor in outputs], set()
     while pending:
@@ -131,7 +132,7 @@ def _graph_flops(outputs, unknown: set[str]) -> int:
 def _call_flops(operation, unknown: set[str]) -> int:
     if operation.type in ("While", "StatelessWhile"):
         unknown.add(f"{operation.type} (passes after the first)")
-    # TensorFlow has no public way from an operation to the function that it calls.
+    # TensorFlow has no public way to find the function that an operation calls.
     graphs = [
         operation.graph._get_function(operation.get_attr(name).name).graph
         for name in _CALLS[operation.type]
@@ -166,7 +167,7 @@ def _operation_flops(operation) -> int | None:
 
 def _reads(operation) -> int:
     if operation.type in ("AvgPool", "MaxPool"):
-        # Overlapping windows read an element more than once.
+        # Overlapping windows read elements several times.
         return math.prod(operation.get_attr("ksize")) * _size(operation.outputs[0])
     return _size(operation.inputs[0])
 

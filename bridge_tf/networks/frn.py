@@ -10,8 +10,8 @@ from keras import ops
 class FilterResponseNormalization(keras.layers.Layer):
     """Filter response normalization (Singh and Krishnan, CVPR 2020, equations 1-3).
 
-    Every channel of every image is divided by the root mean square of its own pixels, so no
-    statistics are shared between images and there is nothing to re-estimate on a curve::
+    Each channel of each image is divided by the root mean square of its own pixels. Images share no
+    statistics, so there is nothing to re-estimate on a curve::
 
         y = max(gamma * x / sqrt(mean(x²) + epsilon) + beta, tau)
 

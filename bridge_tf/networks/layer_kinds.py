@@ -1,9 +1,9 @@
-"""What each kind of layer is, said once: the table that every room reads.
+"""The table of layer kinds: what the package must know about each class of layers.
 
-Bodies are scaled, neurons aligned, ends of curves compared and networks compressed by it. Rows go
-by the names of classes, of Keras's layers as of the project's own, so that the table needs neither
-Keras nor `tf_keras`. A layer without a row is `UNKNOWN`: it is scaled by its settings, its
-neurons stay in place, and it can be put on a curve.
+Rescaling of bodies, alignment of neurons, checks of curves and compression read it. Rows are keyed
+by class name, for Keras's layers and the project's own, so the table needs neither Keras nor
+`tf_keras`. A layer without a row is `UNKNOWN`: it is scaled by its settings, its neurons are not
+permuted, and it can be put on a curve.
 """
 
 import dataclasses
@@ -13,20 +13,20 @@ from typing import Literal
 IN, OUT = "in", "out"
 Roles = Mapping[str, Mapping[int, str]]
 
-# For each weight, what its axes count: the channels that go in, or new ones that come out.
+# The meaning of each weight's axes: input channels, or new output channels.
 KERNEL: Roles = {"kernel": {-2: IN, -1: OUT}, "bias": {-1: OUT}}
 TRANSPOSED: Roles = {"kernel": {-1: IN, -2: OUT}, "bias": {-1: OUT}}
 DEPTHWISE: Roles = {"kernel": {-2: IN}, "bias": {-1: IN}}
-# A convolution of as many groups as there are channels going in and coming out.
+# A convolution with as many groups as input and output channels.
 DEPTHWISE_BY_GROUPS: Roles = {"kernel": {-1: IN}, "bias": {-1: IN}}
 SEPARABLE: Roles = {
     "depthwise_kernel": {-2: IN},
     "pointwise_kernel": {-2: IN, -1: OUT},
     "bias": {-1: OUT},
 }
-# Weights that are moving averages of batches' statistics.
+# Weights that are moving averages of batch statistics.
 AVERAGES = ("moving_mean", "moving_variance")
-# Settings besides sizes, which the shapes of weights show, that change what a layer computes.
+# Settings that change what a layer computes. Sizes, which the weights' shapes show, are left out.
 COMPARED = frozenset(
     "activation axis causal cropping data_format dilation_rate epsilon factor go_backwards groups "
     "interpolation keepdims merge_mode mean negative_slope num_heads offset padding pool_size "
@@ -36,31 +36,34 @@ COMPARED = frozenset(
 
 
 def per_channel(names: str) -> Roles:
-    """Weights of one number for each channel that goes in."""
+    """Weights with one number for each input channel."""
     return {name: {-1: IN} for name in names.split()}
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerKind:
-    """What a layer class does. All of it holds for channels in the last axis.
+    """The properties of a layer class, for channels in the last axis.
 
     Attributes:
-        channels: "kept": each stays in its place and meets no other, but in a softmax or a norm;
-            "new" ones are made by weights; "joined": tensors are combined element by element;
-            "concatenated" or "reshaped": each moves to a known place; "mixed": anything else.
-        weights: all that it may have, and what their axes count.
-        normalizes: by statistics of its input, and scales channels by its weights: by those of
-            each "image", or by the "batch"'s with moving averages, as `BatchNormalization` does.
-        over_axes: it reduces, adds or removes the axes that its `axis` says.
-        same_numbers: predicting, it changes no number of its input.
+        channels: the order of its output channels. "kept": that of the input, and channels interact
+            only in a softmax or a norm; "new": output channels come from weights; "joined": tensors
+            are combined element by element; "concatenated", "reshaped": channels move to a known
+            place; "mixed": anything else.
+        weights: all weights that it may have, and the meaning of their axes.
+        normalizes: it normalizes by statistics of its input and scales channels by its weights.
+            "image": each image by its own statistics; "batch": by those of the batch, with moving
+            averages, as `BatchNormalization` does.
+        over_axes: it reduces, adds or removes the axes in its `axis`.
+        same_numbers: at inference it changes no value of its input.
         scalars: settings that must be one number for all channels.
-        sizes: settings that choose how many channels come out.
-        head_sizes: settings that scale with these, though the channels that come out don't.
-        input_size: the setting that holds how many channels go in.
+        sizes: settings for the number of output channels.
+        head_sizes: settings that scale with the width although the output channels don't.
+        input_size: the setting for the number of input channels.
         compared: settings that must be equal at both ends of a curve.
-        tf_keras_names: settings that have other names in `tf_keras`.
-        rounded: training for quantization rounds its weights.
-        folds_norm: a batch normalization behind it becomes part of its weights then.
+        tf_keras_names: settings with other names in `tf_keras`.
+        rounded: quantization-aware training rounds its weights.
+        folds_norm: quantization-aware training folds a following batch normalization into its
+            weights.
     """
 
     channels: Literal["kept", "new", "joined", "concatenated", "reshaped", "mixed"]
@@ -79,7 +82,7 @@ class LayerKind:
 
     @property
     def is_product(self) -> bool:
-        """Whether it multiplies all channels by one kernel, with most of a network's weights."""
+        """Whether it multiplies all input channels by one kernel."""
         return self.weights == KERNEL
 
 
@@ -127,7 +130,7 @@ _LAYERS = {
     ZeroPadding1D ZeroPadding2D ZeroPadding3D
     """: LayerKind("kept"),
 }
-# Those of keras.ops, some of which have a layer's name.
+# Operations of keras.ops; some have the name of a layer.
 _OPERATIONS = {
     """
     Add Subtract Multiply Divide TrueDivide DivideNoNan Power Maximum Minimum Hypot Logaddexp
@@ -155,21 +158,21 @@ _registered: dict[type, LayerKind] = {}
 
 
 def register(layer_class: type, kind: LayerKind) -> None:
-    """Says what a layer class of one's own is::
+    """Adds a custom layer class to the table::
 
         register(MyNorm, LayerKind("kept", per_channel("gamma beta"), normalizes="image"))
 
-    Compression, which takes place in another process, doesn't learn of it.
+    It has no effect on compression, which runs in another process.
     """
     _registered[layer_class] = kind
 
 
 def kind_of(operation, derived: bool = False) -> LayerKind:
-    """The row of a layer, or of an operation of `keras.ops`; `UNKNOWN` where there is none.
+    """The row of a layer or of an operation of `keras.ops`; `UNKNOWN` if there is none.
 
     Args:
-        derived: whether a class without a row has that of the nearest one it derives from. Such
-            a class may compute anything.
+        derived: for a class without a row, use the row of its nearest base class. Such a class may
+            compute anything.
     """
     classes = type(operation).__mro__ if derived else (type(operation),)
     return next(filter(None, map(_row, classes)), UNKNOWN)

@@ -1,7 +1,7 @@
-"""Names of layers that don't depend on what else a process has built.
+"""Layer names that don't depend on other models in the process.
 
-Keras numbers the layers that have no name of their own as they are made, through the whole
-process: the same layer is `conv2d_5` in one model and `conv2d_99` in the next.
+Keras numbers unnamed layers in the order of their creation in the process: the same layer is
+`conv2d_5` in one model and `conv2d_99` in the next.
 """
 
 import collections
@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 
 def automatic_prefix(layer) -> str | None:
-    """`conv2d` for a Conv2D called `conv2d_7`; None for a layer with a name of its own."""
+    """`conv2d` for a Conv2D called `conv2d_7`; None for a layer that was given a name."""
     prefix = _prefix(layer.name)
     return prefix if prefix.replace("_", "") == type(layer).__name__.lower() else None
 
 
 def numbered(names: Iterable[str], prefixes: set[str | None]) -> list[str]:
-    """The names, those with one of `prefixes` numbered anew: `conv2d`, `conv2d_1`, …"""
+    """Renumbers the names that have one of `prefixes`: `conv2d`, `conv2d_1`, …"""
     seen = collections.Counter()
     result = []
     for name in names:
@@ -29,7 +29,7 @@ def numbered(names: Iterable[str], prefixes: set[str | None]) -> list[str]:
 
 
 def number_layers(model) -> None:
-    """Numbers the operations of a Functional model that have no name of their own, in place."""
+    """Numbers the unnamed operations of a Functional model, in place."""
     prefixes = {automatic_prefix(item) for item in model.operations}
     names = numbered([item.name for item in model.operations], prefixes)
     for item, name in zip(model.operations, names, strict=True):

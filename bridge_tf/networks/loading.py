@@ -1,4 +1,4 @@
-"""Reading .keras files: those that users name, and those that a run wrote."""
+"""Reading .keras files of users and of runs."""
 
 import pathlib
 import zipfile
@@ -13,11 +13,11 @@ def read_model(path, argument: str) -> keras.Model:
 
     Args:
         path: the file.
-        argument: the name of the setting that named it, for the messages.
+        argument: the name of the setting, for the messages.
 
     Raises:
-        InputError: there is no such file, it is damaged, it needs a class that isn't
-            registered or code that safe mode refuses, or it holds no model.
+        InputError: the file doesn't exist, is damaged, needs a class that isn't registered,
+            contains code, which safe mode refuses, or contains no model.
     """
     given = f"`{argument}={path}`"
     if not pathlib.Path(path).is_file():
@@ -26,8 +26,8 @@ def read_model(path, argument: str) -> keras.Model:
         raise InputError(f"{given}: is no .keras file, or damaged; save the model again")
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
-        # Keras puts the cause last, behind the configuration of all that is around it.
+    except Exception as error:  # damaged files raise many kinds of errors
+        # Keras puts the cause at the end, behind the configurations of all enclosing objects.
         cause = str(error).rpartition("Exception encountered: ")[2]
         why = reason(Exception(cause) if cause else error)
         raise InputError(f"{given}: can't be loaded ({why})") from error
@@ -39,14 +39,15 @@ def read_model(path, argument: str) -> keras.Model:
 
 
 def read_as(path: pathlib.Path, kind: type, remedy: str) -> keras.Model:
-    """Reads a .keras file that a run wrote, in safe mode; it must hold a `kind`.
+    """Reads a run's own .keras file in safe mode; it must contain a `kind`.
 
     Raises:
-        InputError: it can't be read or holds something else; the message ends in `remedy`.
+        InputError: the file can't be read or contains something else; the message ends with
+            `remedy`.
     """
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # damaged files raise all sorts, BadZipFile and KeyError too
+    except Exception as error:  # damaged files raise many kinds of errors
         raise InputError(f"{path} can't be read ({reason(error)}); {remedy}") from error
     if not isinstance(model, kind):
         raise InputError(f"{path} holds a {type(model).__name__}, not a {kind.__name__}; {remedy}")

@@ -1,4 +1,4 @@
-"""What pixels go through before a network of `keras.applications` sees them, as plain layers."""
+"""The pre-processing of `keras.applications`, as plain layers."""
 
 import sys
 
@@ -11,8 +11,8 @@ from bridge_tf.config.fields import PREPROCESSING
 MODES = PREPROCESSING[1:]
 """The modes of `keras.applications.imagenet_utils.preprocess_input`, and none at all."""
 
-# Published with ImageNet's models: of red, green, blue as fractions of 255, and of blue, green,
-# red in 0…255.
+# Published with ImageNet models: for red, green, blue as fractions of 255, and for blue, green, red
+# in 0…255.
 _IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
@@ -22,9 +22,9 @@ def preprocess(images, mode: str):
 
     Args:
         images: symbolic tensor, N×H×W×3 in 0…255.
-        mode: one of `MODES`: "none" leaves the pixels as they are; "tf" maps them to -1…1;
-            "torch" gives them ImageNet's mean 0 and variance 1; "caffe" turns RGB into BGR and
-            subtracts ImageNet's mean.
+        mode: one of `MODES`. "none" changes nothing; "tf" maps pixels to -1…1; "torch" normalizes
+            them by ImageNet's mean and standard deviation; "caffe" turns RGB into BGR and subtracts
+            ImageNet's mean.
 
     Returns:
         A symbolic tensor of the same shape. The scaling is the layer `pixels`.
@@ -43,17 +43,17 @@ def preprocess(images, mode: str):
 
 
 def own_mode(builder) -> str:
-    """The mode that the family of an application pre-processes its images with.
+    """The pre-processing mode of an application.
 
     Args:
         builder: a function of `keras.applications`, for example `keras.applications.VGG16`.
 
     Raises:
-        ValueError: the family's pre-processing is none of `MODES`.
+        ValueError: the application's pre-processing isn't one of `MODES`.
     """
     family = sys.modules[builder.__module__]
     pixels = np.array([[[10.0, 100.0, 200.0]]])
-    # Each gets a copy, since Keras writes into the array.
+    # Each call gets a copy, because Keras writes into the array.
     expected = family.preprocess_input(pixels.copy())
     for mode in MODES:
         given = pixels

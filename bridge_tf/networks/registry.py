@@ -1,4 +1,4 @@
-"""Finding a network by its name."""
+"""Networks by name."""
 
 import difflib
 from typing import Any
@@ -23,19 +23,19 @@ _OPTIONS = {
 
 
 def network_names() -> tuple[str, ...]:
-    """The names that `build_network` knows: `resnet<depth>` for small images,
-    `imagenet_resnet<depth>` for larger ones, and those of `keras.applications`.
+    """The names that `build_network` accepts: `resnet<depth>` for small images,
+    `imagenet_resnet<depth>` for larger ones, and the models of `keras.applications`.
 
-    Besides these it takes the path of any .keras file.
+    It also accepts the path of any .keras file.
     """
     return _RESNETS + _IMAGENET_RESNETS + application_names()
 
 
 def network_options(name: str) -> tuple[str, ...]:
-    """The options that `build_network` takes for the network `name`.
+    """The options of `build_network` for the network `name`.
 
     Raises:
-        InputError: there is no network of that name.
+        InputError: there is no network with that name.
     """
     return _OPTIONS[_kind(name)]
 
@@ -43,22 +43,22 @@ def network_options(name: str) -> tuple[str, ...]:
 def build_network(
     name: str, input_shape: tuple[int, int, int], num_classes: int, **options: Any
 ) -> keras.Model:
-    """Builds the network called `name` with fresh weights.
+    """Builds the network called `name` with random weights.
 
     Args:
         name: one of `network_names()`, or the path of a .keras file whose architecture is used.
-            Upper and lower case differ: `resnet50` is the network for small images,
-            `imagenet_resnet50` that for larger ones, `ResNet50` that of `keras.applications`.
+            Names are case-sensitive: `resnet50` is for small images, `imagenet_resnet50` for larger
+            ones, and `ResNet50` is the model of `keras.applications`.
         input_shape: (height, width, channels) of the images.
         num_classes: number of classes.
-        **options: passed on to the builder; `network_options(name)` lists them.
+        **options: of the network's builder; `network_options(name)` lists them.
 
     Returns:
-        A model from raw pixels (N×H×W×C, 0…255) to logits (N×num_classes), Functional but for
-        .keras files that hold something else; those may also end in a softmax.
+        A Functional model from raw pixels (N×H×W×C, 0…255) to logits (N×num_classes). A model from
+        a .keras file may be of another class and may end in a softmax.
 
     Raises:
-        InputError: there is no network of that name, or its builder refuses.
+        InputError: there is no network with that name, or its builder refuses an argument.
     """
     kind = _kind(name)
     if kind == "file":

@@ -1,9 +1,9 @@
-"""The residual families (He et al., CVPR 2016): for small images (section 4.2) and larger ones
-(table 1), with SiLU activations.
+"""Residual networks (He et al., CVPR 2016) with SiLU activations: for small images (section 4.2)
+and for larger ones (table 1).
 
-A block's output is the layer `stage{s}_block{b}`, both counted from 1: these are the names of the
-taps. Kernels start from the normal fan-out draw of He et al. (ICCV 2015). L2 belongs to the optimizer
-(`bridge_tf.Recipe`), so that it acts on the control points of a curve in the same way.
+The output of a block is the layer `stage{s}_block{b}`, both counted from 1. These are the names for
+taps. Kernels are initialized as in He et al. (ICCV 2015), fan-out. L2 regularization is in the
+optimizer (`bridge_tf.Recipe`), so that it acts on a curve's control points in the same way.
 """
 
 from collections.abc import Sequence
@@ -43,15 +43,15 @@ def build_resnet(
         depth: 6n + 2, at least 8.
         input_shape: (height, width, channels) of the images.
         num_classes: number of logits, at least 2.
-        width: multiplies the channels of every stage, > 0.
+        width: factor on the channels of every stage, > 0.
         norm: "frn" (filter response normalization) or "batch".
-        pixel_mean, pixel_std: of the pixels as fractions of 255, one number or one a channel.
+        pixel_mean, pixel_std: as fractions of 255, one number or one for each channel.
 
     Returns:
         A Functional model from raw pixels, N×H×W×C in 0…255, to logits, N×num_classes.
 
     Raises:
-        ValueError: depth, width or norm is none of these.
+        ValueError: depth, width or norm is invalid.
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth must be 6n + 2 and at least 8. Received: depth={depth}")
@@ -78,14 +78,14 @@ def build_imagenet_resnet(
 ) -> keras.Model:
     """Builds a residual network of four stages, for larger images.
 
-    Stages have 64, 128, 256 and 512 × `width` channels, bottlenecks (depth 50 and 101) four
-    times as many at their outputs; stages 2 to 4 halve height and width, bottlenecks by their
-    3×3 convolution. Other arguments, result and errors as in `build_resnet`.
+    Stages have 64, 128, 256 and 512 × `width` channels; the outputs of bottlenecks (depth 50 and
+    101) have four times as many. Stages 2 to 4 halve height and width, in bottlenecks with the 3×3
+    convolution. Other arguments, result and errors are as in `build_resnet`.
 
     Args:
         depth: 18 (blocks 2-2-2-2), 34 and 50 (3-4-6-3) or 101 (3-4-23-3).
-        stem: "imagenet" is a 7×7 convolution of stride 2 and a 3×3 max-pool of stride 2;
-            "small", for images of 32 to 64 pixels, a 3×3 convolution.
+        stem: "imagenet": a 7×7 convolution and a 3×3 max-pooling, both with stride 2. "small": a
+            3×3 convolution, for images of 32 to 64 pixels.
     """
     if depth not in IMAGENET_BLOCKS:
         known = ", ".join(map(str, IMAGENET_BLOCKS))
@@ -113,7 +113,7 @@ def _stem(x, channels: int, size: int, strides: int, norm: str):
 
 
 def _stages(x, planes: Sequence[int], counts: Sequence[int], block_of, norm: str):
-    """Stages of so many channels and blocks; all but the first halve height and width."""
+    """Stages with these channels and blocks; all but the first halve height and width."""
     for stage, (channels, count) in enumerate(zip(planes, counts, strict=True), start=1):
         for block in range(1, count + 1):
             strides = 2 if stage > 1 and block == 1 else 1

@@ -1,4 +1,4 @@
-"""Writing .keras files that are equal where the models are equal."""
+"""Reproducible .keras files: equal models give equal bytes."""
 
 import json
 import pathlib
@@ -6,16 +6,16 @@ import shutil
 import zipfile
 
 _METADATA, _CONFIG = "metadata.json", "config.json"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date in the zip format
 
 
 def write_model(model, path: pathlib.Path) -> None:
-    """Saves `model` as a .keras file that holds neither the time nor addresses in memory.
+    """Saves `model` as a .keras file without times and memory addresses.
 
-    Equal models give equal bytes, so that a digest tells whether a file made anew is the old one.
+    Equal models give equal bytes, so a digest shows whether a new file equals an old one.
 
     Args:
-        path: as `bridge_tf.utils.files.replacing` gives it; it must end in .keras.
+        path: from `bridge_tf.utils.files.replacing`; it must end in .keras.
     """
     dated = path.with_name(f".partial-dated-{path.name}")
     try:
@@ -34,7 +34,7 @@ def write_model(model, path: pathlib.Path) -> None:
 
 
 def _timeless(value, numbers: dict):
-    """Plain data without the date, objects that are shared numbered in their order."""
+    """JSON data without dates; shared objects are numbered in order instead of by address."""
     if isinstance(value, list):
         return [_timeless(item, numbers) for item in value]
     if not isinstance(value, dict):
@@ -49,9 +49,9 @@ def _timeless(value, numbers: dict):
 
 
 def is_whole(path: pathlib.Path) -> bool:
-    """Whether a .keras file holds what it must, and all checksums hold."""
+    """Whether a .keras file has all its parts and correct checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {_METADATA, _CONFIG} < set(archive.namelist()) and archive.testzip() is None
-    except Exception:  # damaged files raise all sorts
+    except Exception:  # damaged files raise many kinds of errors
         return False

@@ -1,7 +1,7 @@
-"""Weights from files for the networks of `keras.applications`.
+"""Weights from files for the models of `keras.applications`.
 
-Layers are matched by name. The files that Keras publishes (legacy .h5) are otherwise matched in
-their order, as Keras itself does it: some layers were renamed after their weights were published.
+Layers are matched by name. If that fails for a file that Keras publishes (legacy .h5), they are
+matched by order, as in Keras: some layers were renamed after their weights were published.
 """
 
 import pathlib
@@ -20,21 +20,21 @@ from bridge_tf.utils.keras_utils import inner_layers
 
 
 def load_weights(model: keras.Model, path) -> None:
-    """Gives a classifier the weights of another one of the same architecture.
+    """Loads the weights of another classifier of the same architecture.
 
-    The classifier, its last layer with weights, keeps its fresh weights where the file has none
-    that fit, as for another number of classes.
+    The last layer with weights keeps its random weights if the file has none that fit, for example
+    because of another number of classes.
 
     Args:
         model: a Functional model, its layers numbered by `number_layers`.
         path: a .keras file, a .weights.h5 file or a legacy .h5 file.
 
     Raises:
-        InputError: the file is missing or damaged, some layer but the classifier has no fitting
-            weights in it, or it has layers that the model lacks; nothing is loaded then.
+        InputError: the file is missing or damaged, it has no fitting weights for a layer other than
+            the last, or it has layers that the model lacks. Then nothing is loaded.
     """
     stored, in_order = _read(path)
-    # A legacy file has one entry for a nested model, the others one for each layer inside it.
+    # A legacy file has one entry for a nested model; other files have one for each layer inside.
     layers = model.layers if in_order else _leaves(model)
     variables = {
         layer.name: layer.trainable_weights + layer.non_trainable_weights
@@ -51,7 +51,7 @@ def load_weights(model: keras.Model, path) -> None:
     fitting = [name for name in variables if _fits(variables[name], found.get(name, ()))]
     unknown = sorted(found.keys() - {layer.name for layer in layers})
     if classifier not in found and len(unknown) == 1:
-        unknown = []  # the file's classifier has another name
+        unknown = []  # the last layer has another name in the file
     if not set(fitting) & set(body):
         raise InputError(f"`weights={path}`: has no layer that fits {model.name}")
     if misfits := [name for name in body if name not in fitting]:
@@ -73,7 +73,7 @@ def load_weights(model: keras.Model, path) -> None:
 
 
 def _read(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
-    """Name and arrays of each layer with weights, and whether the layers are in their order."""
+    """Name and arrays of each layer with weights, and whether the layers are in model order."""
     if not str(path).endswith(".keras"):
         return read_h5(path)
     layers = ((layer.name, _arrays(layer)) for layer in _leaves(read_model(path, "weights")))
@@ -82,14 +82,14 @@ def _read(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
 
 def _arrays(layer) -> list[np.ndarray]:
     if isinstance(layer, keras.layers.Normalization) and not layer.weights:
-        # Its moments became constants when the file's model was made.
+        # Its moments became constants in the file's model.
         moments = (layer.input_mean, layer.input_variance)
         return [*(np.asarray(moment, "float32") for moment in moments), np.zeros((), "int32")]
     return [ops.convert_to_numpy(variable) for variable in layer.weights]
 
 
 def _leaves(model) -> list:
-    """The layers that hold no others, in the model's order."""
+    """The layers without inner layers, in the model's order."""
     return [x for layer in model.layers for x in inner_layers(layer) if len(inner_layers(x)) == 1]
 
 
@@ -98,9 +98,9 @@ def _fits(variables, arrays) -> bool:
 
 
 def _finalize(layer: keras.layers.Normalization) -> None:
-    """Puts loaded moments into force."""
-    # EfficientNet's published variances are standard deviations: keras.applications divides by
-    # their roots a second time if, and only if, it loads the weights itself.
+    """Applies loaded moments."""
+    # EfficientNet's published variances are in fact standard deviations. keras.applications
+    # corrects this, by a second division by their roots, only if it loads the weights itself.
     variance = layer.adapt_variance if layer.weights else None
     if variance is not None and variance.shape == (3,) and np.allclose(variance, IMAGENET_STD):
         variance.assign(ops.square(variance))
@@ -108,7 +108,7 @@ def _finalize(layer: keras.layers.Normalization) -> None:
 
 
 def _some(names: list[str]) -> str:
-    """The first names, and how many there are besides."""
+    """The first names and the number of the others."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 
@@ -117,11 +117,11 @@ def read_h5(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
     """Reads a .weights.h5 file of Keras 3, or a legacy .h5 file of weights or a whole model.
 
     Returns:
-        Name and arrays of each layer with weights, trainable ones first, and whether the layers
-        are in the order of their model: always in legacy files, else only those of one class.
+        Name and arrays of each layer with weights, trainable arrays first, and whether the layers
+        are in the order of the model: always in legacy files, else only layers of one class.
 
     Raises:
-        InputError: the file is missing, damaged or of another kind.
+        InputError: the file is missing, damaged or in another format.
     """
     if not pathlib.Path(path).is_file():
         raise InputError(f"`weights={path}`: there is no such file")
@@ -130,7 +130,7 @@ def read_h5(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
             group = file.get("model_weights", file)
             legacy = any(name.startswith("layer_names") for name in group.attrs)
             layers = _read_legacy(group) if legacy else _read_keras3(file["layers"])
-    except Exception as error:  # damaged files raise all sorts, OSError and KeyError too
+    except Exception as error:  # damaged files raise many kinds of errors
         raise InputError(
             f"`weights={path}`: can't be read ({reason(error)}); it must be a .weights.h5, a "
             "legacy .h5 or a .keras file"
@@ -152,7 +152,7 @@ def _read_keras3(group: h5py.Group) -> list[tuple[str | None, list[np.ndarray]]]
             found[path] = item.attrs.get("name"), arrays
 
     group.visititems(visit)
-    # Groups are named after classes and numbered; HDF5 lists conv2d_10 before conv2d_9.
+    # Groups are named by class and number; HDF5 lists conv2d_10 before conv2d_9.
     return [found[path] for path in sorted(found, key=_numbers_by_value)]
 
 
@@ -170,7 +170,7 @@ def _read_legacy(group: h5py.Group) -> list[tuple[str, list[np.ndarray]]]:
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """A list in an attribute, or in several numbered ones if it is too long for one."""
+    """A list from an attribute, or from several numbered ones if it is long."""
     keys = [attribute] if attribute in group.attrs else []
     while (key := f"{attribute}{len(keys)}") in group.attrs:
         keys.append(key)
