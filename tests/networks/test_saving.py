@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bridge_tf import Curve, InputError
-from bridge_tf.networks.saving import is_whole, read, write_model
+from bridge_tf.networks.loading import read_as
+from bridge_tf.networks.saving import is_whole, write_model
 
 
 @pytest.mark.parametrize("kind", ["mode", "curve"])
@@ -45,7 +46,7 @@ def test_damage_anywhere_is_told(build, tmp_path):
 def test_another_kind_of_model_is_named(build, tmp_path):
     write_model(build(), tmp_path / "a.keras")
     with pytest.raises(InputError, match=r"a.keras holds a Functional, not a Curve; make it again"):
-        read(tmp_path / "a.keras", Curve, "make it again")
+        read_as(tmp_path / "a.keras", Curve, "make it again")
 
 
 def test_code_in_a_file_is_refused(tmp_path):
@@ -53,4 +54,4 @@ def test_code_in_a_file_is_refused(tmp_path):
     model = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs))
     model.save(tmp_path / "a.keras")
     with pytest.raises(InputError, match=r"a.keras can't be read .*`Lambda` layer.*arbitrary code"):
-        read(tmp_path / "a.keras", keras.Model, "make it again")
+        read_as(tmp_path / "a.keras", keras.Model, "make it again")

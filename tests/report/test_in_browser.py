@@ -12,8 +12,6 @@ from tests.conftest import REPOSITORY
 from tests.report.examples import CONFIG, make
 from tests.report.test_html import PLANE
 
-pytestmark = pytest.mark.integration
-
 VIEWS = {
     "desktop": {},
     "desktop, dark": {"dark": True},
@@ -27,6 +25,7 @@ def run(smoke_run):
     return smoke_run(REPOSITORY / "configs" / "digits.flags")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_page_of_a_run(browser, run, view):  # noqa: F811
     browser.view(**VIEWS[view])
@@ -53,6 +52,7 @@ def test_the_page_of_a_run(browser, run, view):  # noqa: F811
     assert paper == ("rgb(20, 23, 26)" if "dark" in view else "rgb(255, 255, 255)")
 
 
+@pytest.mark.integration
 def test_the_page_says_what_the_report_says(browser, run):  # noqa: F811
     browser.view()
     browser.open((run.work / "report.html").as_uri())
@@ -75,6 +75,7 @@ def test_the_page_says_what_the_report_says(browser, run):  # noqa: F811
     assert pictures and all(picture == [True, 8] for picture in pictures)
 
 
+@pytest.mark.integration
 def test_on_a_phone_texts_can_be_read_and_tables_show_that_they_go_on(browser, tmp_path):  # noqa: F811
     report, details, _ = make(tmp_path, classes=10)
     page = render_html(report, details, CONFIG, draw_figures(report, details, [PLANE]))

@@ -47,8 +47,13 @@ def compare_interrupted(found: dict) -> None:
         )
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("tensorflow", marks=pytest.mark.integration),
+        pytest.param("jax", marks=pytest.mark.slow),
+    ],
+)
 def test_two_devices_train_as_one(backend, tmp_path):
     found = shared(backend, tmp_path, "mode", "curve", "bridge")
     assert found["devices"] == 2

@@ -84,11 +84,10 @@ def losses(run: pathlib.Path, training: str) -> list[float]:
     return [epoch["loss"] for epoch in read_epochs(run / "logs" / training)]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("stages", "trainings"),
     [
-        ("modes", ["modes/0", "modes/1"]),
+        pytest.param("modes", ["modes/0", "modes/1"], marks=pytest.mark.integration),
         pytest.param("curves,bridges", ["curves/0-1", "bridges/0-1"], marks=pytest.mark.slow),
     ],
 )
