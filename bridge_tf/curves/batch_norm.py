@@ -1,4 +1,4 @@
-"""Re-estimating batch-norm statistics for weights that no training step has seen."""
+"""Re-estimation of batch-norm statistics, for weights that come from no training step."""
 
 import keras
 import numpy as np
@@ -9,17 +9,17 @@ from bridge_tf.utils.keras_utils import Untracked, inner_layers
 
 
 def reestimate_batch_norm(network, data, steps: int | None = None) -> None:
-    """Sets the moving averages of `network` to those of `data`, in place.
+    """Sets the moving averages of `network` to the statistics of `data`, in place.
 
-    Each batch runs in training mode; with batches of equal size the mean of the batch means and,
-    by the law of total variance, the mean of the batch variances plus the variance of the batch
-    means are the statistics of all the data. Nothing happens without batch normalization. One that
+    Each batch runs in training mode. With batches of equal size, the mean over all data is the mean
+    of the batch means, and the variance is the mean of the batch variances plus the variance of the
+    batch means (law of total variance). Without batch normalization nothing changes. A layer that
     is called several times gets the statistics of its last call.
 
     Args:
         network: a built Keras model.
-        data: what `keras.Model.predict` takes: arrays, or batches of inputs with or without
-            targets. Use training data, augmented as in training.
+        data: training data with the augmentation of training, in a form that `keras.Model.predict`
+            accepts: arrays, or batches of inputs with or without targets.
         steps: number of batches to use, for endless data.
     """
     layers = batch_norms(network)
@@ -33,7 +33,7 @@ def reestimate_batch_norm(network, data, steps: int | None = None) -> None:
 
 
 def pooled(means, variances) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of all the data from those of its batches, batches×channels each."""
+    """Mean and variance over all data, from those of the batches, batches×channels each."""
     return np.mean(means, axis=0), np.mean(variances, axis=0) + np.var(means, axis=0)
 
 
@@ -44,7 +44,7 @@ def batch_norms(network) -> list:
 
 
 class _BatchStatistics(keras.Model):
-    """Maps a batch to the mean and variance that each batch normalization saw in it."""
+    """Maps a batch to the mean and variance at each batch normalization."""
 
     def __init__(self, network, layers):
         super().__init__(name="batch_statistics")
@@ -60,22 +60,22 @@ class _BatchStatistics(keras.Model):
             network.non_trainable_variables,
             inputs,
         )
-        # One row a batch, so that `predict` stacks the batches.
+        # One row for each batch, so that `predict` stacks them.
         return [tuple(ops.expand_dims(value, 0) for value in pair) for pair in statistics]
 
 
 def batch_statistics(network, layers, weights, state, inputs) -> list[tuple]:
-    """The mean and the variance that each batch normalization sees in a batch.
+    """The mean and variance of a batch at each batch normalization.
 
     Args:
         network: a built Keras model.
         layers: its `batch_norms`.
-        weights, state: values for its trainable and its other variables.
+        weights, state: values of its trainable and other variables.
         inputs: the batch.
     """
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
-        layer.momentum = 0.0  # so that the moving averages become the batch's own
+        layer.momentum = 0.0  # so that the moving averages become those of the batch
     try:
         _, after = network.stateless_call(weights, state, inputs, training=True)
     finally:

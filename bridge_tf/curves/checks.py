@@ -1,4 +1,4 @@
-"""What can be put on a curve, and between which two networks."""
+"""Checks of the networks at the ends of a curve."""
 
 import keras
 
@@ -11,8 +11,8 @@ def check_weights(network) -> None:
     """Checks that every weight of a network can be interpolated.
 
     Raises:
-        ValueError: a layer is quantized or has a trainable weight that isn't floating point; the
-            message names it.
+        ValueError: a layer is quantized or has a trainable weight that isn't floating-point; the
+            message names the layer.
     """
     for layer in inner_layers(network):
         if getattr(layer, "quantization_mode", None) is not None:
@@ -35,10 +35,10 @@ def check_weights(network) -> None:
 
 
 def check_same_architecture(start, end) -> None:
-    """Checks that two networks have the same layers in the same order, with weights alike.
+    """Checks that two networks have the same layers in the same order, with matching weights.
 
     Raises:
-        ValueError: they don't; the message names the first layer or weight that differs.
+        ValueError: they differ; the message names the first layer or weight that differs.
     """
     received = f"Received: start={start.name}, end={end.name}"
     layers = [_compared(network) for network in (start, end)]
@@ -84,33 +84,33 @@ def check_same_architecture(start, end) -> None:
 
 
 def _compared(network) -> list:
-    """What two networks have in common: their layers and, behind a graph, its operations."""
+    """The parts to compare: the layers of a network and the operations of its graph."""
     layers = inner_layers(network)
-    # The network itself counts where it is a layer alone; models may be of different classes.
+    # A single layer is compared itself; two models may be of different classes.
     return layers[1:] if len(layers) > 1 else layers
 
 
 def _connections(network) -> list[list[int]]:
-    """For each operation of a graph the places of those that feed it."""
+    """For each operation of a graph, the indices of its inputs."""
     graph = predecessors(as_functional(network))
     places = {name: k for k, name in enumerate(graph)}
     return [[places[feed] for feed in feeds] for feeds in graph.values()]
 
 
 def _settings(layer) -> dict[str, str]:
-    """The settings of a layer that decide what it computes, as text."""
+    """The settings of a layer that change what it computes, as text."""
     if isinstance(layer, keras.Model):
         return {}
     try:
         config = layer.get_config()
-    except NotImplementedError:  # Keras: a layer of the user's own without get_config
+    except NotImplementedError:  # a user's layer without get_config
         return {}
     compared = kind_of(layer, derived=True).compared
     return {key: str(value) for key, value in config.items() if key in compared}
 
 
 def _function(layer) -> str:
-    """The kind of a layer, with its activation where it has one."""
+    """The kind of a layer and its activation, if any."""
     activation = getattr(layer, "activation", None)
     name = getattr(activation, "__name__", "") if activation is not None else ""
     return f"{type(layer).__name__} ({name})" if name else type(layer).__name__

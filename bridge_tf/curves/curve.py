@@ -1,16 +1,15 @@
-"""A curve between two modes in weight space, as one Keras layer.
+"""A curve between two modes in weight space, as one Keras model.
 
-The curve wraps a whole network instead of rewriting its layers: the weights at r are computed
-from the control points and handed to the network's `stateless_call`. So anything with
-floating-point weights can be put on a curve, on any backend whose Keras supports
-`stateless_call`.
+The curve wraps a network and doesn't rewrite its layers. It computes the weights at r from the
+control points and passes them to the network's `stateless_call`. So it works for any network with
+floating-point weights, on any backend whose Keras supports `stateless_call`.
 
-What lies between the end points:
-- trainable weights follow the curve; the inner control points are the only trained weights.
-- other floating-point state (moving averages, weights of frozen layers) goes in a straight
-  line from one end to the other. It is exact at the end points, and for batch normalization
-  only a stand-in between them: `model_at(r, data)` re-estimates it.
-- integer state (seed generators) is the curve's own and moves on with every training step.
+Between the end points:
+- Trainable weights follow the curve. The inner control points are the only trained weights.
+- Other floating-point state (moving averages, weights of frozen layers) is interpolated linearly.
+  It is exact at the end points. For batch normalization it is only approximate between them;
+  `model_at(r, data)` re-estimates it.
+- Integer state (seed generators) belongs to the curve and advances with every training step.
 """
 
 from typing import Any
@@ -27,21 +26,22 @@ from bridge_tf.utils.keras_utils import Untracked, clone, copy_values, is_float,
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class Curve(keras.Model):
-    """Control points for every weight of a network, and the network at any point between.
+    """A curve with control points for every weight of a network; runs the network at any r.
 
-    Usually made by `Curve.between(start, end)`. In training each call draws one r ~ U(0, 1) for
-    the whole batch (Garipov et al., NeurIPS 2018, equation 2), so `compile` and `fit` on a
-    classification loss find the curve. Outside training the network is run at r = 0.5 unless
-    `r` is given.
+    `Curve.between(start, end)` builds one. In training, each call draws one r ~ U(0, 1) for the
+    whole batch (Garipov et al., NeurIPS 2018, equation 2), so `compile` and `fit` with a
+    classification loss find the curve. At inference, the network runs at the given `r`, by default
+    0.5.
 
     Args:
-        network: a built Keras layer or model; its weights become every control point.
-        degree: number of control points less one, at least 1. Degree 1 is the straight line.
+        network: a built Keras layer or model; all control points start from its weights.
+        degree: degree of the Bezier curve, or number of segments of the chain, at least 1. It has
+            degree + 1 control points; degree 1 is the straight line.
         kind: "bezier" or "chain" (the polygonal chain through the control points).
-        seed: seed of the draws of r.
+        seed: of the draws of r.
 
     Call arguments:
-        inputs: what `network` takes.
+        inputs: those of `network`.
         r: position on the curve, a scalar in [0, 1]. Default: drawn in training, else 0.5.
         training: as in Keras.
     """
@@ -54,7 +54,7 @@ class Curve(keras.Model):
         seed: int = 0,
         **kwargs: Any,
     ):
-        # Whatever the policy of the network, control points are not rounded on their way into it.
+        # For any policy of the network, control points are passed to it without rounding.
         kwargs.setdefault("dtype", network.dtype_policy.variable_dtype)
         super().__init__(**kwargs)
         if degree < 1 or degree != int(degree):
@@ -66,7 +66,7 @@ class Curve(keras.Model):
         self.degree, self.kind, self.seed = int(degree), kind, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         check_weights(network)
-        # Tracked, the network's own variables would be saved and optimized though never read.
+        # If tracked, the network's own variables would be saved and trained but never used.
         self._network = Untracked(clone(network))
         weights = self.network.trainable_variables
         self.control_points = [
@@ -101,17 +101,16 @@ class Curve(keras.Model):
         kind: str = "bezier",
         **kwargs: Any,
     ) -> "Curve":
-        """The curve from `start` to `end`, its inner control points on the straight line.
+        """The curve from `start` to `end`, with its inner control points on the straight line.
 
-        For degree 2 the control point is the mean of the end points. The two models are copied,
-        not changed.
+        For degree 2, the control point is the mean of the end points. The two models are copied.
 
         Args:
-            start, end: two built models of one architecture.
+            start, end: two built models of the same architecture.
             degree, kind, **kwargs: as in `Curve`.
 
         Raises:
-            ValueError: the architectures differ; the message names the first weight that does.
+            ValueError: the architectures differ; the message names the first difference.
         """
         check_same_architecture(start, end)
         curve = cls(start, degree=degree, kind=kind, **kwargs)
@@ -119,7 +118,7 @@ class Curve(keras.Model):
         for k, points in enumerate(curve.control_points):
             share = k / curve.degree
             for point, a, b in zip(points, *ends, strict=True):
-                # Written so that k = 0 and k = degree copy an end point without rounding.
+                # In this form, k = 0 and k = degree copy an end point without rounding.
                 point.assign((1 - share) * ops.cast(a, point.dtype) + share * b)
         end_floats = [v for v in clone(end).non_trainable_variables if is_float(v)]
         copy_values(end_floats, curve.end_state)
@@ -127,11 +126,11 @@ class Curve(keras.Model):
 
     @property
     def network(self) -> keras.Layer:
-        """The wrapped architecture. Its own weights are not the curve's."""
+        """The wrapped network. Its own weights are not part of the curve."""
         return self._network.value
 
     def weights_at(self, r: Any) -> list:
-        """θ(r), one tensor for each trainable weight of the network, in its order.
+        """θ(r): a list of one tensor for each trainable weight of the network, in its order.
 
         Args:
             r: scalar in [0, 1], a Python number or a tensor.
@@ -143,7 +142,7 @@ class Curve(keras.Model):
         ]
 
     def state_at(self, r: Any) -> list:
-        """The network's other state at r, one tensor for each, in its order."""
+        """The non-trainable state at r: one tensor for each variable, in the network's order."""
         ends = iter(self.end_state)
         return [
             (1 - r) * ops.convert_to_tensor(v) + r * next(ends) if is_float(v) else v.value
@@ -163,7 +162,7 @@ class Curve(keras.Model):
         for loss in losses:
             self.add_loss(loss)
         for variable, value in zip(self.start_state, state, strict=True):
-            # Moving averages gathered while r changes belong to no single r: dropped.
+            # Moving averages over changing r belong to no single r, so they are dropped.
             if training and not is_float(variable):
                 variable.assign(value)
         return outputs
@@ -173,9 +172,9 @@ class Curve(keras.Model):
 
         Args:
             r: position on the curve, in [0, 1].
-            data: batches of training inputs, whatever `predict` takes. With batch
-                normalization the statistics are re-estimated on them (never at the end points,
-                where the modes' own are exact). Without `data` they are interpolated.
+            data: training inputs in a form that `predict` accepts. Batch-norm statistics are
+                re-estimated on them, except at the end points, where those of the modes are exact.
+                Without `data` they are interpolated.
             steps: number of batches of `data` to use, for endless data.
 
         Returns:

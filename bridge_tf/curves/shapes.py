@@ -1,4 +1,4 @@
-"""The shapes of curves: how much each control point counts at r."""
+"""Kinds of curves: the coefficients of the control points at r."""
 
 import math
 
@@ -6,7 +6,7 @@ from keras import ops
 
 
 def bezier(degree: int, r) -> list:
-    """Bernstein polynomials: share of point k is C(n, k) (1 - r)^(n - k) r^k."""
+    """Bernstein polynomials: the coefficient of point k is C(n, k) (1 - r)^(n - k) r^k."""
     return [math.comb(degree, k) * (1 - r) ** (degree - k) * r**k for k in range(degree + 1)]
 
 
@@ -19,7 +19,7 @@ KINDS = {"bezier": bezier, "chain": chain}
 
 
 def coefficients(kind: str, degree: int, r) -> list:
-    """Share of each of `degree + 1` control points at `r`; they sum to 1.
+    """The coefficients of the `degree + 1` control points at `r`; they sum to 1.
 
     Args:
         kind: a key of `KINDS`.

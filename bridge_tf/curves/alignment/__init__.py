@@ -1,4 +1,4 @@
-"""Matching the neurons of two modes before a curve is fitted between them."""
+"""Matching the neurons of two modes, before a curve is trained between them."""
 
 from bridge_tf.curves.alignment.align import METHODS, align
 

@@ -1,4 +1,4 @@
-"""Activation matching: permutations that make the activations of two models correlate."""
+"""Activation matching: permutations that maximize the correlation of activations."""
 
 import itertools
 
@@ -13,20 +13,20 @@ from bridge_tf.curves.alignment.walk import replay
 
 
 def match_activations(start, end, structure: Structure, data) -> Permutations:
-    """Permutations of the end's neurons by the correlation of their activations over `data`.
+    """Permutations of the end's neurons that maximize the correlation of activations on `data`.
 
-    Li et al., "Convergent Learning" (2016); Tatro et al., "Optimizing Mode Connectivity via
-    Neuron Alignment" (NeurIPS 2020): one linear assignment a space maximises the sum of Pearson
-    correlations. A space is observed where kernels read it, that is, behind normalization and
-    activation function; over several such tensors (of a residual stream) the correlations are
-    added.
+    Li et al., "Convergent Learning" (2016); Tatro et al., "Optimizing Mode Connectivity via Neuron
+    Alignment" (NeurIPS 2020). For each space, a linear assignment maximizes the sum of Pearson
+    correlations. Activations are taken where kernels read a space, that is, behind normalization
+    and activation function. If a space has several such tensors (a residual stream), their
+    correlations are added.
 
     Args:
-        data: what `keras.Model.predict` takes.
+        data: in a form that `keras.Model.predict` accepts.
     """
     probes = _Probes(start, end, structure)
     if keras.backend.backend() == "tensorflow":
-        # XLA would compile for minutes what often runs for seconds.
+        # XLA would compile for minutes what often runs in seconds.
         probes.compile(jit_compile=False)
     probes.predict(data, verbose=0)
     tables = [np.zeros((size, size)) for size in structure.sizes]
@@ -36,11 +36,11 @@ def match_activations(start, end, structure: Structure, data) -> Permutations:
 
 
 def probe_places(structure: Structure) -> list[tuple[int, int, list[int]]]:
-    """Where spaces are observed: number of the call whose input shows it, space, offsets in it.
+    """Where spaces are observed: the call that reads the tensor, the space, its offsets in it.
 
-    A tensor with channels of one space is always used. In one with several, as in densely
-    connected networks, only spaces that were not seen before, since there the number of pairs
-    grows with the square of the depth.
+    A tensor with channels of a single space is always used. From a tensor with several spaces, as
+    in densely connected networks, only spaces not seen before are used; otherwise the number of
+    pairs would grow with the square of the depth.
     """
     places, seen = [], set()
     for call, segments in structure.readings:
@@ -57,9 +57,9 @@ def probe_places(structure: Structure) -> list[tuple[int, int, list[int]]]:
 
 
 class _Probes(keras.Model):
-    """Runs both models and gathers the joint moments of their neurons, batch by batch.
+    """Runs both models and accumulates the joint moments of their neurons, batch by batch.
 
-    They are kept in variables, so that `predict` holds no activations beyond one batch's.
+    The moments are variables, so `predict` keeps the activations of one batch only.
     """
 
     def __init__(self, start, end, structure: Structure):
@@ -78,7 +78,7 @@ class _Probes(keras.Model):
 
 
 def _read_inputs(model, inputs, calls: set[int]) -> dict:
-    """The first input of each of these calls, when the model runs on `inputs`."""
+    """The first input of each of these calls when the model runs on `inputs`."""
     counter, found = itertools.count(), {}
 
     def call(node, values):
@@ -96,7 +96,7 @@ def _read_inputs(model, inputs, calls: set[int]) -> dict:
 
 
 def _columns(tensor, offsets: list[int], size: int):
-    """The values of `size` neurons, samples × neurons; every offset gives samples of its own."""
+    """The values of `size` neurons, samples × neurons; each offset adds samples."""
     columns = ops.reshape(tensor, (-1, tensor.shape[-1]))
     parts = [columns[:, offset : offset + size] for offset in offsets]
     return ops.cast(ops.concatenate(parts) if len(parts) > 1 else parts[0], "float32")
@@ -105,8 +105,8 @@ def _columns(tensor, offsets: list[int], size: int):
 class _JointMoments(keras.layers.Layer):
     """Means, squares and cross products of two sets of neurons over all batches.
 
-    Batches are put together about their means (Chan, Golub, LeVeque, 1983), since sums of raw
-    squares lose in float32 the little that varies in a neuron with a large mean.
+    Batches are combined around their means (Chan, Golub, LeVeque, 1983). In float32, sums of raw
+    squares would lose the variance of a neuron with a large mean.
     """
 
     def __init__(self, size: int):
@@ -137,7 +137,7 @@ class _JointMoments(keras.layers.Layer):
         self.count.assign(together)
 
     def correlations(self) -> np.ndarray:
-        """Pearson correlations, start × end; 0 for a neuron that never changes."""
+        """Pearson correlations, start × end; 0 for a constant neuron."""
         start, end = np.sqrt(ops.convert_to_numpy(self.squares).astype("float64"))
         scale = np.outer(start, end)
         products = ops.convert_to_numpy(self.products)

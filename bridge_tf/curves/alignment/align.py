@@ -1,4 +1,4 @@
-"""Aligning one mode to another: the same function, its neurons in another order."""
+"""Alignment of one mode to another: the same function with permuted neurons."""
 
 from typing import Any
 
@@ -26,25 +26,26 @@ def align(
 ) -> keras.Model:
     """A copy of `end` whose neurons are permuted to match those of `start`.
 
-    Two modes find the same features in neurons of different places; matched first, they are
-    joined by a curve of lower loss. The copy computes what `end` computes, but for rounding.
+    Two modes learn similar features in neurons at different places. After matching, the curve
+    between them has a lower loss. The copy computes the same function as `end`, except for
+    rounding.
 
-    Neurons are matched wherever the graph is made of dense, convolution, depthwise and separable
-    layers, normalization, activation, pooling, reshaping, element-wise joins and
-    concatenation, with channels in the last axis. What meets another kind of layer, or is an
-    input or output of the model, stays in place.
+    Neurons are matched in graphs of dense, convolution, depthwise and separable layers,
+    normalization, activation, pooling, reshaping, element-wise joins and concatenation, with
+    channels in the last axis. Neurons that another kind of layer reads or writes, and the inputs
+    and outputs of the model, stay in place.
 
     Args:
-        start, end: two built Functional or Sequential models of one architecture.
-        method: "weights" maximises the inner products of the weights (Ainsworth et al., "Git
-            Re-Basin", ICLR 2023); "activations" the correlation of the neurons over `data`
+        start, end: two built Functional or Sequential models of the same architecture.
+        method: "weights" maximizes the inner products of the weights (Ainsworth et al., "Git
+            Re-Basin", ICLR 2023); "activations" maximizes the correlation of activations on `data`
             (Li et al., 2016; Tatro et al., NeurIPS 2020).
-        data: for "activations", what `keras.Model.predict` takes. Use training data.
+        data: for "activations": training data in a form that `keras.Model.predict` accepts.
         seed: of the order in which "weights" visits the permutations.
 
     Raises:
-        ValueError: an unknown method, no data for "activations", models that are no graphs or
-            of two architectures, or a model with no neurons that could be permuted.
+        ValueError: the method is unknown, "activations" has no data, a model isn't a graph, the
+            architectures differ, or no neurons can be permuted.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: method={method}")
@@ -73,7 +74,7 @@ def align(
     if method == "weights":
         permutations = match_weights(start, end, structure, seed)
     else:
-        # On copies: on JAX a model is lost if its `predict` fails, as it does on bad data.
+        # Use copies: on JAX, a model is unusable after `predict` fails, for example on bad data.
         permutations = match_activations(clone(start), aligned, structure, data)
     permute(aligned, structure, permutations)
     return aligned

@@ -1,7 +1,7 @@
-"""Permuting the weights of a model.
+"""Permutation of the weights of a model.
 
-A permutation p of a space puts neuron p[i] in place i. One array a free space, in the order of
-`Structure.sizes`.
+A permutation p of a space moves neuron p[i] to place i. There is one array for each free space, in
+the order of `Structure.sizes`.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def identities(structure: Structure) -> Permutations:
 
 
 def order(axis: Axis, permutations: Permutations) -> np.ndarray:
-    """The old places of an axis's entries, in their new order."""
+    """The old indices of an axis's entries in their new order."""
     places, offset = [], 0
     for space, size in axis.segments:
         local = np.arange(size) if space is None else permutations[space]

@@ -1,6 +1,6 @@
-"""What each operation does to the order of channels, by the table of `networks.layer_kinds`.
+"""Rules for the order of channels in each operation, from the table `networks.layer_kinds`.
 
-Every rule here holds for channels in the last axis.
+All rules are for channels in the last axis.
 """
 
 import dataclasses
@@ -28,19 +28,19 @@ _ACTIVATIONS = """
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The segments of an operation's output, and whether a kernel read the input's channels."""
+    """The segments of an operation's output, and whether a kernel reads its input."""
 
     segments: tuple
     reads: bool = False
 
 
 def apply_rule(node, inputs: list, spaces) -> Outcome | None:
-    """The channels that come out of one call of an operation; None if no rule is sure of it.
+    """The output channels of one call of an operation; None if no rule applies.
 
     Args:
         node: the call.
-        inputs: segments of the tensors that go in.
-        spaces: gets the axes of the operation's weights.
+        inputs: segments of the input tensors.
+        spaces: records the axes of the operation's weights.
     """
     operation, kind = node.operation, kind_of(node.operation)
     if (
@@ -61,7 +61,7 @@ def apply_rule(node, inputs: list, spaces) -> Outcome | None:
 
 
 def _has_plain_arguments(node) -> bool:
-    """Whether what a call got beside tensors of the graph is the same for every channel."""
+    """Whether the other arguments of a call are the same for every channel."""
     arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
     constants = [a for a in arguments if not isinstance(a, keras.KerasTensor)]
     return all(np.shape(constant)[-1:] in ((), (1,)) for constant in constants)
@@ -74,22 +74,22 @@ def _axes(operation, shape) -> list[int]:
 
 
 def _reshaped(segments, before, after) -> Outcome | None:
-    # The channels lie side by side in memory, so an axis that is n times as long as theirs is
-    # n positions with all their channels.
+    # Channels are contiguous in memory. So an axis n times as long holds n positions, each with all
+    # channels.
     if None in (before[-1], after[-1]) or after[-1] % before[-1]:
         return None
     return Outcome(segments * (after[-1] // before[-1]))
 
 
 def _followed(operation, kind: LayerKind, segments, node, spaces) -> Outcome | None:
-    """The rule of what keeps channels or makes new ones, if it is set as the table means it."""
+    """The rule for operations that keep channels or make new ones."""
     shape, shape_after = node.input_tensors[0].shape, node.outputs[0].shape
     roles = _roles(operation, kind, shape)
     if roles is None or not _is_usual(operation, kind, shape, shape_after):
         return None
     weights = {name: getattr(operation, name, None) for name in roles}
     weights = {name: variable for name, variable in weights.items() if variable is not None}
-    # Adapters and quantized kernels bring weights that the table doesn't mean.
+    # Adapters and quantized kernels add weights that aren't in the table.
     variables = {id(v) for v in getattr(operation, "variables", ()) if is_float(v)}
     if variables != {id(variable) for variable in weights.values()}:
         return None
@@ -102,17 +102,17 @@ def _followed(operation, kind: LayerKind, segments, node, spaces) -> Outcome | N
             axis %= len(variable.shape)
             if variable.shape[axis] == sum(size or 0 for _, size in counted):
                 noted.append((variable, axis, counted, name in AVERAGES))
-            elif variable.shape[axis] != 1:  # one number for all channels
+            elif variable.shape[axis] != 1:  # a single number for all channels
                 return None
     for arguments in noted:
         spaces.note(*arguments)
-    if used == {OUT}:  # what goes in are no channels
+    if used == {OUT}:  # the inputs are not channels
         spaces.freeze(segments)
     return Outcome(made, reads={IN, OUT} <= used)
 
 
 def _roles(operation, kind: LayerKind, shape) -> Roles | None:
-    """What the axes of an operation's weights count; None if its groups mix channels."""
+    """The meaning of the axes of an operation's weights; None if its groups mix channels."""
     groups = getattr(operation, "groups", 1)
     if groups == 1:
         return kind.weights

@@ -1,12 +1,12 @@
-"""Spaces: which axes of which weights count the same neurons.
+"""Spaces: sets of weight axes that index the same neurons.
 
-Only the last axis of a tensor is ever permuted. It is described by segments, pairs (space, size)
-one behind the other: one segment after a dense layer or a convolution, several after a
-concatenation, one segment again and again where positions and channels were flattened into one
-axis. Axes that have to be in one order, as those of two tensors that are added, share a space.
-Where one of two such tensors is a concatenation and the other is not, the other's space is split.
-A space is frozen, which means that its neurons stay in place, where it holds the model's inputs or
-outputs or meets an operation that `rules` doesn't know.
+Only the last axis of a tensor is permuted. A sequence of segments (space, size) describes it: one
+segment after a dense layer or a convolution, several after a concatenation, and one repeated
+segment if positions and channels were flattened into one axis. Axes that need the same order, such
+as those of two added tensors, share a space. If only one of two such tensors is a concatenation,
+the space of the other is split. A space is frozen, so that its neurons stay in place, if it
+contains inputs or outputs of the model, or if an operation unknown to `rules` reads or writes
+it.
 """
 
 import dataclasses
@@ -20,9 +20,9 @@ Segments = tuple[tuple[int, int | None], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """An axis of a weight, its segments, and whether the weight is state, as a moving average.
+    """An axis of a weight with its segments; the weight may be state, such as a moving average.
 
-    A segment's space is None where it is frozen.
+    The space of a frozen segment is None.
     """
 
     weight: int
@@ -33,14 +33,14 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Structure:
-    """What can be permuted in a model.
+    """The permutable parts of a model.
 
     Attributes:
-        sizes: number of neurons of each free space.
-        axes: the axes of weights that free spaces touch; a weight's number is its place in
+        sizes: number of neurons in each free space.
+        axes: the weight axes in free spaces; a weight is given by its index in
             `weights_of(model)`.
-        readings: for each tensor that a kernel reads, the number of the call (in the order of
-            `replay`) that reads it first, and the tensor's segments.
+        readings: for each tensor that a kernel reads, the index of the first call that reads it (in
+            the order of `replay`), and the tensor's segments.
     """
 
     sizes: tuple[int, ...]
@@ -49,12 +49,12 @@ class Structure:
 
 
 def weights_of(model) -> list:
-    """All variables of a model, in an order that a copy of it shares."""
+    """All variables of a model, in an order that is the same for its copies."""
     return [*model.trainable_variables, *model.non_trainable_variables]
 
 
 def find_structure(model) -> Structure:
-    """The spaces of a built Functional or Sequential model, which is only read."""
+    """The spaces of a built Functional or Sequential model."""
     spaces = _Spaces(model)
     inputs = [_Signal(spaces.frozen(tensor.shape)) for tensor in model.inputs]
     for signal in replay(model, inputs, spaces.visit):
@@ -64,13 +64,13 @@ def find_structure(model) -> Structure:
 
 @dataclasses.dataclass(eq=False)
 class _Signal:
-    """What is known of one tensor."""
+    """The known properties of one tensor."""
 
     segments: Segments
 
 
 class _Spaces:
-    """Spaces while they are found: a union-find over their numbers."""
+    """The search for spaces: a union-find over their numbers."""
 
     def __init__(self, model):
         self._parents, self._sizes, self._is_frozen = [], [], []
@@ -99,26 +99,26 @@ class _Spaces:
         return outputs
 
     def new(self, size: int | None, is_frozen: bool = False) -> Segments:
-        """A space of its own."""
+        """A new space."""
         self._parents.append(len(self._parents))
         self._sizes.append(size)
         self._is_frozen.append(is_frozen)
         return ((self._parents[-1], size),)
 
     def frozen(self, shape) -> Segments:
-        """The last axis of a tensor whose channels stay in place."""
+        """The last axis of a tensor with frozen channels."""
         return self.new(shape[-1] if len(shape) else 1, is_frozen=True)
 
     def freeze(self, segments: Segments) -> None:
-        """Keeps the neurons of these segments in place."""
+        """Freezes the neurons of these segments."""
         for space, _ in self._resolved(segments):
             self._is_frozen[space] = True
 
     def unite(self, one: Segments, other: Segments) -> None:
-        """Keeps two axes in one order.
+        """Gives two axes the same order.
 
-        Where the boundaries of their segments differ, spaces are split, so that neurons change
-        places only within the smaller ones.
+        If the boundaries of their segments differ, spaces are split, and neurons are permuted only
+        within the smaller spaces.
         """
         if None in (total(one), total(other)):
             self.freeze(one + other)
@@ -138,14 +138,14 @@ class _Spaces:
                 stacks[1].append(b)
 
     def join(self, parts: list[Segments]) -> Segments:
-        """The last axis of tensors combined element by element, axes of size 1 broadcast."""
+        """The last axis after an element-wise operation; axes of size 1 are broadcast."""
         wide = [segments for segments in parts if total(segments) != 1] or parts
         for segments in wide[1:]:
             self.unite(wide[0], segments)
         return wide[0]
 
     def note(self, variable, axis: int, segments: Segments, is_state: bool) -> None:
-        """Says that an axis of a weight, counted from the front, has these segments."""
+        """Records the segments of an axis of a weight; the axis is counted from the front."""
         weight = self._weights[id(variable)]
         axis = Axis(weight, axis, segments, is_state)
         known = self._axes.setdefault((weight, axis.axis), axis)
@@ -155,7 +155,7 @@ class _Spaces:
             self.freeze(segments)
 
     def _pin(self, variable) -> None:
-        """Keeps a weight as it is, wherever else it is used."""
+        """Freezes a weight in all its uses."""
         if not is_float(variable) or id(variable) not in self._weights:
             return
         weight = self._weights[id(variable)]
@@ -165,7 +165,7 @@ class _Spaces:
                 self.freeze(axis.segments)
 
     def _next(self, stack: list[tuple[int, int | None]]) -> tuple[int, int | None]:
-        """Takes the next segment off a stack, in a space that others neither replace nor share."""
+        """Takes the next segment off a stack and resolves its space to the current one."""
         while True:
             space, size = stack.pop()
             while self._parents[space] != space:
@@ -176,14 +176,14 @@ class _Spaces:
             stack.extend(reversed(self._parts[space]))
 
     def _resolved(self, segments: Segments) -> list[tuple[int, int | None]]:
-        """All the segments of an axis, as `_next` gives them."""
+        """All resolved segments of an axis."""
         stack, found = list(reversed(segments)), []
         while stack:
             found.append(self._next(stack))
         return found
 
     def structure(self) -> Structure:
-        """What was found, with the free spaces numbered from 0."""
+        """The result, with the free spaces numbered from 0."""
         numbers: dict[int, int] = {}
 
         def numbered(segments: Segments) -> Segments:
@@ -207,6 +207,6 @@ class _Spaces:
 
 
 def total(segments: Segments) -> int | None:
-    """The size of an axis, None if a part of it is unknown."""
+    """The size of an axis; None if the size of a segment is unknown."""
     sizes = [size for _, size in segments]
     return None if None in sizes else sum(sizes)

@@ -1,4 +1,4 @@
-"""Going through the graph of a model, operation by operation."""
+"""Traversal of a model's graph, operation by operation."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from bridge_tf.utils.graph import is_graph
 
 
 def replay(model, inputs: list, call: Callable) -> list:
-    """Runs the graph of `model` on values of any kind; models inside it are gone through too.
+    """Runs the graph of `model`, including nested models, on values of any kind.
 
     Args:
         model: a model that `is_graph` accepts.
         inputs: one value for each of `model.inputs`.
-        call: gets the node and its values by the id of their symbolic tensors, returns one value
-            for each of `node.outputs`. A node is one call of one operation; the order of the
-            calls is the same at every replay.
+        call: function of a node, which is one call of an operation, and of a dict from ids of
+            symbolic tensors to values. It returns one value for each of `node.outputs`. The order
+            of nodes is the same in every replay.
 
     Returns:
         One value for each of `model.outputs`.
@@ -32,14 +32,14 @@ def replay(model, inputs: list, call: Callable) -> list:
 
 
 def _nodes(model) -> list:
-    # Keras shows its operations, but not which call of a layer comes when, except here.
+    # Only here does Keras show the order of all calls; `operations` has each layer once.
     by_depth = keras.Function(model.inputs, model.outputs)._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     return [node for node in nodes if not node.is_input]
 
 
 def _inner_inputs(node) -> list | None:
-    """What a model inside the graph is called on, in the order of its inputs; else None."""
+    """The arguments of a nested model in the order of its inputs; None for another operation."""
     arguments = node.arguments
     if not is_graph(node.operation) or len(arguments.args) != 1:
         return None

@@ -1,4 +1,4 @@
-"""Weight matching: permutations that make the weights of two models alike."""
+"""Weight matching: permutations that make the weights of two models similar."""
 
 import dataclasses
 
@@ -13,16 +13,17 @@ from bridge_tf.curves.alignment.spaces import Axis, Structure, weights_of
 def match_weights(start, end, structure: Structure, seed: int) -> Permutations:
     """Permutations of the end's neurons by coordinate descent.
 
-    Ainsworth, Hayase, Srinivasa, "Git Re-Basin" (ICLR 2023), algorithm 1: one space after
-    another, in random order, gets the permutation that maximises the sum of the inner products
-    of the weights it touches while the others stand, until nothing changes. Moving averages are
-    not counted. Where both axes of one weight are in the space, the sum is no longer linear in
-    the permutation; the new one is taken only if the sum itself grows, so the descent ends.
+    Ainsworth, Hayase, Srinivasa, "Git Re-Basin" (ICLR 2023), algorithm 1. Spaces are visited in
+    random order. Each gets the permutation that maximizes the sum of the inner products of its
+    weights, with the other permutations fixed. This repeats until nothing changes. Moving averages
+    are ignored. If two axes of one weight are in the space, the sum is not linear in the
+    permutation; a new permutation is then accepted only if the sum grows, so that the descent
+    ends.
     """
     problems = _problems(start, end, structure)
     permutations = identities(structure)
     generator = np.random.default_rng(seed)
-    # Spaces of which a neighbour changed since their turn: for the others nothing can improve.
+    # Spaces with a neighbour that changed since their last visit. Others can't improve.
     waiting = set(range(len(permutations)))
     while waiting:
         for space in generator.permutation(sorted(waiting)):
@@ -31,7 +32,7 @@ def match_weights(start, end, structure: Structure, seed: int) -> Permutations:
             new = list(permutations)
             new[space] = linear_sum_assignment(problem.table(permutations), maximize=True)[1]
             before, after = problem.similarity(permutations), problem.similarity(new)
-            # More than rounding, or the descent could go in circles.
+            # By more than rounding, or the descent could cycle.
             if after > before + 1e-12 * abs(before):
                 permutations = new
                 waiting |= problem.neighbours()
@@ -40,7 +41,7 @@ def match_weights(start, end, structure: Structure, seed: int) -> Permutations:
 
 @dataclasses.dataclass(frozen=True)
 class _Weight:
-    """One weight of both models, and the axes of it that free spaces touch."""
+    """One weight in both models, and its axes in free spaces."""
 
     start: np.ndarray
     end: np.ndarray
@@ -52,9 +53,9 @@ class _Weight:
         return products.sum(dtype="float64")
 
     def table(self, space: int, permutations: Permutations) -> np.ndarray:
-        """Inner products for each neuron of the start and each of the end, in one space.
+        """Inner products of each start neuron with each end neuron, in one space.
 
-        The other axes are permuted as they stand.
+        The other axes have their current permutations.
         """
         size = permutations[space].size
         found = np.zeros((size, size))
@@ -76,11 +77,11 @@ class _Weight:
 
 
 class _Problem:
-    """What counts for one space: the weights that it touches."""
+    """The assignment problem of one space: its weights."""
 
     def __init__(self, space: int, weights: list[_Weight], permutations: Permutations):
         self.space = space
-        # Vectors depend on no other space: what they add to the table is always the same.
+        # Vectors depend on no other space, so their part of the table is constant.
         self.others = [weight for weight in weights if len(weight.axes) > 1]
         self.fixed = np.zeros((permutations[space].size,) * 2)
         for weight in weights:
@@ -88,17 +89,17 @@ class _Problem:
                 self.fixed += weight.table(space, permutations)
 
     def table(self, permutations: Permutations) -> np.ndarray:
-        """Inner products for each neuron of the start and each of the end."""
+        """Inner products of each start neuron with each end neuron."""
         return self.fixed + sum(weight.table(self.space, permutations) for weight in self.others)
 
     def similarity(self, permutations: Permutations) -> float:
-        """The sum of the inner products of all the weights."""
+        """The sum of the inner products of all weights."""
         chosen = permutations[self.space]
         fixed = self.fixed[np.arange(chosen.size), chosen].sum()
         return fixed + sum(weight.similarity(permutations) for weight in self.others)
 
     def neighbours(self) -> set[int]:
-        """The spaces whose table changes with this one's permutation."""
+        """The spaces whose tables depend on this space's permutation."""
         beside = [
             other.segments
             for weight in self.others
