@@ -43,8 +43,8 @@ class BridgeEnsemble(keras.Model):
     Output: a dict of
         probabilities: N×classes, the mean over the members.
         entropy: N, of that mean, in nats, 0 … log(classes).
-        disagreement: N, mutual information in nats: `entropy` less the mean of the members'
-            entropies, ≥ 0.
+        mutual_information: N, between the members, in nats: `entropy` less the mean of the
+            members' entropies, ≥ 0. Exported models call it `disagreement`.
         log_probabilities: N×members×classes, of each member: the modes first, then the bridges,
             a conditioned one at each of its positions.
     """
@@ -189,11 +189,11 @@ def statistics(logits: list) -> dict[str, Any]:
     # The floor keeps 0 · log 0 at 0.
     entropy = -ops.sum(probabilities * ops.log(ops.maximum(probabilities, TINY)), axis=-1)
     member_entropies = -ops.sum(ops.exp(log_probs) * log_probs, axis=-1)
-    disagreement = ops.maximum(entropy - ops.mean(member_entropies, axis=-1), 0.0)
+    mutual_information = ops.maximum(entropy - ops.mean(member_entropies, axis=-1), 0.0)
     return {
         "probabilities": probabilities,
         "entropy": entropy,
-        "disagreement": disagreement,
+        "mutual_information": mutual_information,
         "log_probabilities": log_probs,
     }
 

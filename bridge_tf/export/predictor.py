@@ -47,11 +47,11 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     if not path.exists():
         raise InputError(f"`model`: {path} doesn't exist; name {_WANTED}")
     loaders = {".tflite": _tflite, ".keras": _keras}
-    if not path.is_dir() and path.suffix not in loaders:
+    load = _saved_model if path.is_dir() else loaders.get(path.suffix)
+    if load is None:
         raise InputError(f"`model`: {path} is of no known kind; name {_WANTED}")
-    load = _saved_model if path.is_dir() else loaders[path.suffix]
     try:
-        predictor = load(_newest_version(path) if path.is_dir() else path, signature)
+        predictor = load(path, signature)
     except InputError:
         raise
     except Exception as error:  # damaged files raise all sorts
@@ -76,6 +76,7 @@ def _newest_version(path: pathlib.Path) -> pathlib.Path:
 def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
     import tensorflow as tf
 
+    path = _newest_version(path)
     loaded = tf.saved_model.load(str(path))
     if signature not in loaded.signatures:
         raise InputError(f"`model`: {path} has no signature {signature}")
@@ -124,7 +125,8 @@ def _keras(path: pathlib.Path, signature: str) -> Predictor:
     def run(images):
         outputs = model.predict(images, verbose=0)
         if is_ensemble:
-            return {key: outputs[key] for key in ("probabilities", "entropy", "disagreement")}
+            found = {key: outputs[key] for key in ("probabilities", "entropy")}
+            return {**found, "disagreement": outputs["mutual_information"]}
         if not ends_in_softmax(model):
             outputs = keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
         return {"probabilities": outputs}

@@ -20,7 +20,12 @@ from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.utils.graph import counterparts, extractor, feature_of
 from bridge_tf.utils.keras_utils import unrolled
 
-OUTPUTS = ("probabilities", "entropy", "disagreement")
+# The whole ensemble's outputs, and what `BridgeEnsemble` calls them.
+OUTPUTS = {
+    "probabilities": "probabilities",
+    "entropy": "entropy",
+    "disagreement": "mutual_information",
+}
 BRIDGES, SAVED_MODEL_ONLY = "bridges", "serving_uint8"
 # The float32 next to 1. Converters can't leave out a product with it as they do with 1.
 _NEARLY_ONE = np.nextafter(np.float32(1), np.float32(2))
@@ -76,7 +81,7 @@ def signatures(ensemble, pixels: str = "float32") -> Signatures:
 
     def serving_default(inputs):
         inputs = of_size(tf.cast(inputs, own), spec)
-        return _outputs_of(ensemble(inputs, training=False))
+        return exported(ensemble(inputs, training=False))
 
     def base(inputs):
         inputs = of_size(tf.cast(inputs, own), spec)
@@ -106,9 +111,9 @@ def of_size(x, spec: tf.TensorSpec):
     return x * tf.constant(np.full((1, *size, 1), _NEARLY_ONE), x.dtype)
 
 
-def _outputs_of(outputs: dict) -> dict:
-    """The outputs of the ensemble that a signature has."""
-    return {key: outputs[key] for key in OUTPUTS}
+def exported(outputs: dict) -> dict:
+    """The outputs of an ensemble that a signature has, under their exported names."""
+    return {name: outputs[key] for name, key in OUTPUTS.items()}
 
 
 def _parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
@@ -170,7 +175,7 @@ def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
         at = [tf.fill((tf.shape(probabilities)[0], 1), r) for r in ensemble.positions]
         for bridge, read in zip(ensemble.bridges, reads, strict=True):
             logits += answers_at(bridge, [named[spec.name] for spec in read], at, training=False)
-        return _outputs_of(statistics(logits))
+        return exported(statistics(logits))
 
     return Signature(BRIDGES, whole, [*features, of_base])
 

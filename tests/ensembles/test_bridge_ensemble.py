@@ -34,7 +34,7 @@ def test_outputs_against_a_plain_loop(build, images, bridge_type):
     np.testing.assert_allclose(outputs["probabilities"], probabilities, atol=1e-5)
     np.testing.assert_allclose(outputs["entropy"], entropy(probabilities, axis=1), atol=1e-5)
     mutual = entropy(probabilities, axis=1) - entropy(np.exp(expected), axis=2).mean(axis=1)
-    np.testing.assert_allclose(outputs["disagreement"], mutual, atol=1e-5)
+    np.testing.assert_allclose(outputs["mutual_information"], mutual, atol=1e-5)
 
 
 @pytest.mark.parametrize("bridge_type", [1, 2])
@@ -58,8 +58,8 @@ def test_sure_predictions_give_no_nan(build, images):
     logits = base.get_layer("logits")
     logits.kernel.assign(logits.kernel * 1e4)
     outputs = BridgeEnsemble(base, []).predict(images, verbose=0)
-    assert all(np.isfinite(outputs[key]).all() for key in ("entropy", "disagreement"))
-    np.testing.assert_allclose(outputs["disagreement"], 0, atol=1e-6)
+    assert all(np.isfinite(outputs[key]).all() for key in ("entropy", "mutual_information"))
+    np.testing.assert_allclose(outputs["mutual_information"], 0, atol=1e-6)
 
 
 def test_save_and_load_with_bridges_of_one_name(build, images, tmp_path):

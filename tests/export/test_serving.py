@@ -24,7 +24,7 @@ from bridge_tf import BridgeEnsemble, build_bridge, build_network, export
 from bridge_tf.export import exporter, serving
 from bridge_tf.export.layout import finish_exports, models_in, publish, staging
 from bridge_tf.export.serving import WARMUP
-from bridge_tf.export.signatures import signatures
+from bridge_tf.export.signatures import OUTPUTS, signatures
 from tests.conftest import REPOSITORY
 
 DOCS = (REPOSITORY / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -165,9 +165,9 @@ def test_a_process_without_keras_shows_runs_and_warms_up(exported, tmp_path):
     result = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert set(exported.signatures) < set(re.findall(r"def\['(\w+)'\]", result.stdout))
-    for name in ("probabilities", "entropy", "disagreement"):
+    for name, key in OUTPUTS.items():
         ran = np.load(tmp_path / "out" / f"{name}.npy")
-        np.testing.assert_allclose(ran, exported.expected[name][:8], atol=1e-5)
+        np.testing.assert_allclose(ran, exported.expected[key][:8], atol=1e-5)
     # The bridges' members follow the base; other signatures answer for the whole ensemble.
     members = np.exp(exported.expected["log_probabilities"])
     parts = {"base": members[:, 0], "taps": members[:, :1]}
@@ -177,7 +177,7 @@ def test_a_process_without_keras_shows_runs_and_warms_up(exported, tmp_path):
         signature, rows, name = key.split("/")
         answered.add((signature, int(rows)))
         if not name.startswith("feature_"):
-            wanted = parts[signature] if signature in parts else exported.expected[name]
+            wanted = parts[signature] if signature in parts else exported.expected[OUTPUTS[name]]
             np.testing.assert_allclose(found, wanted[: int(rows)], atol=1e-5)
     assert answered == {(name, rows) for name in exported.signatures for rows in (1, 8)}
 

@@ -4,7 +4,12 @@ import tensorflow as tf
 
 from bridge_tf import BridgeEnsemble, build_bridge, export
 
-OUTPUTS = ("probabilities", "entropy", "disagreement")
+# Exported names, and those of the Keras model.
+OUTPUTS = {
+    "probabilities": "probabilities",
+    "entropy": "entropy",
+    "disagreement": "mutual_information",
+}
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
@@ -30,9 +35,10 @@ def test_taps_and_bridges_together_are_the_whole_ensemble(tiny, images, tmp_path
     found = interpreter.get_signature_runner("bridges")(**first)
     served = tf.saved_model.load(str(artifacts.saved_model)).signatures
     again = served["bridges"](**served["taps"](image=tf.constant(images)))
-    for key in OUTPUTS:
-        np.testing.assert_allclose(found[key], expected[key], atol=1e-4)
-        np.testing.assert_allclose(again[key], expected[key], atol=1e-4)
+    assert set(found) == set(again) == set(OUTPUTS)
+    for name, key in OUTPUTS.items():
+        np.testing.assert_allclose(found[name], expected[key], atol=1e-4)
+        np.testing.assert_allclose(again[name], expected[key], atol=1e-4)
 
 
 def test_ensembles_of_several_modes_have_no_early_answer(tiny, images, tmp_path):

@@ -9,7 +9,7 @@ import tf_keras
 
 from bridge_tf.ensembles.bridge_ensemble import TINY, statistics
 from bridge_tf.export.main_subgraph import with_main
-from bridge_tf.export.signatures import OUTPUTS, of_size
+from bridge_tf.export.signatures import exported, of_size
 
 
 def write_file(model, plan: dict, path: pathlib.Path) -> None:
@@ -48,7 +48,7 @@ def _signatures(model, plan: dict) -> dict:
         return of_size(tf.cast(inputs, dtype), image)
 
     def serving_default(inputs):
-        return _answer(tf.nest.flatten(whole(cast(inputs), training=False)))
+        return exported(statistics(tf.nest.flatten(whole(cast(inputs), training=False))))
 
     def of_base(inputs):
         return {"probabilities": _softmax(base(cast(inputs), training=False))}
@@ -73,18 +73,13 @@ def _signatures(model, plan: dict) -> dict:
             tapped = [of_size(x, spec) for x, spec in zip(tapped, of_features, strict=True)]
             tapped = [round(x) for round, x in zip(rounded, tapped, strict=True)]
             log = tf.math.log(tf.maximum(answer[:, 0], TINY))
-            return _answer([log, *tf.nest.flatten(rest(tapped, training=False))])
+            return exported(statistics([log, *tf.nest.flatten(rest(tapped, training=False))]))
 
         functions["bridges"] = (bridges, [*of_features, of_modes])
     return {
         name: tf.function(function, input_signature=specs).get_concrete_function()
         for name, (function, specs) in functions.items()
     }
-
-
-def _answer(logits: list) -> dict:
-    outputs = statistics(logits)
-    return {key: outputs[key] for key in OUTPUTS}
 
 
 def _softmax(logits):

@@ -28,7 +28,7 @@ def test_answers_of_members_depend_on_the_image_alone(make, network, images):
     assert together["log_probabilities"].shape == (24, 3, 5)
     for size in (1, 7):
         alone = members.predict(images, batch_size=size, verbose=0)
-        for name in ("probabilities", "entropy", "disagreement"):
+        for name in ("probabilities", "entropy", "mutual_information"):
             np.testing.assert_allclose(alone[name], together[name], atol=1e-6, err_msg=name)
 
 
