@@ -1,4 +1,4 @@
-"""The bodies of bridges, made from the base's own tail behind the tap."""
+"""The bodies of bridges, built from the base's tail: its layers behind the tap."""
 
 import keras
 import numpy as np
@@ -16,18 +16,18 @@ from bridge_tf.utils.graph import (
     predecessors,
 )
 
-# Endings of the names of the two parts of a conditioned body.
+# Suffixes of the names of the two parts of a conditioned body.
 SHARED, HEAD = ".shared", ".head"
 
 
 def tail_body(base, taps: list[str], inputs: list, width: float):
-    """Logits of the base's tail, rebuilt at `width`, on the features `inputs`.
+    """The logits of the base's tail on the features `inputs`, with channels scaled by `width`.
 
     Args:
-        base: a Functional classifier that ends in logits; cutting adds nodes to its layers.
-        taps: names; the body begins behind the last of them.
-        inputs: Keras tensors, as many as taps or, for Type II, twice as many.
-        width: factor of the channels.
+        base: a Functional classifier that ends in logits. The cut adds nodes to its layers.
+        taps: names of layers; the body starts behind the last one.
+        inputs: Keras tensors, one for each tap; for Type II, two for each.
+        width: factor on the channels.
     """
     last = operation(base, last_tap(base, taps)).output
     tail = keras.Model(last, base.output)
@@ -38,10 +38,11 @@ def tail_body(base, taps: list[str], inputs: list, width: float):
 
 
 def conditioned_body(base, taps: list[str], inputs: list, width: float, shared_until: str | None):
-    """As `tail_body`, modulated by r, the last of `inputs`.
+    """Like `tail_body`, but modulated by r, the last of `inputs`.
 
-    Its parts are models whose names end in `SHARED`, where several features are joined or
-    `shared_until` names a layer, and in `HEAD`: the first is the same for all r.
+    Its parts are models. The name of the part that does not depend on r ends in `SHARED`; it exists
+    if there are several features or `shared_until` names a layer. The name of the other part ends
+    in `HEAD`.
     """
     *features, r = inputs
     last = split = last_tap(base, taps)
@@ -62,7 +63,7 @@ def conditioned_body(base, taps: list[str], inputs: list, width: float, shared_u
 def _head(base, split: str, start, width: float) -> keras.Model:
     """From features at `split` and r to logits."""
     r = keras.Input((1,), name="r")
-    # clone_model gives the layers of the tail r only if it is an input of the tail too.
+    # clone_model passes r to the layers of the tail only if r is an input of the tail.
     tail = keras.Model([operation(base, split).output, keras.Input((1,))], base.output)
     modulated = is_norm if any(is_norm(layer) for layer in tail.layers) else is_sized
     inner = [_input_like(start), keras.Input((1,))]
@@ -78,19 +79,19 @@ def _head(base, split: str, start, width: float) -> keras.Model:
 
 
 def last_tap(base, taps: list[str]) -> str:
-    """The tap that is nearest the output."""
+    """The tap nearest to the output."""
     return max(taps, key=list(predecessors(base)).index)
 
 
 def copy_weights(base, member, bridge) -> None:
-    """Gives layers of a bridge the weights of the member's layers in their place, if they fit.
+    """Copies the weights of a member's layers to the corresponding layers of a bridge, if they fit.
 
     Args:
-        base: the network that the bridge's layers are named after.
-        member: a network of its architecture.
+        base: the network with the names of the bridge's layers.
+        member: a network of the same architecture.
 
     Raises:
-        InputError: another architecture.
+        InputError: the architectures differ.
     """
     member = logits_copy(member)
     names = counterparts(base, member, [item.name for item in base.operations])
@@ -100,9 +101,7 @@ def copy_weights(base, member, bridge) -> None:
 
 
 def answer_zero(body) -> None:
-    """Sets the last weights of a graph to 0, in place, if they are those of dense layers or
-    convolutions.
-    """
+    """Sets the weights of a graph's last dense layer or convolution to 0, in place."""
     for layer in last_sized(body):
         if is_graph(layer):
             answer_zero(as_functional(layer))
@@ -111,7 +110,7 @@ def answer_zero(body) -> None:
 
 
 def _copy_fitting(sources: dict, layers: list) -> None:
-    """Copies weights by name wherever shapes agree."""
+    """Copies weights by name where shapes agree."""
     for layer in layers:
         source = sources.get(layer.name)
         if isinstance(layer, keras.Model):
@@ -137,7 +136,7 @@ def _input_like(tensor):
 
 
 def _joined(features: list, shape):
-    """The features as one tensor of the resolution of `shape`."""
+    """The features as one tensor with the resolution of `shape`."""
     if len(features) == 1:
         return features[0]
     pooled = [_pooled(feature, shape) for feature in features]
@@ -145,7 +144,7 @@ def _joined(features: list, shape):
 
 
 def _pooled(feature, shape):
-    """`feature` averaged down to the height and width, or the length, of `shape`."""
+    """`feature`, average-pooled to the height and width, or the length, of `shape`."""
     have, want = tuple(feature.shape[1:-1]), tuple(shape[1:-1])
     if have == want:
         return feature
@@ -159,7 +158,7 @@ def _pooled(feature, shape):
             "brought to the resolution of the last tap; name taps of images, or one tap"
         )
     strides = tuple(a // b for a, b in zip(have, want, strict=True))
-    # Windows that overlap where sizes don't divide, so that exactly `want` are left.
+    # If sizes don't divide, windows overlap, so that the output has exactly the size `want`.
     size = tuple(a - (b - 1) * s for a, b, s in zip(have, want, strides, strict=True))
     layers = (keras.layers.AveragePooling1D, keras.layers.AveragePooling2D)
     return layers[ranks[0] - 1](size, strides)(feature)

@@ -1,13 +1,15 @@
 """Bridges: small networks from the taps of a base to the logits of a curve member.
 
-A bridge body is the base's own tail behind the tap, built anew at a width factor ("medium" is
-width 1 in the paper, "small" width 0.5; Yun et al., ICML 2023, appendix), or one of the user's
-own. A residual bridge adds what its body gives to the base's logits, so that it has the difference
-alone to learn (docs/results/bridges.md). A bridge tells what it reads by the names of its inputs,
-so it can be saved, loaded and put on a base without anything else: `TAP` reads the base's layer TAP
-(Type I), `start.TAP` and `end.TAP` read that layer in the modes at the two ends of the curve
-(Type II), `mode.logits` in the place of TAP reads a mode's logits, and `curve.r` is the position
-on the curve, for a bridge that answers at any r.
+The body of a bridge is the base's tail behind the tap, rebuilt with its channels scaled by a width
+("medium" in the paper is width 1, "small" is width 0.5; Yun et al., ICML 2023, appendix), or a body
+of the user. A residual bridge adds its body's output to the base's logits, so that it only learns
+the difference (docs/results/bridges.md).
+
+The names of a bridge's inputs say what it reads, so a saved bridge needs no other description:
+- `TAP`: the base's layer TAP (Type I);
+- `start.TAP`, `end.TAP`: that layer in the modes at the two ends of the curve (Type II);
+- `mode.logits` in place of TAP: the logits of a mode;
+- `curve.r`: the position on the curve, for a bridge that predicts at any r.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +36,7 @@ from bridge_tf.utils.graph import (
     feature_of,
 )
 
-# Names of the inputs that take logits.
+# Names of the inputs for logits.
 _LOGITS = (LOGITS_INPUT, *(f"{prefix}{LOGITS_INPUT}" for prefix in END_PREFIXES))
 
 
@@ -53,41 +55,40 @@ def build_bridge(
 ) -> keras.Model:
     """Builds a bridge for `base`.
 
-    Several taps are pooled to the resolution of the last of them, the one nearest the output,
-    and concatenated; the body begins behind that one. Where the tap's channels meet a narrower
-    body in a join, a 1×1 convolution projects them.
+    Several taps are pooled to the resolution of the last tap, the one nearest to the output, and
+    concatenated. The body starts behind the last tap. Where a join meets different numbers of
+    channels, a 1×1 convolution projects them.
 
     Args:
-        base: a Functional or Sequential classifier; it is only read.
-        taps: name of the layer whose output feeds the bridge, or several names.
-        width: multiplies the channels of the body, in (0, ∞); 0.5 is the paper's "small".
-        bridge_type: 1 sees the taps of the base, 2 those of both end points of the curve.
-        body: instead of the base's tail: a function (a Keras model is one) from the features, a
-            tensor or a list of them in the order of the bridge's inputs, to logits, N×classes.
-            For a conditioned bridge r, N×1, is the last of the list. `width` isn't used. What it
-            gives is taken for logits.
-        warm_start: a model of the base's architecture, the curve member that the bridge is to
-            follow, whose weights the body starts from wherever layers agree in place and shape
-            (all behind the tap at width 1). Default: fresh weights.
-        residual: whether the logits of the base, for Type II the mean of both modes', are added
-            to what the body gives. The body's last dense layer or convolution starts at 0, so
-            that the bridge starts as the base itself.
-        conditioned: whether the bridge takes r as an input and answers at any position: each
-            normalization of the body (each layer with units or filters, where there is none) is
-            followed by a `Modulation` by r.
-        shared_until: for a conditioned bridge, a layer behind the tap up to which the body is
-            the same for all r, so that it runs once for many r. Default: none of the body.
+        base: a Functional or Sequential classifier; not changed.
+        taps: name of the layer whose output feeds the bridge, or a list of names.
+        width: factor on the channels of the body, > 0; 0.5 is the paper's "small".
+        bridge_type: 1 reads the taps of the base, 2 those of both end points of the curve.
+        body: used in place of the base's tail: a function, for example a Keras model, from the
+            features to logits, N×classes. It gets a tensor or a list of tensors, in the order of
+            the bridge's inputs; for a conditioned bridge, r, N×1, comes last. `width` is ignored.
+        warm_start: the curve member that the bridge will predict, a model of the base's
+            architecture. The body starts from its weights wherever layers correspond and shapes
+            agree; at width 1, these are all layers behind the tap. Default: random weights.
+        residual: whether to add the logits of the base, for Type II the mean of both modes', to the
+            body's output. The body's last dense layer or convolution starts at 0, so that the
+            bridge starts as the base itself.
+        conditioned: whether the bridge takes r as an input and predicts at any position. Each
+            normalization of the body is followed by a `Modulation` by r. Without normalizations,
+            each layer with units or filters is.
+        shared_until: for a conditioned bridge, a layer behind the tap. Up to it, the body does not
+            depend on r and runs once for many r. Default: all of the body depends on r.
         name: name of the model.
 
     Returns:
-        A Functional model from the features to logits, N×classes. One input alone is a tensor,
-        else inputs are a list: the taps in order and, for a residual bridge, the logits of the
-        mode, those of the start first; r last.
+        A Functional model from the features to logits, N×classes. Its input is one tensor, or a
+        list: the taps in order, then the logits of the mode for a residual bridge, then r. For Type
+        II, the features of the start come before those of the end.
 
     Raises:
-        InputError: a tap that doesn't exist or where the base can't be cut; a layer that can't
-            be rebuilt at this width; a body with other outputs.
-        ValueError: a bad width or type, or arguments that don't go together.
+        InputError: a tap doesn't exist, or the base can't be cut there; a layer can't be rebuilt at
+            this width; or the body has another output.
+        ValueError: the width or type is invalid, or two arguments exclude each other.
     """
     if width <= 0:
         raise ValueError(f"width must be positive. Received: width={width}")
@@ -99,7 +100,7 @@ def build_bridge(
             f"Received: shared_until={shared_until}"
         )
     taps = as_list(taps)
-    # A copy of its own, since cutting adds nodes to the layers of what is cut.
+    # Cut a copy, because cutting adds nodes to the layers.
     base = logits_copy(as_classifier(base))
     check_taps(base, taps)
     inputs = _inputs(base, taps, bridge_type, residual, conditioned)
@@ -121,13 +122,13 @@ def build_bridge(
 
 
 def bridge_taps(bridge: keras.Model) -> tuple[int, list[str]]:
-    """(type, taps) of a bridge, read off the names of its inputs."""
+    """(type, taps) of a bridge, from the names of its inputs."""
     kind, features = bridge_features(bridge)
     return kind, [name for name in features if name != LOGITS_INPUT]
 
 
 def bridge_features(bridge: keras.Model) -> tuple[int, list[str]]:
-    """(type, what it reads of each mode): its taps and, for a residual bridge, `LOGITS_INPUT`."""
+    """(type, features of a mode): the taps and, for a residual bridge, `LOGITS_INPUT`."""
     names = [tensor.name for tensor in bridge.inputs if tensor.name != R_INPUT]
     if all(name.startswith(END_PREFIXES) for name in names):
         return 2, [name.partition(".")[2] for name in names[: len(names) // 2]]
@@ -135,7 +136,7 @@ def bridge_features(bridge: keras.Model) -> tuple[int, list[str]]:
 
 
 def is_residual(bridge: keras.Model) -> bool:
-    """Whether a bridge adds to the logits of what it reads."""
+    """Whether a bridge adds its output to the logits of a mode."""
     return LOGITS_INPUT in bridge_features(bridge)[1]
 
 
@@ -147,12 +148,12 @@ def is_conditioned(bridge: keras.Model) -> bool:
 def answers_at(
     bridge: keras.Model, features: list, positions: list, training: bool | None = None
 ) -> list:
-    """The logits of a bridge, one tensor a position; what all of them share is computed once.
+    """The logits of a bridge, one tensor for each position; the shared part is computed once.
 
     Args:
         bridge: from `build_bridge`.
-        features: tensors of what it reads, in the order of its inputs, without r.
-        positions: for a conditioned bridge, tensors of r, N×1; for another not read.
+        features: tensors in the order of the bridge's inputs, without r.
+        positions: for a conditioned bridge, tensors of r, N×1; ignored for other bridges.
     """
     alone = features[0] if len(features) == 1 else features
     if not is_conditioned(bridge):
@@ -167,13 +168,13 @@ def answers_at(
 
 
 def name_parts(bridge: keras.Model, name: str) -> None:
-    """Names a bridge's parts after it, so that several bridges can be in one model, in place."""
+    """Renames a bridge's parts after it, in place, so that one model can have several bridges."""
     for ending, part in _parts(bridge).items():
         part.name = f"{name}{ending}"
 
 
 def _parts(bridge: keras.Model) -> dict[str, keras.Model]:
-    """The models of a conditioned body, by the endings of their names."""
+    """The models of a conditioned body, keyed by the suffixes of their names."""
     return {
         ending: layer
         for layer in bridge.layers
@@ -194,7 +195,7 @@ def _inputs(
 
 
 def _apart(inputs: list, values: list) -> tuple[list, list]:
-    """Of the values of inputs, those that the body reads and the modes' logits."""
+    """Splits the values of the inputs into those of the body and the modes' logits."""
     read: list = []
     logits: list = []
     for tensor, value in zip(inputs, values, strict=True):
@@ -203,7 +204,7 @@ def _apart(inputs: list, values: list) -> tuple[list, list]:
 
 
 def _sum(answer: Any, logits: list, names: Sequence[str | None] = (None, None)) -> Any:
-    """What a body gives plus the mean of the modes' logits, if it reads any."""
+    """The body's output plus the mean of the modes' logits, if the bridge reads them."""
     if not logits:
         return answer
     of_modes = keras.layers.Average(name=names[0])(logits) if len(logits) > 1 else logits[0]

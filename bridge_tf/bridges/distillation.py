@@ -1,4 +1,4 @@
-"""The model that trains a bridge: everything frozen but the bridge."""
+"""The training of a bridge, with everything else frozen."""
 
 from typing import Any
 
@@ -15,27 +15,27 @@ from bridge_tf.utils.graph import check_taps, counterparts, extractor
 
 
 class BridgeTraining(keras.Model):
-    """Fits a bridge to a curve member by `compile` and `fit`, as a rule on images alone.
+    """Trains a bridge to predict what a curve member predicts, with `compile` and `fit`.
 
-    Minimises the mean over the batch of KL(softmax f(x; θ(r)) || softmax bridge(taps(x))) (Yun
-    et al., ICML 2023, section 3), less `repulsion` times the mean KL(base || bridge). With a
-    `label_share` s of the labels it is (1 - s) of that KL and s of the cross-entropy. For a
-    conditioned bridge each training step draws one r ~ U(0, 1) for the whole batch. Base and
-    member are copied, so nothing that was passed in but the bridge is changed.
+    The loss is the mean over the batch of KL(softmax f(x; θ(r)) || softmax bridge(taps(x))) (Yun et
+    al., ICML 2023, section 3), minus `repulsion` times the mean KL(base || bridge). With a
+    `label_share` s, it is 1 - s times the former KL plus s times the cross-entropy with the labels,
+    minus the same term. For a conditioned bridge, each training step draws one r ~ U(0, 1) for the
+    whole batch. Base and member are copied; only the bridge changes.
 
     Args:
         bridge: from `build_bridge`; trained in place.
-        base: the mode whose taps feed the bridge; for Type II the mode at the curve's start.
-        member: the network at r, from `Curve.model_at`; for a conditioned bridge the whole
-            curve, from `Curve.path`.
+        base: the mode whose taps feed the bridge; for Type II, the mode at the curve's start.
+        member: the network at r, from `Curve.model_at`; for a conditioned bridge, the whole curve,
+            from `Curve.path`.
         end: for Type II, the mode at the curve's end.
         repulsion: λ ≥ 0 (0, 0.1 and 0.2 in the paper).
-        label_share: s in [0, 1) (0 in the paper). Targets are then labels, N whole numbers or
+        label_share: s in [0, 1) (0 in the paper). If s > 0, targets are labels: N integers or
             N×classes probabilities.
         seed: of the draws of r.
 
-    Input: what the base takes. Output: a dict of log-probabilities, N×classes, "bridge",
-    "member" and, with repulsion, "base". Outside training r is 0.5 unless `r` is given.
+    Input: that of the base. Output: a dict of log-probabilities, N×classes: "bridge", "member" and,
+    with repulsion, "base". At inference r is 0.5 unless `r` is given.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class BridgeTraining(keras.Model):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.repulsion, self.label_share = float(repulsion), float(label_share)
         self.agreement = keras.metrics.Mean(name="agreement")
-        self.built = True  # as all its parts are
+        self.built = True  # because its parts are
 
     @property
     def changing_variables(self) -> list:
-        """All that training changes; base and member don't."""
+        """All variables that training changes; not those of base and member."""
         return [*self.bridge.variables, self.seed_generator.state]
 
     def call(self, images: Any, r: Any = None, training: bool | None = None) -> dict[str, Any]:
@@ -150,17 +150,16 @@ def fit_bridge(
     devices: Devices | None = None,
     **options: Any,
 ) -> keras.callbacks.History:
-    """Trains a bridge to answer as `member` does, in place; see `BridgeTraining`.
+    """Trains a bridge to predict what `member` predicts, in place; see `BridgeTraining`.
 
     Args:
-        member: the curve member, from `Curve.model_at`; for a conditioned bridge the curve's
-            members at all r, from `Curve.path`.
-        data: batches of images; the paper mixes them. Labels, if there are any, are read only
-            with a `label_share`.
+        member: the curve member, from `Curve.model_at`; for a conditioned bridge, the members at
+            all r, from `Curve.path`.
+        data: batches of images; the paper uses mixup. Labels are read only with a `label_share`.
         recipe, devices, **options: as in `fit_mode`.
     """
     with shared(bridge, devices) as bridge:
         if devices is not None and isinstance(member, CurvePath):
-            member = member.copy()  # as all else that the training reads is copied
+            member = member.copy()  # a copy, like all other inputs of the training
         model = BridgeTraining(bridge, base, member, end, repulsion, label_share, seed=recipe.seed)
         return fit(model, data, recipe, devices=devices, **options)

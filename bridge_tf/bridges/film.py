@@ -1,4 +1,4 @@
-"""Conditioning a bridge on r: a scale and a shift of features, given by the position."""
+"""Conditioning of a bridge on r: a scale and a shift of features that depend on r."""
 
 import keras
 from keras import ops
@@ -8,13 +8,13 @@ from keras import ops
 class Modulation(keras.layers.Layer):
     """Feature-wise scale and shift from r (FiLM; Perez et al., AAAI 2018, equation 2).
 
-    y = x · (1 + γ(r)) + β(r), where γ and β are one linear layer of a hidden layer of r each
-    layer has for itself. Both start at 0, so that a bridge starts as if it had no r.
+    y = x · (1 + γ(r)) + β(r), where γ and β are a linear layer on a hidden layer on r. Each
+    `Modulation` has its own. γ and β start at 0, so that a bridge starts independent of r.
 
     Args:
         hidden: units of the hidden layer.
 
-    Inputs: a pair, features (N×…×C) and r in [0, 1] (N×1). Output: like the features.
+    Inputs: a pair of features (N×…×C) and r in [0, 1] (N×1). Output: modulated features.
     """
 
     def __init__(self, hidden: int = 8, **kwargs):
@@ -33,7 +33,7 @@ class Modulation(keras.layers.Layer):
 
     def call(self, inputs):
         features, r = inputs
-        # Centred, so that the hidden layer sees both halves of the curve.
+        # Centred, so that r has both signs for the hidden layer.
         both = self.to_channels(self.from_r(4 * r - 2))
         for _ in range(len(features.shape) - 2):
             both = ops.expand_dims(both, 1)
@@ -49,12 +49,12 @@ class Modulation(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class Position(keras.layers.Layer):
-    """The constant r, N×1, as an input of a conditioned bridge.
+    """The constant r, N×1, for the input of a conditioned bridge.
 
     Args:
         r: position on the curve, in [0, 1].
 
-    Input: any tensor, N×…; it only gives the number of rows.
+    Input: any tensor, N×…, for the number of rows.
     """
 
     def __init__(self, r: float, **kwargs):

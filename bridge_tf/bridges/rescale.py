@@ -1,8 +1,8 @@
-"""The layers of a Functional model anew, with more or fewer channels.
+"""Copies of Functional models with more or fewer channels.
 
-Layers that choose their number of channels (filters, units, heads' size) get `width` times as
-many; the others take what comes. Where a join meets different numbers of channels, because what
-comes in from outside keeps its own, a 1×1 convolution projects the odd ones.
+Layers that set their number of channels (filters, units, size of heads) get `width` times as many;
+the others follow their inputs. The inputs of the model keep their channels. Where a join meets
+different numbers of channels, a 1×1 convolution projects the ones that differ.
 """
 
 import math
@@ -16,12 +16,12 @@ from bridge_tf.utils.graph import as_functional, is_graph, predecessors
 
 
 def is_norm(layer) -> bool:
-    """Whether a layer normalizes by statistics of its input and scales channels by its weights."""
+    """Whether a layer normalizes by statistics of its input and has scales for channels."""
     return kind_of(layer, derived=True).normalizes is not None
 
 
 def is_sized(layer) -> bool:
-    """Whether a layer or a model inside one chooses its number of channels."""
+    """Whether a layer, or a model in its place, sets its number of channels."""
     if is_graph(layer):
         return any(is_sized(inner) for inner in as_functional(layer).operations)
     sizes = kind_of(layer, derived=True).sizes
@@ -36,15 +36,15 @@ def rebuild(
     keep_output: bool = True,
     after: Callable = lambda layer, output: output,
 ) -> keras.Model:
-    """`model` on new inputs with fresh weights and scaled channels.
+    """A copy of `model` on new inputs, with random weights and scaled channels.
 
     Args:
-        model: a Functional model with one output; only read.
-        inputs: Keras tensors in the place of `model.input`; their channels may differ from its.
-        width: factor of the channels, > 0.
-        keep_output: whether the output keeps its number of channels, as logits do.
-        after: is called with each layer of `model` and the new output in its place, and gives
-            what the layers behind read.
+        model: a Functional model with one output; not changed.
+        inputs: Keras tensors in place of `model.input`; they may have other numbers of channels.
+        width: factor on the channels, > 0.
+        keep_output: whether the output keeps its number of channels, as for logits.
+        after: function of each layer of `model` and the new tensor for its output; returns the
+            tensor that the following layers read.
 
     Returns:
         A Functional model whose layers keep their names.
@@ -77,12 +77,12 @@ class _Rebuilder:
         try:
             if id(layer) not in self.built:
                 self.built[id(layer)] = self._anew(layer, keras.tree.flatten((args, kwargs)))
-            else:  # a shared layer, which takes the channels that it took the first time
+            else:  # a shared layer, whose input channels are those of its first call
                 args = self._as_before(layer, args)
             output = self.built[id(layer)](*args, **kwargs)
         except InputError:
             raise
-        except Exception as error:  # Keras raises all sorts
+        except Exception as error:  # Keras raises many kinds of errors
             raise InputError(
                 f"`bridge_width={self.width:g}`: layer '{layer.name}' "
                 f"({type(layer).__name__}) can't be rebuilt at this width ({reason(error)}); "
@@ -102,9 +102,9 @@ class _Rebuilder:
             return model
         config = layer.get_config()
         if "trainable" in config:
-            config["trainable"] = True  # however frozen the base
+            config["trainable"] = True  # even if the base is frozen
         for wrapped in _wrapped(config):
-            wrapped.pop("build_config", None)  # it would be built for the old channels
+            wrapped.pop("build_config", None)  # it has the shapes of the old channels
             wrapped["config"]["trainable"] = True
         if tensors:
             self._resize(layer, config, tensors[0])
@@ -126,7 +126,7 @@ class _Rebuilder:
                 config[key] = _reshaped(config[key], _first(layer.input).shape, tensor.shape)
 
     def _joined(self, layer, args: tuple) -> tuple:
-        """The arguments of an element-wise join, projected where their channels don't agree."""
+        """The arguments of an element-wise join, projected if their channels differ."""
         tensors = keras.tree.flatten(args)
         channels = {
             x.shape[-1] for x in tensors if keras.utils.is_keras_tensor(x) and len(x.shape) > 1
@@ -145,7 +145,7 @@ class _Rebuilder:
         return args
 
     def _projected(self, x, channels: int, name: str):
-        """`x` with that many channels, through a normalization like the network's own."""
+        """`x` projected to `channels`, with a normalization like that of the network."""
         if not keras.utils.is_keras_tensor(x) or x.shape[-1] in (1, channels):
             return x
         if len(x.shape) == 4:
@@ -172,7 +172,7 @@ class _Rebuilder:
 
 
 def _inner_configs(config: dict) -> list[dict]:
-    """The settings of a layer, or of those that it wraps (Bidirectional, TimeDistributed)."""
+    """The settings of a layer, or of its wrapped layers (Bidirectional, TimeDistributed)."""
     return [item["config"] for item in _wrapped(config)] or [config]
 
 
@@ -182,7 +182,7 @@ def _wrapped(config: dict) -> list[dict]:
 
 
 def last_sized(model) -> set:
-    """The layers that choose the channels of the model's output."""
+    """The layers that set the channels of the model's output."""
     graph = predecessors(model)
     operations = {item.name: item for item in model.operations}
     pending, found, seen = [model.output_names[0]], set(), set()
@@ -199,11 +199,11 @@ def last_sized(model) -> set:
 
 
 def _regroup(layer, config: dict, channels: int) -> None:
-    """Makes the groups of a convolution or a normalization divide its channels."""
+    """Adjusts the groups of a convolution or a normalization to divide its channels."""
     original = _first(layer.input).shape[-1]
     groups = channels if config["groups"] == original else math.gcd(config["groups"], channels)
     if "filters" in config:
-        # Depthwise convolutions written as grouped ones keep their outputs a channel.
+        # A grouped convolution that is depthwise keeps its number of outputs for each channel.
         each = max(1, round(config["filters"] / groups))
         if groups == channels:
             each = max(1, layer.filters // original)
@@ -212,9 +212,9 @@ def _regroup(layer, config: dict, channels: int) -> None:
 
 
 def _reshaped(target, original, shape):
-    """The shape to which `shape` is brought where `original` was brought to `target`.
+    """The target for reshaping `shape`, given that `original` was reshaped to `target`.
 
-    The last dimension that holds the channels takes the change of their number.
+    The last dimension, which contains the channels, changes with their number.
     """
     before, after = math.prod(original[1:]), math.prod(shape[1:])
     target = list(target)

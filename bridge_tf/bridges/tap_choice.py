@@ -1,4 +1,4 @@
-"""Choosing where a bridge taps its base, and how wide it is, within a budget of FLOPs."""
+"""The choice of a bridge's tap and width within a budget of FLOPs."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import cuts, extractor
 
 WIDTHS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
-# Between two cuts that cost less than this apart, as a normalization and its activation, the later
-# is the better one: what lies between needs no second copy in the bridge.
+# If the costs of two cuts differ by less than this, as for a normalization and its activation, the
+# later one is better: the bridge needs no copy of the layers between them.
 _SAME = 0.005
 
 
@@ -24,9 +24,9 @@ class Choice:
 
     Attributes:
         tap: the layer that feeds it.
-        width: factor of its channels.
-        relative_flops: its FLOPs over the base's.
-        why: how it was chosen, in one sentence.
+        width: factor on its channels.
+        relative_flops: its FLOPs relative to the base's.
+        why: the reason for the choice, in one sentence.
     """
 
     tap: str
@@ -38,22 +38,22 @@ class Choice:
 def choose_bridge(
     base: keras.Model, budget: float, *, widths: Sequence[float] = WIDTHS, **options: Any
 ) -> Choice:
-    """The tap and width of the bridge that `taps=auto` builds (TensorFlow backend).
+    """Chooses the tap and width of a bridge, as `taps=auto` does (TensorFlow backend).
 
-    For each width the earliest cut whose bridge keeps to the budget is found. Of these bridges
-    the widest is taken that uses at least half the budget: at equal cost a wide body from a
-    late tap follows its member better than a narrow one from an early tap
-    (docs/results/bridge_choices.md), but what costs next to nothing can't follow at all.
+    For each width it finds the earliest cut whose bridge is within the budget. Of these bridges it
+    chooses the widest that uses at least half the budget. At equal cost, a wide body behind a late
+    tap predicts its member better than a narrow one behind an early tap
+    (docs/results/bridge_choices.md); but a bridge of almost no cost predicts it badly.
 
     Args:
         base: a Functional or Sequential classifier.
-        budget: FLOPs of the bridge, of a conditioned one at one position, over those of the
-            base, > 0.
-        widths: to choose from.
+        budget: maximum FLOPs of the bridge relative to the base's, > 0; for a conditioned bridge,
+            FLOPs at one position.
+        widths: the candidates.
         **options: of `build_bridge`: bridge_type, residual, conditioned.
 
     Raises:
-        InputError: no bridge keeps to the budget; the message names the cheapest.
+        InputError: no bridge is within the budget; the message names the cheapest.
     """
     base = as_classifier(base)
     candidates = _Candidates(base, options)
@@ -83,18 +83,18 @@ def choose_bridge(
 def candidates_within(
     base: keras.Model, budget: float, widths: Sequence[float] = WIDTHS
 ) -> list[Choice]:
-    """For each width the bridge from the earliest cut that keeps to a budget, if there is one."""
+    """For each width, the bridge from the earliest cut within a budget, if there is one."""
     candidates = _Candidates(as_classifier(base), {})
     found: dict = {}
     for width in widths:
         if choice := candidates.first_within(budget, width):
-            # A body without channels of its own is the same at every width.
+            # A body without layers that set channels is the same at every width.
             found.setdefault((choice.tap, choice.relative_flops), choice)
     return list(found.values())
 
 
 class _Candidates:
-    """The cuts of a base, and what bridges from them cost."""
+    """The cuts of a base, and the costs of bridges from them."""
 
     def __init__(self, base: keras.Model, options: dict[str, Any]):
         self.base, self.options = base, options
@@ -104,7 +104,7 @@ class _Candidates:
         if not names:
             raise InputError(f"`taps=auto`: {base.name} can't be cut anywhere")
         before = count_flops_of_outputs(extractor(base, names, logits=False))
-        # Of cuts that cost the same, the last one; with the share of the FLOPs that is behind it.
+        # Of cuts with equal costs, the last one, with the share of the FLOPs behind it.
         self.taps = {
             name: 1 - before[k] / self.flops
             for k, name in enumerate(names)
@@ -112,17 +112,17 @@ class _Candidates:
         }
 
     def cost(self, tap: str, width: float) -> float:
-        """FLOPs of a bridge over the base's."""
+        """FLOPs of a bridge relative to the base's."""
         if (tap, width) not in self._costs:
             flops = count_flops(build_bridge(self.base, tap, width, **self.options))
             self._costs[tap, width] = flops / self.flops
         return self._costs[tap, width]
 
     def first_within(self, budget: float, width: float) -> Choice | None:
-        """The bridge of this width from the earliest cut that keeps to the budget."""
+        """The bridge of this width from the earliest cut within the budget."""
         for tap, behind in self.taps.items():
-            # No layer gets by with less than the square of its width, but for rounding; so early
-            # cuts needn't be built.
+            # A lower bound: FLOPs of a layer fall at most with the square of the width, except for
+            # rounding. So bridges from early cuts needn't be built.
             least = behind * min(1, width) ** 2 / 2
             if least <= budget and self.cost(tap, width) <= budget:
                 return Choice(tap, width, self.cost(tap, width), "")
