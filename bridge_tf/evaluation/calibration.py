@@ -4,8 +4,6 @@ import numpy as np
 
 from bridge_tf.evaluation.metrics import nll
 
-_PRIOR_DEVIATION = 0.5
-
 
 def apply_temperature(log_probs, temperature: float) -> np.ndarray:
     """Log-probabilities of softmax(log p / T), N×classes.
@@ -39,7 +37,7 @@ def fit_temperature(log_probs, labels) -> float:
     from scipy.optimize import minimize_scalar
 
     def loss(log_t: float) -> float:
-        prior = 0.5 * (log_t / _PRIOR_DEVIATION) ** 2 / len(log_probs)
+        prior = 0.5 * (log_t / 0.5) ** 2 / len(log_probs)
         return nll(apply_temperature(log_probs, np.exp(log_t)), labels) + prior
 
     bounds = np.log([0.01, 100.0])

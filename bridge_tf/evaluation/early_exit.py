@@ -17,10 +17,9 @@ ALWAYS = 2.0
 
 
 def going_on(bridge_type: int, whole: float) -> float:
-    """What the whole ensemble costs after the base, where it costs `whole` at once.
+    """The cost of the ensemble after the base, if it costs `whole` at once.
 
-    Bridges of Type I continue from the base's features. With Type II the other modes haven't run,
-    so the whole ensemble is run.
+    Type I continues from the base's features; with Type II the whole ensemble is run.
     """
     return whole - 1 if bridge_type == 1 else whole
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from bridge_tf.config.names import pair_name
 from bridge_tf.report.charts import (
     closeness,
     confusion,
@@ -13,7 +14,6 @@ from bridge_tf.report.charts import (
     reliability,
     style,
 )
-from bridge_tf.report.tables import curve_name
 
 _CURVES = 12  # at most on a page
 
@@ -57,9 +57,9 @@ def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tup
         yield "bridges", "bridges", closeness.draw(report["bridges"])
     shown = list(zip(report["curves"], details["lines"], strict=True))[:_CURVES]
     for curve, line in shown:
-        yield "curves", f"curve_{curve_name(curve)}", curves.draw(curve, line, shown)
+        yield "curves", f"curve_{pair_name(curve['curve'])}", curves.draw(curve, line, shown)
     for plane in planes:
-        yield "plane", f"loss_plane_{curve_name(plane)}", loss_plane.draw(plane)
+        yield "plane", f"loss_plane_{pair_name(plane['curve'])}", loss_plane.draw(plane)
     names = [confused["name"] for confused in details["confusions"]]
     largest = [row["name"] for row in report["ensembles"] if row["method"] == "deep_ensemble"][-1:]
     for row in details["reliability"]:

@@ -85,7 +85,7 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     headings += ["KL", "KL of the base", "ratio", "agreement %"]
     return headings, [
         [
-            curve_name(row),
+            pair_name(row["curve"]),
             figure(row["r"], "{:g}"),
             str(row["type"]),
             ", ".join([*row["taps"], *(["logits"] if row.get("residual") else [])]),
@@ -105,7 +105,7 @@ def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table of points on curves or straight lines."""
     return ["curve", "r", "accuracy %", "NLL"], [
         [
-            curve_name(row),
+            pair_name(row["curve"]),
             f"{point['r']:.2f}",
             figure(point["accuracy"], "{:.2f}", 100),
             figure(point["nll"], "{:.4f}"),
@@ -130,7 +130,6 @@ def _equivalent(best: dict, rows: list[dict]) -> str:
         return ""
     if not best["dee_extrapolated"]:
         return f" A plain deep ensemble needs {best['dee']:.2f} networks for that calibrated NLL."
-    # A number outside the sizes measured would be a guess.
     if best["dee"] < 1:
         return " One network alone has a lower calibrated NLL."
     sizes = [row["size"] for row in rows if row["method"] in ("single", "deep_ensemble")]
@@ -138,11 +137,6 @@ def _equivalent(best: dict, rows: list[dict]) -> str:
         f" No plain deep ensemble that was measured, of up to {max(sizes, default=1)} networks, "
         "has so low a calibrated NLL."
     )
-
-
-def curve_name(row: dict) -> str:
-    """The name of a row's curve, in files too: "0-1" from mode 0 to mode 1."""
-    return pair_name(row["curve"])
 
 
 def _cell(row: dict, key: str, form: str) -> str:

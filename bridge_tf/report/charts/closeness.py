@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from bridge_tf.config.names import pair_name
 from bridge_tf.report.charts import style
-from bridge_tf.report.tables import curve_name
 
 
 @style.styled
@@ -15,7 +15,7 @@ def draw(bridges: Sequence[dict]):
     axes.hlines(places, bridge, base, color=style.FAINT, linewidth=2, zorder=1)
     axes.scatter(base, places, color=style.INK, marker="*", s=80, label="base")
     axes.scatter(bridge, places, color=style.VERMILION, marker="D", s=36, label="bridge")
-    names = [f"{curve_name(row)}, r = {row['r']:g}" for row in bridges]
+    names = [f"{pair_name(row['curve'])}, r = {row['r']:g}" for row in bridges]
     agree = [f"{100 * row['agreement']:.1f} % agree" for row in bridges]
     axes.set_yticks(places, [f"{name}\n{share}" for name, share in zip(names, agree, strict=True)])
     axes.set_ylim(len(bridges) - 0.4, -0.6)

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from bridge_tf.config.names import pair_name
 from bridge_tf.report.charts import style
-from bridge_tf.report.tables import curve_name
 
 
 @style.styled
@@ -38,7 +38,7 @@ def draw(curve: dict, line: dict, shown: Sequence[tuple[dict, dict]]):
     above.legend()
     below.set_xlabel(f"position r, from mode {curve['curve'][0]} to mode {curve['curve'][1]}")
     below.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-    return chart, f"Along the curve {curve_name(curve)}"
+    return chart, f"Along the curve {pair_name(curve['curve'])}"
 
 
 def _values(path: dict, key: str, factor: float) -> list[float]:

@@ -2,10 +2,9 @@
 
 import numpy as np
 
+from bridge_tf.config.names import pair_name
 from bridge_tf.report.charts import style
-from bridge_tf.report.tables import curve_name
 
-_LEVELS = 14
 # Fixed, as the colours of the map are on light and dark pages.
 _LIGHT, _DARK = "#ffffff", "#1b1b1b"
 _LETTERS = 46  # that fit below the colour bar
@@ -20,7 +19,7 @@ def draw(plane: dict):
     # The map is about 4.1 inches wide; the rest is for labels and the legend.
     chart, axes = style.figure(4.8, 4.1 * (top - bottom) / (right - left) + 1.8)
     chart.set_layout_engine("compressed")
-    title = f"Loss over the plane of the curve {curve_name(plane)}"
+    title = f"Loss over the plane of the curve {pair_name(plane['curve'])}"
     if np.isfinite(nll).any():
         levels = _levels(nll[np.isfinite(nll)])
         _draw_map(chart, axes, plane, np.nan_to_num(nll, nan=np.inf), levels)
@@ -55,7 +54,7 @@ def _levels(nll: np.ndarray) -> np.ndarray:
     """Borders of the colours: the minimum, then steps of 1 to 100 % of the range, log-spaced."""
     low, high = nll.min(), np.percentile(nll, 90)
     span = max(high - low, 1e-6 * max(low, 1))
-    return np.array([low, *(low + np.geomspace(0.01 * span, span, _LEVELS))])
+    return np.array([low, *(low + np.geomspace(0.01 * span, span, 14))])
 
 
 def _draw_map(chart, axes, plane: dict, nll: np.ndarray, levels: np.ndarray) -> None:

@@ -29,8 +29,6 @@ METHODS = {
 OTHERS = ((PURPLE, "^"), (ORANGE, "v"), (SKY, "P"))
 SEQUENTIAL = "cividis"
 
-_FILE_COLOURS = {INK: "#1b1b1b", FAINT: "#b4b4b4"}
-_PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)"}
 _TAG = re.compile(r"<[^>]*>")
 _ATTRIBUTE = re.compile(r'(?<=\s)([\w:-]+)="([^"]*)"')
 _SETTINGS = {
@@ -124,7 +122,7 @@ def to_svg(chart, title: str) -> str:
 def for_page(svg: str) -> str:
     """An SVG from `to_svg` for a page that sets --ink and --faint, in the page's width."""
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
-    return _painted(svg, _PAGE_COLOURS)
+    return _painted(svg, {INK: "var(--ink)", FAINT: "var(--faint)"})
 
 
 def for_file(svg: str) -> str:
@@ -133,7 +131,8 @@ def for_file(svg: str) -> str:
     paper = f'<rect width="{view[1]}" height="{view[2]}" fill="#ffffff"/>'
     end = svg.index(">") + 1
     header = '<?xml version="1.0" encoding="utf-8"?>\n'
-    return header + _painted(svg[:end] + paper + svg[end:], _FILE_COLOURS)
+    colours = {INK: "#1b1b1b", FAINT: "#b4b4b4"}
+    return header + _painted(svg[:end] + paper + svg[end:], colours)
 
 
 def _painted(svg: str, colours: dict[str, str]) -> str:
