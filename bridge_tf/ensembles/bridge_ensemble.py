@@ -1,4 +1,4 @@
-"""The deployable model: a base and its bridges as one Functional graph."""
+"""The model for deployment: a base and its bridges as one Functional graph."""
 
 import itertools
 from collections.abc import Sequence
@@ -24,29 +24,29 @@ TINY = 1.2e-38  # the smallest normal float32
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class BridgeEnsemble(keras.Model):
-    """Average of the base's probabilities and of those of its bridges.
+    """The mean of the probabilities of the base and its bridges.
 
-    The base runs once; the bridges read its taps. With bridges of Type II the modes they read
-    run in full as well and are members too. What is passed in is copied.
+    The base runs once; the bridges read its taps. With bridges of Type II, the other modes also run
+    in full and are members. All models are copied.
 
     Args:
-        base: a Functional or Sequential classifier that ends in logits or in a softmax.
+        base: a Functional or Sequential classifier that ends in logits or a softmax.
         bridges: from `build_bridge` for this base; may be empty.
-        other_modes: for bridges of Type II, the further modes.
-        ends: for bridges of Type II, a pair (i, j) a bridge: the modes at the ends of its curve,
-            numbered in [base, *other_modes]. Default: (0, k + 1) for bridge k.
+        other_modes: for bridges of Type II, the other modes.
+        ends: for bridges of Type II, a pair (i, j) for each bridge: the modes at the ends of its
+            curve, as indices in [base, *other_modes]. Default: (0, k + 1) for bridge k.
         positions: for conditioned bridges, the positions r in [0, 1] at which each is a member.
 
-    Input: what the base takes, as one tensor named `image` where it takes images, N×H×W×C (raw
-    pixels 0…255, where the base takes these), else under the names of the base's inputs.
+    Input: that of the base. Images are one tensor named `image`, N×H×W×C (raw pixels 0…255, if the
+    base takes these); other inputs keep their names.
 
     Output: a dict of
         probabilities: N×classes, the mean over the members.
         entropy: N, of that mean, in nats, 0 … log(classes).
         mutual_information: N, between the members, in nats: `entropy` less the mean of the
             members' entropies, ≥ 0. Exported models call it `disagreement`.
-        log_probabilities: N×members×classes, of each member: the modes first, then the bridges,
-            a conditioned one at each of its positions.
+        log_probabilities: N×members×classes: the modes first, then the bridges; a conditioned
+            bridge at each of its positions.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BridgeEnsemble(keras.Model):
         positions: Sequence[float] = (),
         name: str = "bridge_ensemble",
     ):
-        # Copies with names of their own, since bridges from different files may share theirs.
+        # Copies with unique names, because bridges from different files may have equal names.
         bridges = [clone(bridge, f"bridge{k}") for k, bridge in enumerate(bridges)]
         for bridge in bridges:
             name_parts(bridge, bridge.name)
@@ -93,7 +93,7 @@ class BridgeEnsemble(keras.Model):
         self._members = Untracked((features, logits))
 
     def first(self, num_bridges: int) -> "BridgeEnsemble":
-        """The ensemble of the first bridges alone, with copies of the modes that they read."""
+        """The ensemble of the first bridges only, with copies of the modes that they read."""
         ends = self.ends[:num_bridges]
         others = self.other_modes[: max(itertools.chain(*ends), default=0)]
         return BridgeEnsemble(
@@ -101,8 +101,8 @@ class BridgeEnsemble(keras.Model):
         )
 
     def reads(self) -> list[list[tuple[int, str]]]:
-        """For each bridge, the features that it reads: a mode's number and the base's tap, or
-        `LOGITS_INPUT` for the mode's logits.
+        """The features of each bridge: the index of a mode, and the base's tap or `LOGITS_INPUT`
+        for the mode's logits.
         """
         found = []
         for bridge, pair in zip(self.bridges, self.ends, strict=True):
@@ -111,13 +111,13 @@ class BridgeEnsemble(keras.Model):
         return found
 
     def features(self) -> list[tuple[int, str]]:
-        """What bridges read, each feature once: a mode's number and the base's tap."""
+        """All features that bridges read, without duplicates, in the form of `reads`."""
         return sorted(dict.fromkeys(itertools.chain(*self.reads())), key=lambda item: item[0])
 
     def members(self) -> keras.Model:
-        """From the inputs to all `features` and then to all members' logits, N×classes.
+        """A model from the inputs to all `features`, followed by all members' logits, N×classes.
 
-        The layers are the ensemble's own.
+        It shares the ensemble's layers.
         """
         tapped, logits = self._members.value
         outputs = [tapped[k][tap] for k, tap in self.features()]
@@ -146,7 +146,7 @@ class BridgeEnsemble(keras.Model):
 
 
 def _inputs(base: keras.Model) -> Any:
-    """New inputs like those of the base; of images one called `image`."""
+    """New inputs like those of the base; an input of images is called `image`."""
     if keras.utils.is_keras_tensor(base.input) and len(base.input.shape) == 4:
         return keras.Input(base.input.shape[1:], dtype=base.input.dtype, name="image")
     return keras.tree.map_structure(
@@ -179,14 +179,14 @@ def _check_ends(
 
 
 def statistics(logits: list) -> dict[str, Any]:
-    """The outputs of an ensemble, as `BridgeEnsemble` describes them.
+    """The outputs of an ensemble, see `BridgeEnsemble`.
 
     Args:
-        logits: N×classes, of each member; log-probabilities are logits too.
+        logits: of each member, N×classes; log-probabilities are valid logits.
     """
     log_probs = _log_softmax(ops.stack([ops.cast(x, "float32") for x in logits], axis=1))
     probabilities = ops.mean(ops.exp(log_probs), axis=1)
-    # The floor keeps 0 · log 0 at 0.
+    # The lower bound makes 0 · log 0 equal 0.
     entropy = -ops.sum(probabilities * ops.log(ops.maximum(probabilities, TINY)), axis=-1)
     member_entropies = -ops.sum(ops.exp(log_probs) * log_probs, axis=-1)
     mutual_information = ops.maximum(entropy - ops.mean(member_entropies, axis=-1), 0.0)
@@ -199,9 +199,10 @@ def statistics(logits: list) -> dict[str, Any]:
 
 
 def _log_softmax(logits: Any) -> Any:
-    """As `ops.log_softmax`, whose results TFLite rounds to sixteenths in files of 8 bits.
+    """`ops.log_softmax`, written so that TFLite doesn't recognize it.
 
-    It takes other forms of the sum, with the last difference the other way round, for the same.
+    TFLite rounds the results of its own log-softmax to sixteenths in 8-bit files. It would also
+    recognize this formula if the last difference had the usual order.
     """
     shifted = logits - ops.max(logits, axis=-1, keepdims=True)
     return -(ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True)) - shifted)

@@ -1,8 +1,8 @@
-"""Other ways of ensembling, trained by the run's own recipe, to compare bridges with.
+"""Baselines for bridges: other ways of ensembling, trained with the run's own recipe.
 
-`swa` averages weights, `fge` collects networks along cycles of the learning rate, `distillation`
-teaches one network what a deep ensemble answers; `batch_ensemble`, `mc_dropout` and `mimo` are
-networks with several answers in one. All of them are trained by `bridge_tf.fit_mode` or `fit`.
+`swa` averages weights. `fge` collects networks along cycles of the learning rate. `distillation`
+trains one network to predict what a deep ensemble predicts. `batch_ensemble`, `mc_dropout` and
+`mimo` are single networks with several members. `bridge_tf.fit_mode` or `fit` trains them.
 """
 
 from bridge_tf.ensembles.baselines.batch_ensemble import RankOne, batch_ensemble

@@ -4,25 +4,25 @@ import keras
 
 from bridge_tf.ensembles.baselines.members import MemberLayer, has_product, of_members, replaced
 
-# Standard deviation of the factors at the start.
+# Standard deviation of the initial factors.
 SPREAD = 0.5
 
 
 def batch_ensemble(network, size: int) -> keras.Model:
     """A network whose kernels are W ∘ (r_k s_kᵀ) for member k (equation 5 of the paper).
 
-    Every convolution and dense layer gets factors, which start as draws of N(1, 0.5²), and biases
-    of each member's own; normalizations are shared. (From random signs, the paper's other choice,
-    small networks learn slowly.) Rows of a batch belong to the members in turn, so that in training
-    each member sees its share of every batch, as in the paper.
+    Each convolution and dense layer has factors and biases for each member. Factors are initialized
+    from N(1, 0.5²). (With random signs, the paper's other choice, small networks learn slowly.)
+    Normalizations are shared. Row k of a batch belongs to member k mod size, so in training each
+    member sees its share of every batch, as in the paper.
 
     Args:
-        network: a Functional or Sequential classifier, whose weights the members begin with.
+        network: a Functional or Sequential classifier with the initial weights of the members.
         size: number of members, at least 2.
 
     Returns:
-        A Functional model from images to logits, N×classes. `with_members` makes an ensemble of
-        it.
+        A Functional model from images to logits, N×classes. `with_members` turns it into an
+        ensemble.
 
     Raises:
         InputError: the network is a subclassed model.
@@ -34,11 +34,11 @@ def batch_ensemble(network, size: int) -> keras.Model:
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class RankOne(MemberLayer):
-    """A convolution or dense layer with factors on the inputs and outputs of each member.
+    """A convolution or dense layer with factors on each member's inputs and outputs.
 
     Args:
-        layer: one with a kernel that all channels are multiplied by. Its bias and activation come
-            behind the factors, the bias as one a member.
+        layer: a layer that multiplies all channels by one kernel. The biases, one for each member,
+            and the activation follow the factors.
         size: number of members.
 
     Input: B×…×channels; row k belongs to member k mod size.

@@ -1,4 +1,4 @@
-"""Learning rates in cycles, for fast geometric ensembling (Garipov et al., NeurIPS 2018)."""
+"""Cyclic learning rates for fast geometric ensembling (Garipov et al., NeurIPS 2018)."""
 
 import dataclasses
 import math
@@ -8,20 +8,21 @@ from keras import ops
 
 from bridge_tf.training.recipe import L2SGD, Recipe
 
-# Of the recipe's peak: the highest and the lowest rate of a cycle, the paper's for networks that
-# are trained at 0.1.
+# The highest and lowest rate of a cycle relative to the recipe's peak: the values of the paper for
+# networks trained at 0.1.
 _HIGH, _LOW = 0.5, 0.005
 
 
 def cycle_epochs(mode_epochs: int) -> int:
-    """Epochs of a cycle: the paper's 4 of 200, in proportion."""
+    """Epochs of a cycle, in proportion to the paper's 4 of 200."""
     return math.ceil(mode_epochs / 50)
 
 
 @dataclasses.dataclass(frozen=True)
 class CyclicRecipe(Recipe):
-    """One cycle (section 4.3 of the paper): from the lowest rate in a straight line to the highest
-    and back, at the end of which the network is a member.
+    """One cycle (section 4.3 of the paper): linearly from the lowest rate to the highest and back.
+
+    The network at the end of the cycle is a member.
     """
 
     def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -32,7 +33,7 @@ class CyclicRecipe(Recipe):
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class Triangle(keras.optimizers.schedules.LearningRateSchedule):
-    """From `low` to `high` in half of `steps`, and back."""
+    """Linear from `low` to `high` in half of `steps`, and back."""
 
     def __init__(self, low: float, high: float, steps: int):
         self.low, self.high, self.steps = low, high, steps

@@ -9,14 +9,14 @@ from bridge_tf.training.fit import fit
 
 
 class Distillation(keras.Model):
-    """Fits a network to the mean answer of several by `compile` and `fit` on images alone.
+    """Trains a network on the mean prediction of several others, with `compile` and `fit`.
 
-    Minimises the mean over the batch of KL(mean_k softmax f_k(x) || softmax student(x)), the soft
-    targets of the paper at temperature 1.
+    The loss is the mean over the batch of KL(mean_k softmax f_k(x) || softmax student(x)): the soft
+    targets of the paper at temperature 1. Labels aren't needed.
 
     Args:
         student: a network that ends in logits; trained in place.
-        teachers: classifiers of one architecture; copied.
+        teachers: classifiers of the same architecture; copied.
     """
 
     def __init__(self, student, teachers, **kwargs):
@@ -25,11 +25,11 @@ class Distillation(keras.Model):
         self.teacher = BridgeEnsemble(teachers[0], [], teachers[1:])
         self.teacher.trainable = False
         self.agreement = keras.metrics.Mean(name="agreement")
-        self.built = True  # as its parts are
+        self.built = True  # because its parts are
 
     @property
     def changing_variables(self) -> list:
-        """All that training changes; the teachers don't."""
+        """All variables that training changes; not those of the teachers."""
         return self.student.variables
 
     def call(self, images, training=None):
@@ -49,12 +49,12 @@ class Distillation(keras.Model):
 def fit_student(
     student, teachers, data, recipe, *, devices: Devices | None = None, **options
 ) -> keras.callbacks.History:
-    """Trains a network to answer as the mean of `teachers` does, in place.
+    """Trains a network to predict the mean of the predictions of `teachers`, in place.
 
     Args:
         student: a network that ends in logits.
         teachers: the deep ensemble.
-        data: batches of images (labels, if there are any, are not read).
+        data: batches of images; labels are ignored.
         recipe, devices, **options: as in `bridge_tf.fit_mode`.
     """
     with shared(student, devices) as student:

@@ -1,4 +1,4 @@
-"""Monte Carlo dropout (Gal and Ghahramani, ICML 2016): members drawn by dropping channels."""
+"""Monte Carlo dropout (Gal and Ghahramani, ICML 2016): members with dropped channels."""
 
 import keras
 from keras import ops
@@ -10,20 +10,20 @@ RATE = 0.1
 
 
 def mc_dropout(network, size: int, rate: float = RATE) -> keras.Model:
-    """A network with dropout in front of every convolution and dense layer but the first.
+    """A network with dropout in front of each convolution and dense layer except the first.
 
-    Whole channels are dropped, that is rows of the kernels, so that a draw is a network of its
-    own: in training each row of a batch has draws of its own, at inference each member has one
-    draw, the same for all images, so that answers don't depend on how images are batched.
+    Whole channels are dropped, that is, rows of the kernels. In training, each row of a batch has
+    its own dropout masks. At inference, each member has fixed masks, the same for all images, so a
+    prediction does not depend on the batch.
 
     Args:
-        network: a Functional or Sequential classifier; only read.
+        network: a Functional or Sequential classifier; not changed.
         size: number of members, at least 2.
-        rate: probability of a channel to be dropped, in (0, 1).
+        rate: probability of dropping a channel, in (0, 1).
 
     Returns:
-        A Functional model from images to logits, N×classes, whose rows belong to the members in
-        turn. `with_members` makes an ensemble of it.
+        A Functional model from images to logits, N×classes. Row k of a batch belongs to member k
+        mod size. `with_members` turns it into an ensemble.
 
     Raises:
         InputError: the network is a subclassed model.
@@ -46,9 +46,9 @@ class ChannelDropout(MemberLayer):
     """Dropout of whole channels in front of a layer, in training and at inference.
 
     Args:
-        layer: what reads the channels.
-        size: number of members; at inference row k of a batch has the draw of member k mod size.
-        rate: probability of a channel to be dropped, in (0, 1).
+        layer: the layer that reads the channels.
+        size: number of members; at inference, row k of a batch has the mask of member k mod size.
+        rate: probability of dropping a channel, in (0, 1).
 
     Input: B×…×channels.
     """

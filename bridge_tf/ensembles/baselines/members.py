@@ -1,4 +1,4 @@
-"""Networks in which the rows of a batch belong to members in turn: row k to member k mod size."""
+"""Networks with several members: row k of a batch belongs to member k mod size."""
 
 from collections.abc import Callable
 
@@ -15,17 +15,17 @@ from bridge_tf.utils.keras_utils import copy_values
 
 
 def has_product(layer) -> bool:
-    """Whether a layer multiplies all channels of its input by one kernel."""
+    """Whether a layer multiplies all input channels by one kernel."""
     return kind_of(layer, derived=True).is_product and getattr(layer, "groups", 1) == 1
 
 
 def replaced(network, replace: Callable) -> keras.Model:
-    """A copy of a classifier, ending in logits, with other layers in the place of some.
+    """A copy of a classifier with replaced layers; it ends in logits.
 
     Args:
-        network: a Functional or Sequential classifier; only read.
-        replace: takes a copy of a layer and gives the layer to put in its place, which holds the
-            copy as its `layer`, or the copy itself.
+        network: a Functional or Sequential classifier; not changed.
+        replace: function of a copy of a layer. It returns the copy, or a new layer that has the
+            copy as its `layer`.
 
     Raises:
         InputError: the network is a subclassed model, whose layers can't be replaced.
@@ -46,17 +46,17 @@ def replaced(network, replace: Callable) -> keras.Model:
     copy = keras.models.clone_model(network, clone_function=copied, recursive=True)
     for layer, new in pairs:
         if is_graph(layer):
-            continue  # its layers have pairs of their own
+            continue  # its layers have their own pairs
         target = getattr(new, "layer", new) if new.name != layer.name else new
         copy_values(layer.weights[: len(target.weights)], target.weights)
     return copy
 
 
 class MemberLayer(keras.layers.Layer):
-    """A layer around another one, with weights of each member's own.
+    """A wrapper around a layer, with weights for each member.
 
     Args:
-        layer: what it is around.
+        layer: the wrapped layer.
         size: number of members; row k of a batch belongs to member k mod size.
     """
 
@@ -79,14 +79,14 @@ class MemberLayer(keras.layers.Layer):
 
 
 def of_members(weights, rows):
-    """For each row of a batch the weights of its member.
+    """The weights of the member of each row of a batch.
 
     Args:
         weights: size×channels.
         rows: the batch, B×…×channels.
 
     Returns:
-        B×1…×channels, to be multiplied with `rows`.
+        B×1…×channels, to multiply with `rows`.
     """
     size, channels = weights.shape
     number = ops.shape(rows)[0]
@@ -97,11 +97,11 @@ def of_members(weights, rows):
 
 
 def with_members(network, size: int) -> keras.Model:
-    """The ensemble of a network's members, each of which sees every image.
+    """The ensemble of a network's members; each member sees each image.
 
     Args:
-        network: a Functional model to logits, N×classes, whose rows belong to `size` members in
-            turn; its layers are shared.
+        network: a Functional model to logits, N×classes, in which row k of a batch belongs to
+            member k mod `size`. Its layers are shared.
 
     Returns:
         A Functional model from images to the outputs of a `BridgeEnsemble`.
@@ -112,11 +112,12 @@ def with_members(network, size: int) -> keras.Model:
 
 
 def ensemble_of(images, logits, size: int, classes: int) -> keras.Model:
-    """The ensemble of members whose logits for an image follow each other.
+    """The ensemble of members, from the logits of all of them.
 
     Args:
         images: the input, a Keras tensor.
-        logits: computed from it: N·size×classes, or N×(size·classes).
+        logits: a Keras tensor computed from it, N·size×classes or N×(size·classes). The members'
+            logits for an image are adjacent.
     """
     logits = ops.reshape(logits, (-1, size, classes))
     return keras.Model(images, statistics(ops.unstack(logits, size, axis=1)), name="members")

@@ -1,4 +1,4 @@
-"""MIMO (Havasi et al., ICLR 2021): one network that answers for several images at once."""
+"""MIMO (Havasi et al., ICLR 2021): one network with several inputs and outputs."""
 
 import keras
 from keras import ops
@@ -15,20 +15,20 @@ from bridge_tf.training.distribution.devices import (
 )
 from bridge_tf.training.fit import fit
 
-# How often the images that are trained together are one and the same (the paper's ρ), which eases
-# the task for small networks (its figure 7).
+# Probability that all inputs show the same image in training (ρ in the paper). It makes the task
+# easier for small networks (figure 7).
 REPETITION = 0.5
 
-# More members than networks of the usual size can hold cost accuracy.
+# More members than a usual network has capacity for would cost accuracy.
 MIMO_SIZE = 2
 
 
 def mimo_network(name: str, image_shape, num_classes: int, **options) -> keras.Model:
-    """A network with as many inputs and outputs as members, by name as in `build_network`.
+    """Builds a network with inputs and outputs for all members, by name as in `build_network`.
 
     Args:
         image_shape: (height, width, channels) of one image.
-        **options: as the network takes them; means and deviations of channels hold for one image.
+        **options: of the network; means and standard deviations of channels are for one image.
     """
     height, width, channels = image_shape
     for key in ("pixel_mean", "pixel_std"):
@@ -39,15 +39,15 @@ def mimo_network(name: str, image_shape, num_classes: int, **options) -> keras.M
 
 
 class MimoTraining(keras.Model):
-    """Fits a network with several inputs and answers by `compile` and `fit`.
+    """Trains a network with several inputs and outputs, with `compile` and `fit`.
 
-    Minimises the sum over the members of their cross-entropy (equation 2 of the paper). Member 0
-    sees the batch, each other one the batch in another order.
+    The loss is the sum of the members' cross-entropies (equation 2 of the paper). Member 0 sees the
+    batch; each other member sees it in another order.
 
     Args:
         network: from N×H×W×(size·channels) to logits, N×(size·classes); trained in place.
         size: number of members, at least 2.
-        repetition: share of the images that all members see at once, in [0, 1].
+        repetition: probability that all members see the same image, in [0, 1].
         seed: of the orders.
     """
 
@@ -58,11 +58,11 @@ class MimoTraining(keras.Model):
         self.network, self.size, self.repetition = network, size, repetition
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.accuracy = keras.metrics.Mean(name="accuracy")
-        self.built = True  # as its network is
+        self.built = True  # because its network is
 
     @property
     def changing_variables(self) -> list:
-        """All that training changes."""
+        """All variables that training changes."""
         return [*self.network.variables, self.seed_generator.state]
 
     def call(self, images, training=None):
@@ -93,7 +93,7 @@ class MimoTraining(keras.Model):
 
 
 def mimo_members(network, size: int) -> keras.Model:
-    """The ensemble of a network's answers to one image, given to all of its inputs.
+    """The ensemble of a network's predictions with one image at all of its inputs.
 
     Args:
         network: as in `MimoTraining`; its layers are shared.
@@ -110,7 +110,7 @@ def mimo_members(network, size: int) -> keras.Model:
 def fit_mimo(
     network, size: int, data, recipe, *, devices: Devices | None = None, **options
 ) -> keras.callbacks.History:
-    """Trains a network for several images at once, in place.
+    """Trains a network with several inputs and outputs, in place.
 
     Args:
         network, size: as in `MimoTraining`.

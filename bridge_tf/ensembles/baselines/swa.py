@@ -13,15 +13,15 @@ from bridge_tf.training.trainers import classification
 
 # The last quarter of the training, at half the peak rate (section 4.1 of the paper).
 _SHARE, _RATE = 0.25, 0.5
-_FEWEST = 10  # averaged weights
+_FEWEST = 10  # minimum number of averaged sets of weights
 
 
 @dataclasses.dataclass(frozen=True)
 class SwaRecipe(Recipe):
-    """The recipe's warm-up, a cosine from its peak to half of that, and then a constant rate.
+    """The recipe's warm-up, a cosine from its peak to half of it, then a constant learning rate.
 
-    Weights are averaged in the last quarter, at the end of each epoch, or ten times where those
-    are fewer.
+    Weights are averaged over the last quarter: after each epoch, or ten times if the quarter has
+    fewer epochs.
     """
 
     def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -48,11 +48,11 @@ class SwaRecipe(Recipe):
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class AveragingSGD(L2SGD):
-    """`L2SGD` that also keeps the mean of the weights after certain steps.
+    """`L2SGD` with a running mean of the weights.
 
     Args:
-        start: steps before the averaging begins.
-        every: steps between weights that are averaged.
+        start: number of steps before averaging.
+        every: number of steps between averaged weights.
     """
 
     def __init__(self, learning_rate=0.01, start: int = 0, every: int = 1, **kwargs):
@@ -68,7 +68,7 @@ class AveragingSGD(L2SGD):
 
     def update_step(self, gradient, variable, learning_rate):
         super().update_step(gradient, variable, learning_rate)
-        # `iterations` counts up once all variables are updated.
+        # `iterations` increases after all variables are updated.
         late = ops.cast(self.iterations, "int32") + 1 - self.start
         number = late // self.every
         taken = ops.logical_and(late > 0, ops.equal(late % self.every, 0))
@@ -78,7 +78,7 @@ class AveragingSGD(L2SGD):
         self.assign(average, average + share * (ops.cast(variable, average.dtype) - average))
 
     def assign_averages(self, variables) -> None:
-        """Gives the trained variables their means, once there are any."""
+        """Assigns the means to the trained variables, if there are any means."""
         if int(ops.convert_to_numpy(self.iterations)) >= self.start + self.every:
             for variable, average in zip(variables, self.averages, strict=True):
                 variable.assign(average)
@@ -90,10 +90,10 @@ class AveragingSGD(L2SGD):
 def fit_swa(
     model, data, recipe: SwaRecipe, statistics, *, devices: Devices | None = None, **options
 ) -> keras.callbacks.History:
-    """Trains one classifier and gives it the mean of its last weights, in place.
+    """Trains a classifier and assigns the mean of its last weights, in place.
 
     Args:
-        statistics: batches of training images to re-estimate batch-norm statistics on.
+        statistics: batches of training images, to re-estimate batch-norm statistics.
         model, data, devices, **options: as in `bridge_tf.fit_mode`.
     """
     with shared(model, devices) as trained:
