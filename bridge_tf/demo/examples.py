@@ -10,7 +10,6 @@ from bridge_tf.data.image_io import BadImageError, read_image, to_png
 from bridge_tf.utils.errors import InputError
 
 COUNT = 40
-_ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +17,8 @@ class Example:
     """A picture.
 
     Attributes:
-        png: its file, of the model's size.
-        label: its true class; empty where it isn't known.
+        png: a PNG file of the model's size.
+        label: its true class; empty if unknown.
     """
 
     png: bytes
@@ -35,7 +34,7 @@ def examples_of_split(split, class_names: Sequence[str], count: int = COUNT) -> 
 def examples_of_folder(
     folder: pathlib.Path, image_shape: tuple[int, int, int], count: int = COUNT
 ) -> list[Example]:
-    """Pictures of a folder, evenly over its subfolders, whose names are their classes.
+    """Pictures of a folder, evenly over its subfolders, whose names are the classes.
 
     Raises:
         InputError: there are none, or one can't be read.
@@ -43,7 +42,8 @@ def examples_of_folder(
     if not folder.is_dir():
         raise InputError(f"`images`: {folder} is no folder; name one of PNG or JPEG pictures")
     paths = sorted([*folder.iterdir(), *folder.glob("*/*")])
-    paths = [path for path in paths if path.suffix.lower() in _ENDINGS and path.is_file()]
+    paths = [path for path in paths if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
+    paths = [path for path in paths if path.is_file()]
     if not paths:
         raise InputError(f"`images`: no PNG or JPEG picture in {folder} or its subfolders")
     height, width, channels = image_shape
@@ -59,11 +59,11 @@ def examples_of_folder(
 
 
 def _evenly(classes: list, count: int) -> list[int]:
-    """Indices of `count` items, as many of each class as can be, in the order of the classes."""
+    """Indices of `count` items, evenly over the classes, in the order of the classes."""
     members = defaultdict(list)
     for index, name in enumerate(classes):
         members[name].append(index)
-    # The first of each class, the second of each, and so on.
+    # The first of each class, then the second of each, and so on.
     turns = itertools.zip_longest(*(members[name] for name in sorted(members)))
     chosen = [index for index in itertools.chain(*turns) if index is not None][:count]
     return sorted(chosen, key=lambda index: (classes[index], index))

@@ -1,4 +1,4 @@
-"""The model that the demo's page runs."""
+"""The exported model of the demo's page."""
 
 import dataclasses
 import pathlib
@@ -14,14 +14,14 @@ _WANTED = "name an exported .tflite file"
 
 @dataclasses.dataclass(frozen=True)
 class DemoModel:
-    """An exported model, as a browser can run it.
+    """An exported model for the browser.
 
     Attributes:
         name: of the file.
         content: the .tflite file for one image at a time.
         image_shape: (height, width, channels), 1 or 3 channels.
-        labels: one a class; its number where the export has no names.
-        positions: r at which conditioned bridges are members of the ensemble; empty if unknown.
+        labels: one a class; numbers if the export has no names.
+        positions: r of conditioned bridges in the ensemble; empty if unknown.
     """
 
     name: str
@@ -36,11 +36,11 @@ def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel
 
     Args:
         path: of the file.
-        positions: that conditioned bridges were exported with, which the file doesn't tell.
+        positions: those of conditioned bridges at export, which the file doesn't contain.
 
     Raises:
-        InputError: it isn't there, isn't whole, has other signatures than an export has at least
-            (serving_default and base), or takes no images of 1 or 3 channels.
+        InputError: it is missing or damaged, lacks the signatures serving_default and base, or
+            takes no images of 1 or 3 channels.
     """
     if not path.exists():
         raise InputError(f"`model`: {path} doesn't exist; {_WANTED}")
@@ -53,11 +53,10 @@ def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel
             raise InputError(
                 f"`model`: {path} takes images of {channels} channels; pictures have 1 or 3"
             )
-        answer = predictor(np.zeros((1, height, width, channels)))
-        if np.ndim(answer.get("probabilities")) != 2:
+        probabilities = predictor(np.zeros((1, height, width, channels))).get("probabilities")
+        if np.ndim(probabilities) != 2:
             raise InputError(f"`model`: {path} gives no probabilities; {_WANTED}")
-    num_classes = answer["probabilities"].shape[1]
-    labels = predictor.labels
+    num_classes, labels = probabilities.shape[1], predictor.labels
     if len(labels) != num_classes:
         labels = tuple(str(k) for k in range(num_classes))
     content = with_batch_of_one(path.read_bytes())
@@ -65,10 +64,10 @@ def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel
 
 
 def with_batch_of_one(content: bytes) -> bytes:
-    """A .tflite file whose open sizes are 1; the web runtime refuses files that leave any open.
+    """A .tflite file with 1 for all variable sizes, which the web runtime refuses.
 
-    A tensor has its shape twice: with 1 for the batch, and as a signature with -1 for what can be
-    resized. Only these numbers are changed, where they stand.
+    A tensor has two shapes: one with 1 for the batch, and a signature with -1 for variable sizes.
+    Only these numbers are changed, in place.
     """
     from ai_edge_litert import schema_py_generated as schema
 

@@ -1,4 +1,4 @@
-"""LiteRT's web runtime: where it is, and fetching it once."""
+"""LiteRT's web runtime: its folder, and fetching it once."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ _BY_HAND = f"run `npm install @litertjs/core@{VERSION}` in a folder and name it 
 
 
 def runtime_folder(given: str = "") -> pathlib.Path:
-    """A folder with the runtime in node_modules; fetched by npm if it isn't in the cache yet.
+    """A folder with the runtime in node_modules; npm fetches it if it isn't in the cache yet.
 
     Args:
         given: a folder that has it already. Default: one in the user's cache.
@@ -44,7 +44,7 @@ def runtime_folder(given: str = "") -> pathlib.Path:
 
 
 def runtime_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """The files that a browser may ask for, by their paths below the runtime's address."""
+    """The files for the browser, by their paths below the runtime's address."""
     files = {"core.js": folder / _NEEDED[0], "wasm-utils.js": folder / _NEEDED[1]}
     wasm = [path for path in (folder / _CORE / "wasm").iterdir() if path.suffix in (".js", ".wasm")]
     return files | {f"wasm/{path.name}": path for path in wasm}
@@ -55,7 +55,7 @@ def _missing(folder: pathlib.Path) -> list[str]:
 
 
 def _fetch(folder: pathlib.Path) -> None:
-    """Fetches the runtime, for one process at a time; others wait for what it fetches."""
+    """Fetches the runtime in one process at a time; others wait for it."""
     npm = shutil.which("npm")
     if npm is None:
         raise InputError(
@@ -79,7 +79,7 @@ def _install(npm: str, folder: pathlib.Path) -> None:
     """Installs the runtime in a hidden folder beside its place, and renames it when it is whole."""
     hidden = folder.with_name(f".{folder.name}")
     try:
-        for left in (hidden, folder):  # by a killed process, and damaged since
+        for left in (hidden, folder):  # by a killed process, or damaged since
             shutil.rmtree(left, ignore_errors=True)
         hidden.mkdir()
         for path in _PACKAGES.glob("*.json"):
@@ -95,8 +95,8 @@ def _install(npm: str, folder: pathlib.Path) -> None:
 
 
 def _run_npm(npm: str, folder: pathlib.Path) -> str:
-    """Runs npm in a folder with its package.json; what went wrong, empty if nothing did."""
-    # Messages go to a file: what npm has started may hold a pipe open after npm itself is killed.
+    """Runs npm in a folder with its package.json; the error, empty if there is none."""
+    # Messages go to a file: npm's children may hold a pipe open after npm is killed.
     with (folder / "npm.log").open("w+b") as log:
         try:
             result = subprocess.run(
@@ -116,7 +116,7 @@ def _run_npm(npm: str, folder: pathlib.Path) -> str:
 
 
 def _first_error(said: str) -> str:
-    """The first error among npm's messages, else the first line that is no notice or warning."""
+    """The first error among npm's messages, else the first line without notice or warning."""
     error = re.search(r"^npm (?:error|ERR!)[ \t]+(\S.*)", said, re.MULTILINE)
     other = re.search(r"^(?!npm (?:notice|warn|WARN))[ \t]*(\S.*)", said, re.MULTILINE)
     found = error or other

@@ -1,4 +1,4 @@
-"""The demo's server: a fixed set of files, for this machine only."""
+"""The demo's server: a fixed set of files, only for this machine."""
 
 import base64
 import dataclasses
@@ -33,7 +33,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Apart from other pages, so that the browser lets it have a fine clock for the latencies.
+    # Isolated from other pages, so that the browser allows a fine clock for the latencies.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -42,10 +42,10 @@ _HEADERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """What a server gives.
+    """The content of a server.
 
     Attributes:
-        files: by the path of their address, a file or the content itself.
+        files: paths or contents, by the path of their address.
         policy: the Content-Security-Policy.
     """
 
@@ -55,12 +55,9 @@ class Site:
     @classmethod
     def of(cls, model: DemoModel, examples: Sequence[Example], runtime: pathlib.Path) -> "Site":
         """The demo of a model, with example pictures and a folder of the web runtime."""
-        height, width, channels = model.image_shape
         about = {
             "name": model.name,
-            "height": height,
-            "width": width,
-            "channels": channels,
+            **dict(zip(("height", "width", "channels"), model.image_shape, strict=True)),
             "labels": model.labels,
             "positions": model.positions,
             "examples": [
@@ -77,7 +74,7 @@ class Site:
 
 
 class DemoServer(ThreadingHTTPServer):
-    """Serves a `Site` on 127.0.0.1 to requests that name this machine.
+    """Serves a `Site` on 127.0.0.1, only to requests whose Host is this machine.
 
     Raises:
         InputError: the port can't be used.
@@ -95,11 +92,11 @@ class DemoServer(ThreadingHTTPServer):
                 "free one"
             ) from error
         self.url = f"http://{HOST}:{self.server_port}/"
-        # Of another name than these the page would belong to whoever made that name lead here.
+        # Against DNS rebinding: other names that lead here belong to others' pages.
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
 
     def server_bind(self) -> None:
-        # HTTPServer's own asks the network for the machine's name.
+        # HTTPServer's own looks up the machine's name in the network.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
 
@@ -114,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: DemoServer
 
     def do_GET(self) -> None:
-        """Answers a request, with the content unless only its head is asked for."""
+        """Sends a file, or only the head for HEAD."""
         path = self.path.partition("?")[0]
         if self.headers.get("Host") not in self.server.hosts:
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST)
@@ -129,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_POST(self) -> None:
-        """Refuses a method; what came with it isn't read."""
+        """Refuses a method, without reading the body."""
         self.close_connection = True
         self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
 
@@ -156,21 +153,15 @@ class _Handler(BaseHTTPRequestHandler):
         return "bridge_tf"
 
     def log_message(self, format: str, *values) -> None:
-        """Keeps requests to itself."""
+        """Logs nothing."""
 
 
 def _policy(page: str) -> str:
-    """Allows what comes from the server itself, and the page's one script within its text."""
+    """Allows the server's own files, and the page's one inline script."""
     import_map = re.search(r'<script type="importmap">(.*?)</script>', page, re.DOTALL).group(1)
     digest = base64.b64encode(hashlib.sha256(import_map.encode()).digest()).decode()
-    return "; ".join(
-        (
-            "default-src 'self'",
-            f"script-src 'self' 'wasm-unsafe-eval' 'sha256-{digest}'",
-            "img-src 'self' data: blob:",
-            "object-src 'none'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
+    return (
+        f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'sha256-{digest}'; "
+        "img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     )
