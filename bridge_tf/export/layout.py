@@ -161,8 +161,7 @@ def _beside(model_dir: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def _versions(model_dir: pathlib.Path) -> list[int]:
-    names = [path.name for path in model_dir.glob("*")]
-    return [int(name) for name in names if re.fullmatch("[0-9]+", name)]
+    return [int(path.name) for path in model_dir.glob("*") if re.fullmatch("[0-9]+", path.name)]
 
 
 def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:

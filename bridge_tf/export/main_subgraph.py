@@ -8,7 +8,6 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.number_types import UOffsetTFlags
 
-_ALIGNMENT = 16
 # Places of fields in the table of a model, see schema.fbs of TFLite.
 _SUBGRAPHS, _SIGNATURES = 8, 18
 
@@ -35,7 +34,7 @@ def with_main(content: bytes, name: str = "serving_default") -> bytes:
     builder.Finish(renumbered.Pack(builder))
     appended = bytes(builder.Output())
 
-    result = bytearray(content) + bytes(-len(content) % _ALIGNMENT)
+    result = bytearray(content) + bytes(-len(content) % 16)  # aligned as the runtime wants it
     target = len(result) + _vector(schema.Model.GetRootAs(appended), _SIGNATURES)
     result += appended
     _point(result, _field(model, _SIGNATURES), target)

@@ -13,8 +13,6 @@ import numpy as np
 # In a version's folder.
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 MODELS, BATCHING = "models.config", "batching.config"
-# The export folder in the server's own image.
-_FOLDER = "/models"
 _HEAD = "# Written by bridge_tf and kept up to date as long as nobody changes it: "
 # The most rows of a request, and the most bytes of those with several rows.
 _ROWS, _BYTES = 8, 2**18
@@ -64,8 +62,9 @@ def write_configurations(folder: pathlib.Path, models: Iterable[str]) -> None:
 
     config = ModelServerConfig()
     for name in sorted(models):
+        # In the server's own image, the export folder is /models.
         listed = config.model_config_list.config.add(
-            name=name, base_path=f"{_FOLDER}/{name}", model_platform="tensorflow"
+            name=name, base_path=f"/models/{name}", model_platform="tensorflow"
         )
         listed.model_version_policy.latest.num_versions = 1
     for name, text in ((MODELS, text_format.MessageToString(config)), (BATCHING, _BATCHING)):

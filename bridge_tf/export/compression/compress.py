@@ -35,8 +35,7 @@ def compress(folder: pathlib.Path) -> None:
     steps = epochs * -(-len(images) // size)
 
     def report(epoch, logs) -> None:
-        place = f"epoch {epoch + 1}/{epochs}"
-        logger.info(f"compress: {method}, {place}, loss {logs['loss']:.4f}")
+        logger.info(f"compress: {method}, epoch {epoch + 1}/{epochs}, loss {logs['loss']:.4f}")
 
     def fit(compressed, callbacks=()) -> None:
         rate = tf_keras.optimizers.schedules.CosineDecay(plan["learning_rate"], steps)
