@@ -110,6 +110,7 @@ def test_the_heart_imports_no_tensorflow(module):
     assert not [name for name in names if name.startswith("tensorflow")]
 
 
+@pytest.mark.integration
 def test_jax_reads_what_tensorflow_wrote_and_trains(build, images, labels, tmp_path):
     base = build("batch")
     curve = Curve.between(base, build("batch"))

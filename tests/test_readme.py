@@ -87,6 +87,7 @@ def answer_of_server(program: list[str], folder) -> str:
             process.terminate()
 
 
+@pytest.mark.integration
 def test_commands_run(folder):
     """In their order, trainings made short; .ci/run installs and calls pytest."""
     ran = []
@@ -124,6 +125,7 @@ def test_commands_run(folder):
     assert "shape=(3, 10)" in run([sys.executable, "-c", second], folder)
 
 
+@pytest.mark.integration
 def test_the_demo_runs(runtime, folder):  # noqa: F811
     """Of the run that `folder` has, which was exported when it was trained."""
     (command,) = [command for command in commands() if command.startswith("bin/demo")]
@@ -136,6 +138,7 @@ def shortened(program: str) -> str:
     return program.replace("Recipe(", "Recipe(jit_compile=False, ")
 
 
+@pytest.mark.integration
 def test_the_guide_runs(folder):
     image = keras.Input((8, 8, 1))
     x = keras.layers.Rescaling(1 / 16)(image)

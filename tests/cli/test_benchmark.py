@@ -5,6 +5,7 @@ import pytest
 from tests.commands import done, refused
 
 
+@pytest.mark.integration
 def test_every_measure_prints_its_ratio():
     flags = ["--batch_size=8", "--width=0.25", "--steps=1", "--rounds=2", "--nojit_compile"]
     lines = done("benchmark", *flags).stdout.splitlines()

@@ -52,6 +52,7 @@ def kernels(path) -> list[np.ndarray]:
     return list(found.values())
 
 
+@pytest.mark.integration
 def test_files_are_as_their_methods_say(compressed):
     run, _ = compressed
     qat, prune = (kernels(run.exports / name) for name in FILES)
@@ -75,6 +76,7 @@ def test_weights_of_a_clustered_file_share_values(compressed, tmp_path):
     assert sent["digits.cluster.tflite"] < 0.4 * sent["digits.tflite"]
 
 
+@pytest.mark.integration
 def test_signatures_of_the_quantized_file_go_on_from_each_other(compressed):
     """Whoever answers early by parts gets what the whole gives."""
     run, _ = compressed
@@ -93,6 +95,7 @@ def test_signatures_of_the_quantized_file_go_on_from_each_other(compressed):
     np.testing.assert_allclose(wanted["probabilities"].sum(), 1, atol=1e-5)
 
 
+@pytest.mark.integration
 def test_files_are_in_the_report_beside_the_others(compressed):
     run, _ = compressed
     report = json.loads((run.work / "report.json").read_text())
@@ -125,6 +128,7 @@ def test_what_is_there_stays_and_an_export_takes_it_away(compressed, tmp_path):
     assert names == ["ensemble.keras", "digits.tflite", "digits.int8_dynamic.tflite"]
 
 
+@pytest.mark.integration
 def test_a_signal_ends_both_processes_and_nothing_stays(compressed, tmp_path):
     run, flags = compressed
     before = {path.name for path in run.exports.iterdir()}
@@ -143,6 +147,7 @@ def test_a_signal_ends_both_processes_and_nothing_stays(compressed, tmp_path):
     assert {path.name for path in run.exports.iterdir()} == before
 
 
+@pytest.mark.integration
 def test_bad_input_is_named(compressed, tmp_path):
     run, flags = compressed
     work = f"--workdir={run.work}"

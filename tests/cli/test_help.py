@@ -33,6 +33,7 @@ def test_every_command_has_a_file_for_a_checkout():
     assert sorted(COMMANDS) == sorted(path.name for path in (REPOSITORY / "bin").iterdir())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_needs_no_tensorflow(name):
     program = [sys.executable, "-c", WITHOUT, str(REPOSITORY / "bin" / name), "--help"]
@@ -44,6 +45,7 @@ def test_help_needs_no_tensorflow(name):
     assert "--flagfile" in result.stdout
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("flags", [[], ["--help"], ["-h"]])
 def test_commands_are_listed(flags):
     program = [sys.executable, "-m", "bridge_tf", *flags]

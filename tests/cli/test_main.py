@@ -50,6 +50,7 @@ def state():
     )
 
 
+@pytest.mark.integration
 def test_flags_of_one_call_are_not_those_of_the_next():
     printed = subprocess.run(
         [sys.executable, "-c", HELP], capture_output=True, text=True, check=True, cwd=REPOSITORY
@@ -69,6 +70,7 @@ def test_a_call_leaves_everything_as_it_was(tmp_path):
     assert state() == before
 
 
+@pytest.mark.integration
 def test_a_run_in_this_process_is_the_same_as_in_its_own(tmp_path):
     flags = ["--smoke", "--nojit_compile", "--width=0.25", "--stages=modes", "--batch_size=64"]
     digests = []
@@ -161,6 +163,7 @@ def test_settings_of_a_command_are_those_of_its_own_flags():
     assert flags.config(["taps", "batch_size"]) == Config(taps=["a", "b"])
 
 
+@pytest.mark.integration
 def test_the_module_is_the_command():
     program = [sys.executable, "-m", "bridge_tf", "train", "--norm=layer"]
     result = subprocess.run(program, capture_output=True, text=True, cwd=REPOSITORY)

@@ -38,6 +38,7 @@ def files(tmp_path):
     return tmp_path
 
 
+@pytest.mark.integration
 def test_trained_modes_are_taken_as_they_are(files):
     flags = [*QUICK, f"--modes={files / 'a.keras'},{files / 'b.keras'}"]
     flags += [f"--workdir={files / 'work'}", f"--export_dir={files / 'exports'}"]
@@ -91,6 +92,7 @@ def test_several_conditioned_bridges_of_type_2_of_modes_numbered_differently(fil
     assert sizes["bridge_1"] == 4 and sizes["bridge_3"] == sizes["curve_3"] == 9
 
 
+@pytest.mark.integration
 def test_an_architecture_is_trained_from_new_seeds(files):
     flags = [*QUICK, f"--model={files / 'a.keras'}", "--taps=joined", "--bridge_width=1"]
     done("train", *flags, f"--workdir={files / 'work'}", "--stages=modes,curves,bridges")
@@ -110,6 +112,7 @@ def test_a_network_of_keras_applications(tmp_path):
     assert (tmp_path / "digits_MobileNetV2.tflite").exists()
 
 
+@pytest.mark.integration
 def test_modules_with_layers_of_ones_own_are_imported(files):
     (files / "my_layers.py").write_text(
         textwrap.dedent("""

@@ -144,6 +144,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
     ]
 
 
+@pytest.mark.integration
 def test_errors_alone_can_be_asked_for(tmp_path):
     flags = ["--smoke", "--stages=modes", "--nojit_compile", "--width=0.25", "--batch_size=64"]
     result = done("train", *flags, f"--workdir={tmp_path / 'work'}", "--verbosity=-2")
@@ -167,6 +168,7 @@ def test_other_flags_in_the_same_work_directory_are_refused(finished):
     assert files_below(finished.folder) == before
 
 
+@pytest.mark.integration
 def test_evaluate_measures_the_same_anew(finished):
     report = (finished.work / "report.json").read_text()
     again = done("evaluate", f"--workdir={finished.work}", "--verbosity=-2")
@@ -175,6 +177,7 @@ def test_evaluate_measures_the_same_anew(finished):
     assert (finished.work / "report.json").read_text() == report
 
 
+@pytest.mark.integration
 def test_evaluate_measures_the_plane_of_the_first_curve(finished, tmp_path):
     work = shutil.copytree(finished.work, tmp_path / "work")
     flags = [f"--workdir={work}", "--loss_plane", "--loss_plane_points=4"]
@@ -186,6 +189,7 @@ def test_evaluate_measures_the_plane_of_the_first_curve(finished, tmp_path):
     assert not (work / "checkpoints").exists()
 
 
+@pytest.mark.integration
 def test_quantized_files_are_measured_and_reported(finished, tmp_path):
     work = shutil.copytree(finished.work, tmp_path / "work")
     flags = [f"--workdir={work}", f"--export_dir={tmp_path}/out", "--tflite=float16,int8"]
@@ -203,6 +207,7 @@ def test_quantized_files_are_measured_and_reported(finished, tmp_path):
     assert (tmp_path / "out" / "digits.early_exit.json").exists()
 
 
+@pytest.mark.integration
 def test_predict_says_the_same_of_all_kinds_of_file(finished, tmp_path):
     digits = np.random.default_rng(0).integers(0, 256, (2, 8, 8)).astype("uint8")
     paths = [tmp_path / f"{k}.png" for k in range(2)]
@@ -235,6 +240,7 @@ def test_predict_says_the_same_of_all_kinds_of_file(finished, tmp_path):
                 assert other[key] == pytest.approx(first[key], abs=1e-4)
 
 
+@pytest.mark.integration
 def test_predict_names_what_is_wrong(finished, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     model = f"--model={finished.exports / 'digits.tflite'}"
@@ -252,6 +258,7 @@ def test_predict_names_what_is_wrong(finished, tmp_path):
         assert words in line
 
 
+@pytest.mark.integration
 def test_export_elsewhere_and_its_refusal(finished, tmp_path):
     done("export", f"--workdir={finished.work}", f"--export_dir={tmp_path / 'there'}")
     assert (tmp_path / "there" / "digits" / "1" / "saved_model.pb").exists()

@@ -66,6 +66,7 @@ def wait_until(ready, process: subprocess.Popen) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("program", "seconds", "message"),
     [
@@ -84,6 +85,7 @@ def test_waiting_for_a_command_ends(monkeypatch, program, seconds, message):
             process.kill()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("name", "line"), [("train", AGAIN), ("evaluate", "bridge-tf evaluate: interrupted")]
@@ -100,6 +102,7 @@ def test_a_signal_while_tensorflow_is_imported(keras, tmp_path, name, line, sign
     assert workdir.exists() == (name == "evaluate")
 
 
+@pytest.mark.integration
 def test_a_signal_while_flags_are_read(tmp_path):
     os.mkfifo(tmp_path / "flags")
     opened = []
@@ -116,6 +119,7 @@ def test_a_signal_while_flags_are_read(tmp_path):
     assert lines == [AGAIN]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("text", "where"),
     [
@@ -135,6 +139,7 @@ def test_a_full_disk_is_one_line(keras, tmp_path, text, where):
     )
 
 
+@pytest.mark.integration
 def test_other_failures_keep_their_traceback(keras, tmp_path):
     keras("raise OSError(5, 'Input/output error')")
     result = run("train", f"--workdir={tmp_path / 'work'}", process=True)
@@ -175,6 +180,7 @@ def test_writers_can_wait_and_train_can_repair():
     assert "--wait" not in done("study", "--help").stdout
 
 
+@pytest.mark.integration
 def test_a_reader_that_has_left_is_no_traceback():
     reader, writer = os.pipe()
     os.close(reader)

@@ -57,6 +57,7 @@ def test_a_row_for_each_bridge_and_nothing_is_written(workdir):
         assert row["line"][-1] == pytest.approx(studies["alignment"][0]["line"][-1], abs=2e-4)
 
 
+@pytest.mark.integration
 def test_bad_input_is_named(workdir, tmp_path):
     line = refused("study", f"--workdir={workdir}", "--study=widths")
     assert "--study=widths" in line and "taps, warm_start" in line

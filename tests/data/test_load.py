@@ -29,6 +29,7 @@ def rare_class(tmp_path):
     return f"npz:{tmp_path / 'rare.npz'}"
 
 
+@pytest.mark.integration
 def test_import_leaves_the_heavy_libraries_alone():
     heavy = ("tensorflow", "tensorflow_datasets", "sklearn", "PIL")
     code = f"import sys, bridge_tf.data; print([m for m in {heavy} if m in sys.modules])"

@@ -22,6 +22,7 @@ print(json.dumps([{k: v.tolist() for k, v in answer.items()} for answer in answe
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("bridge_type", [1, 2])
 def test_only_images_of_low_confidence_go_on(tiny, images, tmp_path, bridge_type):
     base, end = tiny(), tiny()

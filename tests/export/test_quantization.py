@@ -107,6 +107,7 @@ def check_that_only_answers_are_in_float(path):
         assert not kinds["LOG_SOFTMAX"]
 
 
+@pytest.mark.integration
 def test_quantized_files_answer_as_the_float_one_does(written, images):
     ensemble, paths = written()
     expected = ensemble.predict(images, verbose=0)
@@ -132,6 +133,7 @@ def test_quantized_files_answer_as_the_float_one_does(written, images):
         np.testing.assert_allclose(np.exp(alone), np.exp(whole[:3]), atol=1e-6)
 
 
+@pytest.mark.integration
 def test_int8_keeps_accuracy_and_calibration(trained):
     float32, int8 = (score_tflite(path, trained.data) for path in (trained.float32, trained.int8))
     assert float32["accuracy"] > 0.9
@@ -139,6 +141,7 @@ def test_int8_keeps_accuracy_and_calibration(trained):
     assert abs(int8["calibrated_nll"] / float32["calibrated_nll"] - 1) <= 0.05
 
 
+@pytest.mark.integration
 def test_int8_normalizes_images_by_their_own_values_in_float(trained):
     found = operations(trained.int8)["base"]
     # The 4 convolutions have 8 bits, and of the rest what is behind the last of them.
@@ -152,6 +155,7 @@ def test_int8_normalizes_images_by_their_own_values_in_float(trained):
     np.testing.assert_allclose(np.exp(log_probs_of(trained.int8, flat)), expected, atol=0.15)
 
 
+@pytest.mark.integration
 def test_what_is_no_image_of_the_right_type_is_refused(trained):
     for path in (trained.float32, trained.int8):
         run = Interpreter(str(path)).get_signature_runner("serving_default")
@@ -162,6 +166,7 @@ def test_what_is_no_image_of_the_right_type_is_refused(trained):
             run(image=np.zeros((1, 8, 8, 3), "float32"))
 
 
+@pytest.mark.integration
 def test_int8_parts_of_conditioned_ensembles_go_on_from_each_other(written, images):
     ensemble, paths = written(kinds=["int8"], conditioned=True)
     expected = ensemble.predict(images, verbose=0)["probabilities"]
@@ -185,6 +190,7 @@ def test_calibration_has_one_image_at_a_time_and_each_position_in_turn(tiny, ima
     np.testing.assert_allclose(features, wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.integration
 def test_without_images_there_is_nothing_to_calibrate_on(trained, images, tmp_path):
     path = tmp_path / "model.int8.tflite"
     with pytest.raises(InputError, match="`tflite=int8`: needs training images"):
@@ -192,5 +198,6 @@ def test_without_images_there_is_nothing_to_calibrate_on(trained, images, tmp_pa
     assert not path.exists()
 
 
+@pytest.mark.integration
 def test_latency_is_relative_to_the_base_alone(trained, images):
     assert latency_ratio(trained.float32, trained.float32, images[0]) > 0

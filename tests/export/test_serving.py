@@ -157,6 +157,7 @@ def test_large_inputs_make_small_batches(exported, monkeypatch, tmp_path):
     assert rows == [(name, n) for name, most in wanted for n in (1, most)]
 
 
+@pytest.mark.integration
 def test_a_process_without_keras_shows_runs_and_warms_up(exported, tmp_path):
     np.save(tmp_path / "images.npy", exported.images[:8])
     warmup = exported.saved_model / WARMUP

@@ -8,6 +8,7 @@ from bridge_tf import BridgeEnsemble, build_bridge, export
 from bridge_tf.export.signatures import of_size
 
 
+@pytest.mark.integration
 def test_inputs_of_another_size_or_type_are_refused(tiny, images, tmp_path):
     """The network ends in a global pooling, which takes any size."""
     base = tiny()

@@ -2,10 +2,13 @@
 
 import signal
 
+import pytest
+
 from tests.faults.processes import event_of, stopped
 from tests.faults.runs import EVERY_STEP, assert_same, ended
 
 
+@pytest.mark.integration
 def test_a_run_survives_all_sorts_of_faults(new, whole, fault):
     number = event_of(whole, "os.rename", "curves/0-1/epoch-1.npz")
     first = new.start(spec={"at": number, "action": "stop"})

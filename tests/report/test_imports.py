@@ -1,9 +1,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import REPOSITORY
 
 
+@pytest.mark.integration
 def test_reports_are_made_without_keras():
     code = (
         "import sys, bridge_tf.report; "

@@ -103,6 +103,7 @@ def differences(build, tmp_path):
     return json.loads(found.stdout.splitlines()[-1])
 
 
+@pytest.mark.integration
 def test_rebuilt_ensembles_answer_as_the_originals_and_layers_are_what_the_table_says(differences):
     assert differences.pop("denied") == []
     own = differences.pop("own_layers")
@@ -111,6 +112,7 @@ def test_rebuilt_ensembles_answer_as_the_originals_and_layers_are_what_the_table
     assert max(differences.values()) <= 1e-5
 
 
+@pytest.mark.integration
 def test_weights_that_come_back_are_the_ensembles(build, tmp_path):
     ensemble = of_resnets(build, "batch")
     stored = {
