@@ -1,4 +1,4 @@
-"""Compile and fit, such that a training can be interrupted, and stops when it diverges."""
+"""`compile` and `fit` with checkpoints, and a stop when the training diverges."""
 
 import contextlib
 import dataclasses
@@ -32,25 +32,25 @@ def fit(
     checkpoint_dir: str | os.PathLike | Checkpoints | None = None,
     devices: Devices | None = None,
 ) -> keras.callbacks.History:
-    """Compiles and fits `model` by a `Recipe`.
+    """Compiles and fits `model` with a `Recipe`.
 
     Args:
-        data: batches, or arrays: a tuple (inputs, targets) or the inputs alone. A function is
-            called with the number of steps that are done and gives the batches of the others.
+        data: batches, or arrays: a tuple (inputs, targets), or only inputs. It may be a function of
+            the number of finished steps that returns the batches of the remaining steps.
         batch_size: for arrays.
-        steps_per_epoch: needed where `data` is endless, a function, or spans all epochs.
-        callbacks: further Keras callbacks.
-        checkpoint_dir: where to keep checkpoints, from which an interrupted training goes on; a
-            `Checkpoints` says how often, too. Only if `data` is a function can it go on within an
-            epoch, and end as if it had never stopped; arrays are shuffled anew. The folder isn't
-            removed: do so once the model is saved.
-        devices: what shares each batch; `model` is then made of what `shared` gives. Of several
-            processes all must have a checkpoint, which are those of epochs only.
+        steps_per_epoch: needed if `data` is endless, a function, or spans all epochs.
+        callbacks: additional Keras callbacks.
+        checkpoint_dir: folder of checkpoints, from which an interrupted training resumes, or a
+            `Checkpoints`, which also sets how often they are written. A training resumes within an
+            epoch, and bit-identically, only if `data` is a function; arrays are shuffled again. The
+            folder isn't removed; remove it once the model is saved.
+        devices: the devices that share each batch; then build `model` from the result of `shared`.
+            With several processes, all of them need a checkpoint, and only those of epochs count.
 
     Raises:
         InputError: another process of `devices` is about to train something else.
-        TrainingError: the loss diverged (see `DivergenceWatch`), and wasn't to be retried or did
-            so after four retries, each from the last epoch's checkpoint at half the rate.
+        TrainingError: the training diverged (see `DivergenceWatch`), and retries are off or four
+            of them failed. A retry starts from the last epoch's checkpoint at half the rate.
     """
     arrays = isinstance(data, tuple) or hasattr(data, "shape")
     if steps_per_epoch is None:
@@ -97,11 +97,11 @@ class _Training:
 
     @property
     def several(self) -> bool:
-        """Whether other processes train the same."""
+        """Whether other processes train the same model."""
         return self.devices is not None and self.devices.processes > 1
 
     def run(self, **compiling) -> keras.callbacks.History:
-        """Trains from the newest checkpoint on: what is left of an epoch, then the others."""
+        """Trains from the newest checkpoint: the rest of an epoch, then the other epochs."""
         watch, done = self._prepare(**compiling)
         history = keras.callbacks.History()
         history.on_train_begin()
@@ -129,7 +129,7 @@ class _Training:
         return history
 
     def _prepare(self, **compiling) -> tuple[list, int]:
-        """Compiles, and restores the newest checkpoint; further callbacks, and the steps done."""
+        """Compiles and restores the newest checkpoint; returns callbacks and finished steps."""
         checkpoints = self.checkpoints
         within_epochs = callable(self.data) and not self.several
         checkpoint = checkpoints and checkpoints.newest(epochs_only=not within_epochs)
@@ -150,11 +150,11 @@ class _Training:
         checkpoints.restore(self.model, checkpoint)
         if checkpoint is None:
             checkpoints.write(self.model, "epoch-0")
-        # The checkpoints come last, so that what diverges leaves none.
+        # Checkpoints come last, so that a diverged step writes none.
         return [DivergenceWatch(checkpoints.notes), checkpoints], checkpoints.step
 
     def _pieces(self, done: int) -> list[tuple[int, int, int]]:
-        """First epoch, last epoch and steps an epoch of each call of Keras's `fit`."""
+        """First epoch, last epoch and steps per epoch of each call of Keras's `fit`."""
         epoch, within = divmod(done, self.steps_per_epoch)
         pieces = [(epoch, self.recipe.epochs, self.steps_per_epoch)]
         if within:
@@ -163,11 +163,10 @@ class _Training:
         return [piece for piece in pieces if piece[0] < piece[1]]
 
     def go_back(self, error: Diverged) -> None:
-        """Prepares a retry from the last epoch's checkpoint at half the rate, if there is to be
-        one.
+        """Prepares a retry from the last epoch's checkpoint at half the learning rate.
 
         Raises:
-            TrainingError: there isn't.
+            TrainingError: retries are off, or all were used.
         """
         checkpoints = self.checkpoints
         if checkpoints is None:

@@ -1,4 +1,4 @@
-"""One recipe, by which modes, curves and bridges are all trained."""
+"""The training recipe of modes, curves and bridges."""
 
 import dataclasses
 from typing import Any
@@ -8,17 +8,17 @@ import keras
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """SGD with momentum, linear warm-up, then cosine decay to 0 (the paper's, METHOD's table).
+    """The recipe of the paper: SGD with momentum, linear warm-up, then cosine decay to 0.
 
     Attributes:
-        epochs: passes over the training images.
+        epochs: number of passes over the training images.
         learning_rate: the peak, after the warm-up.
         momentum: of SGD, in [0, 1).
-        nesterov: whether the momentum is Nesterov's.
-        weight_decay: L2 in the gradient, on every trained weight.
-        warmup_epochs: epochs of linear rise from 1 % of the peak; at most `epochs` count.
-        seed: of the draws that training makes (initial weights in `fit_modes`, dropout).
-        jit_compile: compile the step with XLA.
+        nesterov: whether to use Nesterov momentum.
+        weight_decay: factor of the L2 term in the gradient of every trained weight.
+        warmup_epochs: epochs of linear increase from 1 % of the peak, at most `epochs`.
+        seed: of random draws in training (initial weights in `fit_modes`, dropout).
+        jit_compile: whether to compile the step with XLA.
     """
 
     epochs: int = 200
@@ -45,11 +45,11 @@ class Recipe:
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class L2SGD(keras.optimizers.SGD):
-    """SGD with `l2` × weight added to the gradient, before the momentum.
+    """SGD that adds `l2` × weight to the gradient, before the momentum.
 
-    Keras's own `weight_decay` is the decoupled one, which the momentum doesn't see. Here rather
-    than as a regularizer of the layers, so that it acts on whatever is trained: the weights of a
-    mode, the control points of a curve, a bridge.
+    Keras's own `weight_decay` is decoupled: the momentum doesn't include it. The term is in the
+    optimizer and not a regularizer of layers, so that it acts on all trained weights: those of a
+    mode, the control points of a curve, and those of a bridge.
     """
 
     def __init__(self, learning_rate: Any = 0.01, l2: float = 0.0, **kwargs: Any):

@@ -1,4 +1,4 @@
-"""Training modes and curves: thin over `compile` and `fit`."""
+"""Training of modes and curves with `compile` and `fit`."""
 
 import os
 from collections.abc import Callable
@@ -19,9 +19,9 @@ def fit_modes(
     """Trains `num_modes` networks, mode k from seed `recipe.seed` + k.
 
     Args:
-        build: called without arguments, gives a fresh classifier.
-        data, **options: as in `fit_mode`; checkpoints of mode k are kept in `checkpoint_dir`/k, so
-            that `checkpoint_dir` must be a path here.
+        build: function without arguments that returns a new classifier.
+        data, **options: as in `fit_mode`. `checkpoint_dir` must be a path; checkpoints of mode k
+            are in `checkpoint_dir`/k.
 
     Returns:
         The trained networks.
@@ -44,15 +44,16 @@ def fit_mode(
     devices: Devices | None = None,
     **options: Any,
 ) -> keras.callbacks.History:
-    """Trains one classifier on its cross-entropy, in place.
+    """Trains a classifier with cross-entropy, in place.
 
     Args:
         model: a classifier with logits or a softmax as output.
         data: batches of (images, integer labels), or a tuple of two arrays.
-        recipe: how to train.
-        devices: what shares each batch; by default one device. The model isn't compiled then.
-        **options: as in `fit`. `loss` is needed for a subclassed model that ends in a softmax,
-            which can't be seen from outside.
+        recipe: the training recipe.
+        devices: the devices that share each batch; default: one device. With several, `model`
+            itself isn't compiled.
+        **options: as in `fit`. A subclassed model that ends in a softmax needs `loss`, because its
+            output isn't recognized.
     """
     with shared(model, devices) as model:
         options = classification(model) | options
@@ -62,9 +63,9 @@ def fit_mode(
 def fit_curve(
     curve: Curve, data: Any, recipe: Recipe, *, devices: Devices | None = None, **options: Any
 ) -> keras.callbacks.History:
-    """Trains a curve's inner control points on the cross-entropy at r ~ U(0, 1), in place.
+    """Trains a curve's inner control points with the cross-entropy at r ~ U(0, 1), in place.
 
-    Arguments as in `fit_mode`.
+    Arguments are as in `fit_mode`.
     """
     with shared(curve, devices) as curve:
         options = classification(curve.network) | options

@@ -1,4 +1,4 @@
-"""Checkpoints of a training, from which it goes on as if it had never stopped."""
+"""Checkpoints of a training, from which it resumes bit-identically."""
 
 import dataclasses
 import io
@@ -23,13 +23,13 @@ _NOTES = "notes"
 
 @dataclasses.dataclass
 class Checkpoint:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
         name: of its file.
-        step: steps done since the training began.
-        notes: what isn't a variable, as plain data.
-        arrays: the values of all that training changes, by group and number.
+        step: number of finished steps since the training began.
+        notes: state that isn't a variable, as JSON data.
+        arrays: values of all variables that training changes, by group and number.
     """
 
     name: str
@@ -39,22 +39,22 @@ class Checkpoint:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Keeps checkpoints of a training: weights, optimizer, metrics, seeds, position in the data.
+    """Writes checkpoints of a training: weights, optimizer, metrics, seeds, position in the data.
 
-    `folder` holds a file of each of the last two epochs, `epoch-N.npz` (0 before the first), and,
-    within an epoch, one of the last step that was kept, `step-N.npz` (steps since the training
-    began). Each appears in one rename; zip's checksums tell a damaged one, which is set aside and
-    the one before it used. They stay when the training ends: remove the folder once the model is
-    saved.
+    `folder` has one file for each of the last two epochs, `epoch-N.npz` (0: before the first
+    epoch), and within an epoch one file for the last saved step, `step-N.npz` (steps since the
+    training began). Each file appears in one rename. Checksums of the zip format reveal a damaged
+    file; it is set aside, and the previous one is used. The files stay after the training: remove
+    the folder once the model is saved.
 
     When a signal asks the process to stop (`bridge_tf.utils.signals`), a checkpoint is written
-    after the running step.
+    after the current step.
 
     Args:
-        folder: made with the first checkpoint.
-        minutes: between checkpoints within an epoch; 0 makes none.
-        made_from: names what the training starts from, digests for example. Checkpoints of
-            something else are passed over.
+        folder: created with the first checkpoint.
+        minutes: between checkpoints within an epoch; 0: none.
+        made_from: identifies the inputs of the training, for example by digests. Checkpoints with
+            other inputs are ignored.
         on_divergence: "stop" or "retry", see `bridge_tf.training.callbacks.divergence`.
     """
 
@@ -75,11 +75,11 @@ class Checkpoints(keras.callbacks.Callback):
         self.step = 0
 
     def newest(self, epochs_only: bool = False) -> Checkpoint | None:
-        """The newest of those that `read` gives, if there is one."""
+        """The newest valid checkpoint, if there is one."""
         return max(self.read(epochs_only), key=lambda checkpoint: checkpoint.step, default=None)
 
     def read(self, epochs_only: bool = False) -> list[Checkpoint]:
-        """The checkpoints that are whole and of this training; damaged ones are set aside."""
+        """The valid checkpoints of this training; damaged ones are set aside."""
         found = []
         for path in self._files("epoch-*.npz" if epochs_only else "*.npz"):
             content = path.read_bytes()
@@ -87,7 +87,9 @@ class Checkpoints(keras.callbacks.Callback):
                 checkpoint = _parsed(path.stem, content)
             except MemoryError:
                 raise
-            except Exception as error:  # zipfile and numpy raise all sorts for damaged content
+            except (
+                Exception
+            ) as error:  # zipfile and NumPy raise many kinds of errors for damaged files
                 logger.warning(f"{path} is damaged ({reason(error)}) and passed over")
                 path.rename(path.with_name(f"{path.name}.damaged"))
                 continue
@@ -96,7 +98,7 @@ class Checkpoints(keras.callbacks.Callback):
         return found
 
     def forget_after(self, checkpoint: Checkpoint | None) -> None:
-        """Leaves only the checkpoints of epochs up to this one; none without it."""
+        """Removes all checkpoints but those of epochs up to this one; all of them for None."""
         paths = self._files("epoch-*.npz")
         kept = (
             paths[: [path.stem for path in paths].index(checkpoint.name) + 1] if checkpoint else []
@@ -105,11 +107,11 @@ class Checkpoints(keras.callbacks.Callback):
             path.unlink()
 
     def restore(self, model, checkpoint: Checkpoint | None) -> None:
-        """Gives a compiled model what a checkpoint holds; without one, what it starts with."""
+        """Restores a checkpoint to a compiled model; for None, the initial state."""
         model.optimizer.build(model.trainable_variables)
         self.step = checkpoint.step if checkpoint else 0
         self.notes = {**(checkpoint.notes if checkpoint else {}), "made_from": self.made_from}
-        # Of a checkpoint within an epoch: what begins anew with each epoch, but must go on here.
+        # State that each epoch resets, but that must be kept within an epoch.
         self._to_set = self._to_add = None
         if checkpoint:
             _assign(_variables(model), checkpoint.arrays)
@@ -117,7 +119,7 @@ class Checkpoints(keras.callbacks.Callback):
                 self._to_set = self._to_add = checkpoint.arrays
 
     def write(self, model, name: str) -> None:
-        """Writes a checkpoint of `model`, and removes those that are older than need be."""
+        """Writes a checkpoint of `model` and removes old ones."""
         arrays = {
             key: keras.ops.convert_to_numpy(variable)
             for key, variable in (_variables(model) | _metrics(model)).items()
@@ -131,7 +133,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._written = time.monotonic()
 
     def roll_back(self, notes: dict) -> None:
-        """Makes the last epoch's checkpoint, with other notes, the newest one."""
+        """Makes the last epoch's checkpoint the newest one, with new notes."""
         checkpoint = self.newest(epochs_only=True)
         for path in self._files("step-*.npz"):
             path.unlink()
@@ -148,12 +150,12 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         if self._to_add is not None:
-            # Keras builds metrics in the first step only. They are sums, as those of means are.
+            # Keras builds metrics in the first step. They are sums, like those of means.
             for key, variable in _metrics(self.model).items():
                 variable.assign(variable + self._to_add[key])
             self._to_add = None
         if batch + 1 == self.params["steps"]:
-            return  # the epoch's own checkpoint comes next
+            return  # the epoch's checkpoint follows
         signal = signals.requested()
         due = time.monotonic() - self._written >= self.seconds
         if self.within_epochs and (signal or due):
@@ -166,7 +168,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _write(self, checkpoint: Checkpoint) -> pathlib.Path:
         path = self.folder / f"{checkpoint.name}.npz"
-        # With the names, since a flipped bit can hide entries of a zip file without a trace.
+        # Store the names: a flipped bit can hide entries of a zip file without an error.
         notes = {**checkpoint.notes, "step": checkpoint.step, "names": sorted(checkpoint.arrays)}
         notes = json.dumps(notes).encode()
         with replacing(path) as partial, open(partial, "wb") as file:
@@ -174,7 +176,7 @@ class Checkpoints(keras.callbacks.Callback):
         return path
 
     def _files(self, pattern: str) -> list[pathlib.Path]:
-        """Checkpoints in the order of their numbers."""
+        """The checkpoint files in the order of their numbers."""
         names = {path: _NAME.fullmatch(path.name) for path in self.folder.glob(pattern)}
         return sorted(filter(names.get, names), key=lambda path: int(names[path][1]))
 
@@ -199,7 +201,7 @@ def _parsed(name: str, content: bytes) -> Checkpoint:
 
 
 def _variables(model) -> dict:
-    """The variables that training changes, by group and number."""
+    """All variables that training changes, by group and number."""
     own = getattr(model, "changing_variables", model.variables)
     groups = {"model": own, "optimizer": model.optimizer.variables}
     return {f"{group}-{k}": v for group, some in groups.items() for k, v in enumerate(some)}
@@ -212,21 +214,21 @@ def _metrics(model) -> dict:
 def _assign(variables: dict, arrays: dict[str, np.ndarray]) -> None:
     for key, variable in variables.items():
         value = arrays[key]
-        if value.dtype.kind == "V":  # numpy's files don't know bfloat16
+        if value.dtype.kind == "V":  # NumPy's files have no bfloat16
             value = value.view(keras.ops.convert_to_numpy(variable).dtype)
         variable.assign(value)
 
 
 class EpochSeeds(keras.callbacks.Callback):
-    """Makes every random draw inside a model a function of its seed, the epoch and the step.
+    """Makes every random draw in a model depend only on its seed, the epoch and the step.
 
-    Keras doesn't save the state of its seed generators, so that without this a training that
-    goes on from a checkpoint would draw what the first epochs drew.
+    Keras doesn't save the state of its seed generators. Without this callback, a resumed training
+    would repeat the draws of the first epochs.
     """
 
     def on_epoch_begin(self, epoch, logs=None):
         for variable in self.model.non_trainable_variables:
             if variable.name == "seed_generator_state":
                 seed = int(keras.ops.convert_to_numpy(variable)[0])
-                # Each draw counts the second number up by one.
+                # Each draw increments the second number.
                 variable.assign(keras.ops.convert_to_tensor([seed, epoch << 20], variable.dtype))

@@ -1,29 +1,31 @@
-"""Telling a training that diverges, before it spoils anything."""
+"""Detection of a diverging training, before it writes anything."""
 
 import math
 
 import keras
 import numpy as np
 
-# Guessing among 22,000 classes costs as much; a training that begins higher may stay there.
+# The loss of a random guess among 22,000 classes. A training that starts higher may stay there.
 _HIGH = 10.0
 _FACTOR = 10.0
 
 
 class Diverged(ArithmeticError):
-    """A loss or a weight isn't a finite number, or a loss has grown out of all bounds.
+    """A loss or a weight isn't finite, or a loss exceeds the limits of `DivergenceWatch`.
 
-    The message says what was seen, in which step and epoch, and at which learning rate.
+    The message gives the value, step, epoch and learning rate.
     """
 
 
 class DivergenceWatch(keras.callbacks.Callback):
-    """Raises `Diverged` after the first step whose mean loss is infinite or not a number, and
-    after an epoch with such weights, or whose mean loss is above 10 nats and above ten times the
-    first epoch's.
+    """Raises `Diverged` when a training diverges.
+
+    It does so after a step whose mean loss is infinite or NaN, and after an epoch if a weight is
+    infinite or NaN, or if the mean loss is above 10 nats and above ten times that of the first
+    epoch.
 
     Args:
-        notes: where the first epoch's loss is kept, so that a checkpoint can hold it.
+        notes: receives the first epoch's loss; checkpoints save it.
     """
 
     def __init__(self, notes: dict):
@@ -50,7 +52,7 @@ class DivergenceWatch(keras.callbacks.Callback):
     def _text(self, what: str) -> str:
         optimizer = self.model.optimizer
         step = int(keras.ops.convert_to_numpy(optimizer.iterations))
-        optimizer.iterations.assign(step - 1)  # the rate of the step that is done, not of the next
+        optimizer.iterations.assign(step - 1)  # for the rate of the finished step, not of the next
         rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         optimizer.iterations.assign(step)
         return f"{what} in step {step} (epoch {self._epoch + 1}, learning rate {rate:.3g})"

@@ -1,6 +1,6 @@
-"""Histories of trainings: what each epoch gave, in a file beside TensorBoard's.
+"""Histories of trainings: the figures of each epoch, in a file beside the TensorBoard logs.
 
-logs/modes/0/history.json  logs/curves/0-1/history.json  …: a list of epochs, from the first, each
+logs/modes/0/history.json, logs/curves/0-1/history.json, …: a list of all epochs in order, each
 
     {"epoch": 1, "loss": 2.1, "accuracy": 0.4, "learning_rate": 0.1, "images_per_second": 6723.0}
 """
@@ -17,26 +17,26 @@ History = dict[str, list[tuple[int, float]]]
 
 _FILE = "history.json"
 _STAGES = ("modes", "curves", "bridges", "baselines")
-# A mode, the modes at a curve's ends, or a baseline.
+# The name of a mode, a curve or a baseline.
 _NUMBERS = "[0-9]+(-[0-9]+)?|[a-z_]+(-[0-9]+)?"
 
 
 def write_epochs(folder: pathlib.Path, epochs: list[dict]) -> None:
-    """Writes the history of a training to its folder, which is made if it isn't there."""
+    """Writes the history of a training to its folder, which is created if needed."""
     with replacing(folder / _FILE) as partial:
         lines = ",\n".join(json.dumps(epoch) for epoch in epochs)
         partial.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
 def read_epochs(folder: pathlib.Path) -> list[dict]:
-    """The epochs of a training; none if there is no file, or it can't be read or is a link."""
+    """The epochs of a training; empty if the file is missing, unreadable or a link."""
     path = folder / _FILE
     if folder.is_symlink() or path.is_symlink() or not path.is_file():
         return []
     try:
         epochs = json.loads(path.read_text(encoding="utf-8"))
         return epochs if all(map(_is_epoch, epochs)) else []
-    except Exception:  # a damaged file costs its points alone
+    except Exception:  # a damaged file loses only its own points
         return []
 
 
@@ -45,15 +45,15 @@ def _is_epoch(epoch: dict) -> bool:
 
 
 def read_histories(logs_folder: str | os.PathLike) -> dict[str, History]:
-    """What the trainings of a work directory gave.
+    """The histories of all trainings in a work directory.
 
     Args:
-        logs_folder: that of the work directory; it need not exist. What can't be read is left out,
-            and links are not followed.
+        logs_folder: that of the work directory; need not exist. Unreadable files are left out, and
+            links are not followed.
 
     Returns:
-        For each training, "modes/0" for example, and each quantity ("loss", "learning_rate" and so
-        on) its points: the epoch, from 1, and the value.
+        For each training, for example "modes/0", and each quantity, for example "loss": its points
+        (epoch from 1, value).
     """
     histories = {}
     for stage in _STAGES:

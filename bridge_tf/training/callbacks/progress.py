@@ -13,14 +13,14 @@ from bridge_tf.utils.terminal import logger, shows_bars
 
 
 class TrainingProgress(StepTimer):
-    """A bar for a training on a terminal; elsewhere a line an epoch. One line when it is done.
+    """Shows the progress of a training: a bar on a terminal, elsewhere one line for each epoch.
 
-    Used as a context, so that the bar goes whatever happens. A training may take several calls of
-    `fit`: of an interrupted one the first steps are done already. Time left is that of the mean
-    step of this process.
+    At the end it prints one line. Use it as a context manager, so that the bar is always removed. A
+    training may consist of several calls of `fit`, and a resumed one starts with finished steps.
+    The time left is computed from this process's mean time of a step.
 
     Args:
-        title: what is trained, for example "mode 1 of 4".
+        title: of the training, for example "mode 1 of 4".
         images_per_step: batch size, for the throughput.
         epochs: of the whole training.
         steps_per_epoch: of the whole training.
@@ -34,7 +34,7 @@ class TrainingProgress(StepTimer):
         console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
-            # It takes the room that the words leave.
+            # The bar takes the space beside the text.
             BarColumn(None, table_column=Column(max_width=40)),
             TextColumn("{task.fields[state]}"),
             console=console,
@@ -50,7 +50,7 @@ class TrainingProgress(StepTimer):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        # Steps since the training began, whichever process did them.
+        # Steps since the training began, including those of earlier processes.
         self._done = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         if self._start is None:
             self._start = time.perf_counter()
@@ -63,7 +63,7 @@ class TrainingProgress(StepTimer):
         super().on_train_batch_end(batch, logs)
         epoch = self._done // self.steps_per_epoch + 1
         self._done += 1
-        if not (compiled or self._bar.disable):  # the pace isn't known before the second step
+        if not (compiled or self._bar.disable):  # the speed isn't known before the second step
             loss = (logs or {}).get("loss", 0)
             state = f"{self._place(epoch)}  loss {loss:.4f}  {self._pace('  ')}"
             self._bar.update(self._task, completed=self._done, state=state)
@@ -84,7 +84,7 @@ class TrainingProgress(StepTimer):
         return f"epoch {epoch}/{self.epochs}"
 
     def _pace(self, separator: str) -> str:
-        """Throughput of the epoch, and the time left of the training as hours:minutes:seconds."""
+        """Throughput of the epoch, and remaining time of the training as hours:minutes:seconds."""
         speed = self.images_per_second
         left = (self.total - self._done) * self.seconds_per_step
         digits = 0 if speed >= 10 else 1

@@ -1,4 +1,4 @@
-"""How fast a training goes."""
+"""The speed of a training."""
 
 import time
 
@@ -6,10 +6,10 @@ import keras
 
 
 class StepTimer(keras.callbacks.Callback):
-    """Measures the training steps of this process.
+    """Times the training steps of this process.
 
-    The first step of each `fit` counts only while there is no other: it is compiled, and waits for
-    the first images.
+    The first step of each `fit` includes compilation and the wait for the first images. It counts
+    only while there is no other step.
 
     Args:
         images_per_step: batch size.
@@ -35,24 +35,24 @@ class StepTimer(keras.callbacks.Callback):
 
     @property
     def seconds_per_step(self) -> float:
-        """Of all steps so far, with what lies between epochs, such as checkpoints."""
+        """The mean over all steps so far, including the time between epochs, as for checkpoints."""
         return self._run.seconds_per_step
 
     @property
     def images_per_second(self) -> float:
-        """Of the running epoch, or of the one that has just ended."""
+        """The throughput of the current epoch, or of the one just finished."""
         return self.images_per_step / self._epoch.seconds_per_step
 
 
 class _Span:
-    """Steps since it was made."""
+    """Counts and times steps from its creation on."""
 
     def __init__(self):
         self._last = time.perf_counter()
         self._first, self._seconds, self._steps = 0.0, 0.0, 0
 
     def step(self, compiles: bool) -> None:
-        """Counts a step that has just ended, and says whether it was the first of a `fit`."""
+        """Counts a finished step; `compiles` marks the first one of a `fit`."""
         now = time.perf_counter()
         if compiles:
             self._first = now - self._last

@@ -1,4 +1,4 @@
-"""TensorBoard's event files, written to be looked at alone, and the log of a training."""
+"""Event files for TensorBoard, which the package never reads, and the log of a training."""
 
 import os
 import pathlib
@@ -24,12 +24,12 @@ _OF_TRAINING = {
 
 
 class ScalarWriter:
-    """Writes scalars to a new event file, made with the first of them.
+    """Writes scalars to a new event file, which is created with the first scalar.
 
     Args:
-        folder: of the run, in TensorBoard's sense.
-        suffix: of the file's name, which tells whose it is.
-        texts: descriptions by tag; not each needs one.
+        folder: of a run, in TensorBoard's sense.
+        suffix: of the file's name, which says who wrote it.
+        texts: descriptions by tag; optional for each tag.
     """
 
     def __init__(self, folder: pathlib.Path, suffix: str, texts: Mapping[str, str]):
@@ -37,14 +37,14 @@ class ScalarWriter:
         self._records = None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes values by tag; the system has them when this returns."""
+        """Writes values by tag and flushes them to the system."""
         from tensorboard.plugins.scalar.summary_v2 import scalar_pb
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         if self._records is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # TensorBoard reads files in the order of their names. Its own writer of files has a
-            # thread, where an error would pass unnoticed.
+            # TensorBoard reads files in the order of their names. Its own file writer uses a
+            # thread, in which errors would go unnoticed.
             path = self.folder / f"{_EVENTS}{time.time_ns():020}{self.suffix}"
             self._records = RecordWriter(open(path, "xb"))  # noqa: SIM115
             self._add(file_version="brain.Event:2")
@@ -64,10 +64,10 @@ class ScalarWriter:
 
 
 def remove_events(folder: pathlib.Path, suffix: str = _TRAINING) -> None:
-    """Removes the event files in a folder and below whose names end so; links aren't followed.
+    """Removes the event files with a suffix below a folder; links aren't followed.
 
     Args:
-        suffix: default: that of trainings.
+        suffix: of the files' names; default: that of trainings.
     """
     for path in [] if folder.is_symlink() else [*folder.rglob(f"{_EVENTS}*{suffix}")]:
         if path.is_file() and not path.is_symlink():
@@ -78,15 +78,15 @@ class TrainingLog(StepTimer):
     """Logs each epoch of a training, counted from 1: `loss` and the metrics, `learning_rate`,
     `images_per_second`.
 
-    They go to the training's history (`bridge_tf.training.callbacks.history`), and for TensorBoard
-    to an event file. Both have an epoch's values when it ends. Where a training goes on from an
-    epoch, in another process or in a retry, the values of later ones are forgotten, and the event
-    file is written anew from the history.
+    The values go to the training's history (`bridge_tf.training.callbacks.history`) and to an event
+    file for TensorBoard at the end of each epoch. If a training resumes from an epoch, in another
+    process or in a retry, the values of later epochs are removed, and the event file is written
+    again from the history.
 
-    Used as a context, which closes the file.
+    Use it as a context manager, which closes the file.
 
     Args:
-        folder: the run's, in TensorBoard's sense; made at the end of the first epoch.
+        folder: of a run, in TensorBoard's sense; created at the end of the first epoch.
         images_per_step: batch size.
     """
 

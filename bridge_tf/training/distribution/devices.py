@@ -1,11 +1,12 @@
-"""Several devices that share each batch of a training.
+"""Data parallelism: several devices share each batch of a training.
 
-On TensorFlow they are mirrored (`tf.distribute.MirroredStrategy`), on JAX the batch is sharded
-(`keras.distribution.DataParallel`), over several processes too (`multihost`). A step is that of one
-device: the same batch, loss, gradient and draws, and batch-norm statistics of all its rows.
+On TensorFlow the model is mirrored (`tf.distribute.MirroredStrategy`). On JAX the batch is sharded
+(`keras.distribution.DataParallel`), also over several processes (`multihost`). A step equals that
+of one device: the same batch, loss, gradient and random draws, and batch-norm statistics over all
+rows.
 
-Only `fit` is shared. It trains a copy that lives on all devices, whose values then go back; what
-comes before and after, and the files, are those of one device.
+Only `fit` runs on several devices. It trains a copy of the model, whose values are copied back at
+the end. All other work and all files are the same as with one device.
 """
 
 import contextlib
@@ -23,12 +24,12 @@ from bridge_tf.utils.keras_utils import clone, with_weights_of
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """What shares each batch: two devices or more, of one process or of several.
+    """Two or more devices that share each batch, in one process or several.
 
     Attributes:
-        names: of the devices of all processes, in the order in which they take rows of a batch.
-        processes: their number.
-        process: which of them this one is, from 0.
+        names: of the devices of all processes, in the order of their rows of a batch.
+        processes: number of processes.
+        process: index of this process, from 0.
     """
 
     names: tuple[str, ...]
@@ -43,13 +44,13 @@ class Devices:
         process_id: int = 0,
         batch_size: int | None = None,
     ) -> "Devices | None":
-        """The devices that the flags of these names ask for; None if that is one device alone.
+        """The devices that the settings of these names request; None for a single device.
 
-        With `hosts` it waits for the other processes, and must come before anything is computed.
+        With `hosts` it waits for the other processes, and must come before any computation.
 
         Raises:
-            InputError: there are fewer, the backend can't share a batch, or they can't share one
-                of this size equally.
+            InputError: there are fewer devices, the backend can't share a batch, or the batch size
+                isn't a multiple of the number of devices.
         """
         if devices == "1" and not hosts:
             return None
@@ -78,27 +79,27 @@ class Devices:
 
     @property
     def compiles(self) -> bool:
-        """Whether XLA can compile a step: not one that reads variables of several devices."""
+        """Whether XLA can compile a step; it can't if variables are on several devices."""
         return keras.backend.backend() != "tensorflow"
 
     def scope(self):
-        """The context in which what is made lives on all devices."""
+        """The context for building models on all devices."""
         if keras.backend.backend() == "tensorflow":
             return _strategy(self.names).scope()
-        # Keras's own sharding of data sets would put rows into batches of another order.
+        # Keras's own sharding of data sets would change the order of rows.
         return keras.distribution.DataParallel(
             devices=[*self.names], auto_shard_dataset=False
         ).scope()
 
     def share(self, data, batch_size: int | None):
-        """Batches as `fit` takes them here: of several processes, each reads its own rows.
+        """Batches for `fit`; with several processes, each process reads its own rows.
 
         Args:
             data: arrays, or a `tf.data.Dataset` of whole batches.
-            batch_size: of arrays, else None.
+            batch_size: for arrays, else None.
 
         Raises:
-            ValueError: there may be batches that can't be shared equally.
+            ValueError: some batches may not be divisible by the number of devices.
         """
         count = len(self.names)
         if batch_size:
@@ -132,12 +133,12 @@ class Devices:
 
 @contextlib.contextmanager
 def shared(model, devices: Devices | None) -> Iterator[keras.Model]:
-    """A copy of a model on all devices, whose values the model gets at the end, unless by an error.
+    """Yields a copy of a model on all devices; copies its values back if the block succeeds.
 
-    Without devices it is the model itself. What trains it is to be made within the context.
+    Without devices it yields the model itself. Build training models from it inside the block.
 
     Args:
-        model: a built model that can be copied, as a `Curve` copies what it wraps.
+        model: a built model that can be copied, for example a `Curve`.
     """
     if devices is None:
         yield model
@@ -146,7 +147,7 @@ def shared(model, devices: Devices | None) -> Iterator[keras.Model]:
         processes.agree(model.variables)
     with devices.scope():
         copy = clone(model)
-        # On TensorFlow each device would use statistics of its own rows.
+        # On TensorFlow each device would use the statistics of its own rows only.
         if keras.backend.backend() == "tensorflow":
             for layer in batch_norms(getattr(copy, "network", copy)):
                 layer.synchronized = True
@@ -155,7 +156,7 @@ def shared(model, devices: Devices | None) -> Iterator[keras.Model]:
 
 
 def replicas() -> int:
-    """How many copies of a model's code run on parts of a batch; JAX has one, for all of it."""
+    """The number of replicas that run on parts of a batch; on JAX one, for the whole batch."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -164,32 +165,32 @@ def replicas() -> int:
 
 
 def whole(rows):
-    """The number of rows of the whole batch, given this copy's."""
+    """The number of rows of the whole batch, from that of this replica."""
     count = replicas()
     return rows if count == 1 else rows * count
 
 
 def part_of_mean(loss):
-    """This copy's part in the mean loss of the whole batch, given the mean of its own rows.
+    """This replica's part of the mean loss over the whole batch, from the mean over its own rows.
 
-    Keras adds the parts up; its own losses are such parts already.
+    Keras adds the parts. Its own losses already are such parts.
     """
     count = replicas()
     return loss if count == 1 else loss / count
 
 
 def whole_batch(rows):
-    """The rows of all copies, in the order of the batch, given those of this one."""
+    """The rows of all replicas in the order of the batch, from those of this replica."""
     context = _context()
     return rows if context is None else context.all_gather(rows, axis=0)
 
 
 def own_rows(values, rows):
-    """Of values for all rows of the batch those for this copy's.
+    """This replica's part of values for all rows of the batch.
 
     Args:
         values: one for each row of the batch, along axis 0.
-        rows: number of this copy's rows.
+        rows: number of rows of this replica.
     """
     context = _context()
     if context is None:
@@ -199,9 +200,7 @@ def own_rows(values, rows):
 
 
 def _context():
-    """TensorFlow's context of one copy among several; None where there is one, and in tracing that
-    only finds shapes.
-    """
+    """TensorFlow's replica context; None with a single replica, and while Keras infers shapes."""
     if replicas() == 1:
         return None
     import tensorflow as tf
@@ -209,7 +208,7 @@ def _context():
     return tf.distribute.get_replica_context()
 
 
-@functools.cache  # a second one would take the first one's keys for its reductions
+@functools.cache  # a second strategy would use the first one's keys for reductions
 def _strategy(names: tuple[str, ...]):
     import tensorflow as tf
 
@@ -217,7 +216,7 @@ def _strategy(names: tuple[str, ...]):
 
 
 def _names(devices: str, count: int) -> list[str]:
-    """The names of the devices that are asked for, of all `count` processes."""
+    """The names of the requested devices of all `count` processes."""
     found = _found(count)
     least = min(map(len, found))
     if devices == "all":
@@ -235,7 +234,7 @@ def _names(devices: str, count: int) -> list[str]:
 
 
 def _found(count: int) -> list[list[str]]:
-    """The names of all devices of each process: GPUs and the like, or where there are none CPUs."""
+    """The names of all devices of each process: accelerators, or CPUs if there are none."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

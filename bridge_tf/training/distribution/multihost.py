@@ -1,8 +1,8 @@
-"""Several processes of JAX, on one machine or several, that train as one.
+"""Data parallelism over several JAX processes, on one machine or several.
 
-Each is a whole run with a work directory of its own and computes the same; of a training's batches
-each takes its rows. What they must have in common is compared where a training begins, since from
-there on a process that does something else would spoil the others' results, or keep them waiting.
+Each process is a whole run with its own work directory and computes the same results. It reads its
+own rows of each batch. At the start of a training, the processes compare everything that must be
+equal: a process with other data would corrupt the results of the others, or block them.
 """
 
 import atexit
@@ -17,36 +17,36 @@ import numpy as np
 
 from bridge_tf.utils.errors import InputError, TrainingError, reason
 
-# More than the checkpoints of epochs that a folder holds.
+# More than the number of epoch checkpoints in a folder.
 _KEPT = 8
 
 
 @functools.cache
 def join(hosts: tuple[str, ...], process_id: int) -> None:
-    """Waits for all processes; must come before anything is computed.
+    """Waits for all processes; must come before any computation.
 
     Args:
-        hosts: an address HOST:PORT of each; the first one's is where they meet.
-        process_id: which of them this one is, from 0.
+        hosts: one address HOST:PORT for each process; the first coordinates.
+        process_id: index of this process, from 0.
 
     Raises:
-        InputError: they don't meet.
+        InputError: the processes don't connect.
     """
     import jax
 
-    # It would catch SIGTERM for itself, and a run asked to stop would go on.
+    # JAX would catch SIGTERM, and the run would not stop.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         keras.distribution.initialize(",".join(hosts), len(hosts), process_id)
-    except Exception as error:  # of many kinds, by what fails
+    except Exception as error:  # many kinds of errors
         raise InputError(f"`hosts={','.join(hosts)}`: no meeting ({reason(error)})") from error
 
 
 def agree(variables, *others) -> None:
-    """Compares what is about to be trained: weights, and whatever `repr` tells of.
+    """Checks that all processes have equal weights, and equal `others` by their `repr`.
 
     Raises:
-        InputError: another process is about to train something else.
+        InputError: they differ.
     """
     digest = zlib.crc32(repr(others).encode())
     for variable in variables:
@@ -60,10 +60,10 @@ def agree(variables, *others) -> None:
 
 
 def common(checkpoints: list):
-    """The newest `Checkpoint` that every process has; None where none has got beyond its start.
+    """The newest `Checkpoint` that every process has; None if none has a finished step.
 
     Raises:
-        InputError: some have, but there is none that all have.
+        InputError: some processes have checkpoints, but none is common to all.
     """
     known = {(checkpoint.step, _digest(checkpoint)): checkpoint for checkpoint in checkpoints}
     rows = [list(key) for key in sorted(known, reverse=True)[:_KEPT]]
@@ -80,7 +80,7 @@ def common(checkpoints: list):
 
 
 def gone(error: Exception) -> TrainingError | None:
-    """What to say of an error by which JAX tells that another process is gone, if it is one."""
+    """The TrainingError for a JAX error that reports a lost process; None for other errors."""
     own = any(word in str(error) for word in ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT"))
     if own or type(error).__name__ not in ("JaxRuntimeError", "XlaRuntimeError"):
         return None
@@ -92,7 +92,7 @@ def gone(error: Exception) -> TrainingError | None:
 
 
 def _leave() -> None:
-    """Ends the process as after an error; JAX would wait at exit for who is gone, and abort."""
+    """Exits with status 1 at once; JAX would wait for the lost process at exit, then abort."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(1)
@@ -111,7 +111,7 @@ def _digest(checkpoint) -> int:
 
 
 def _gathered(values: list) -> np.ndarray:
-    """The values of all processes, whole numbers of 32 bits, processes × …"""
+    """The values of all processes, 32-bit integers, processes × …"""
     from jax.experimental import multihost_utils
 
     try:
