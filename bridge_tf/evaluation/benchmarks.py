@@ -1,4 +1,4 @@
-"""Speed, as ratios within one process: two things are timed in turn, round by round."""
+"""Speed, as ratios within one process: two functions are timed in turn, round by round."""
 
 import statistics
 from collections.abc import Callable
@@ -25,13 +25,13 @@ _CLASSES = 10
 
 
 class Benchmarks:
-    """Training steps on random images, timed against the plain step.
+    """Training steps on random images, timed relative to a plain step.
 
     Args:
-        config: the network's settings, image_size (0 for 32), taps, bridge_width, batch_size and
-            jit_compile count.
-        steps: steps a timing.
-        rounds: timings of each thing, of which the fastest counts.
+        config: uses the network's settings, image_size (0: 32), taps, bridge_width, batch_size and
+            jit_compile.
+        steps: number of steps in a timing.
+        rounds: number of timings of each function; the fastest counts.
     """
 
     def __init__(self, config: Config, steps: int = 30, rounds: int = 7):
@@ -50,16 +50,16 @@ class Benchmarks:
         self.batch = (images[:batch_size].astype("float32"), labels[:batch_size])
 
     def curve_step(self) -> dict:
-        """A curve's training step against that of the network it wraps."""
+        """The training step of a curve relative to that of its network."""
         return self._ratio("curve step / plain step", *map(self.steps_of, ("curve", "plain")))
 
     def steps_of(self, kind: str) -> Callable:
-        """Trains a curve ("curve") or the network it wraps ("plain") on one batch, repeated."""
+        """Trains a curve ("curve") or its network ("plain") on one repeated batch."""
         model = Curve.between(self.base, self.end) if kind == "curve" else clone(self.base)
         return self._training(model, self._fed(*self.batch))
 
     def curve_memory(self) -> dict:
-        """Peak memory that a curve's training steps add, in units of the network's weights."""
+        """Additional peak memory of a curve's training steps, relative to the network's weights."""
         logger.info("curve memory: in two processes")
         peaks = [peak_of(_few_steps, self.config, self.steps, kind) for kind in ("curve", "plain")]
         weights = 4 * self.base.count_params()
@@ -73,10 +73,10 @@ class Benchmarks:
         }
 
     def bridge_step(self) -> dict:
-        """A bridge's training step against the sum of its parts.
+        """The training step of a bridge relative to the sum of its parts.
 
-        These are the forward passes of the base and the member, and forward and backward pass of
-        the bridge on features in memory.
+        The parts are the forward passes of the base and the member, and the forward and backward
+        pass of the bridge on features in memory.
         """
         taps, width = list(self.config.taps), self.config.bridge_width
         if taps == [AUTO]:
@@ -102,7 +102,7 @@ class Benchmarks:
         return self._ratio("bridge step / sum of its parts", step, lambda: [p() for p in parts])
 
     def pipeline(self) -> dict:
-        """Training from the data pipeline (crop, flip) against training from memory."""
+        """Training from the data pipeline (crop, flip) relative to training from memory."""
         batches = data.training_batches(
             self.split, self.batch_size, epochs=10**6, seed=0, augment="crop_flip"
         )
@@ -113,10 +113,10 @@ class Benchmarks:
         )
 
     def _ratio(self, title: str, first: Callable, second: Callable) -> dict:
-        """The time of `first` over that of `second`, of the fastest round of each.
+        """The time of `first` relative to that of `second`, from the fastest round of each.
 
-        Other work on the machine only adds time, up to a factor of two, so the fastest rounds say
-        most. The median and the range of the rounds' ratios show how noisy the machine was.
+        Other work on the machine only adds time, up to a factor of two, so the fastest rounds are
+        the most reliable. The median and the range of the ratios show how noisy the machine was.
         """
         logger.info(f"{title}: compiling")
         first(), second()

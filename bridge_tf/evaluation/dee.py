@@ -9,17 +9,17 @@ def deep_ensemble_equivalent(
 ) -> tuple[float | None, bool]:
     """The size of the plain deep ensemble with the same calibrated NLL.
 
-    Linear between the sizes measured; below size 1 and past the best size the nearest segment is
-    extended. Sizes no better than a smaller one are left out, so that the equivalent falls
-    strictly as the calibrated NLL rises.
+    It is interpolated linearly between the measured sizes. Below size 1 and above the best size,
+    the nearest segment is extrapolated. Sizes that are no better than a smaller one are left out,
+    so that a higher calibrated NLL always gives a smaller equivalent.
 
     Args:
         calibrated_nll: nats.
         yardstick: calibrated NLL of deep ensembles of size 1, 2, ….
 
     Returns:
-        (equivalent, extrapolated). Where fewer than two sizes are left, the equivalent is 1 for
-        the yardstick's first value and None for any other.
+        (equivalent, extrapolated). If fewer than two sizes remain, the equivalent is 1 for the
+        yardstick's first value and None for any other value.
     """
     points: list[tuple[int, float]] = []
     for size, value in enumerate(yardstick, start=1):

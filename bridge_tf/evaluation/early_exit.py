@@ -29,16 +29,16 @@ def choose_threshold(base_log_probs, budget: float, more: float) -> float:
 
     Args:
         base_log_probs: the base's of validation images, N×classes.
-        budget: the wanted average cost of an image, relative to the base's, at least 1.
+        budget: target for the mean cost of an image relative to the base's, at least 1.
         more: the additional cost of an image that the whole ensemble predicts, relative to the
             base's, above 0.
 
     Returns:
-        The highest with which these images cost no more than `budget` on average; `ALWAYS` where
-        the ensemble may predict all of them.
+        The highest threshold with a mean cost of at most `budget` on these images; `ALWAYS` if the
+        ensemble may predict all of them.
     """
     confidence = np.sort(confidences(base_log_probs))
-    # A share of exactly k images is k, however it is rounded.
+    # A share of exactly k images stays k after rounding.
     number = math.floor((budget - 1) / more * len(confidence) + 1e-9)
     return float(confidence[number]) if number < len(confidence) else ALWAYS
 
@@ -63,7 +63,7 @@ def measure_early_exit(
     more: float,
     yardstick: Sequence[float],
 ) -> dict:
-    """The figures of early exit at an average cost, as `early_exit` of report.json.
+    """The figures of early exit at a mean cost: `early_exit` of report.json.
 
     Args:
         base, whole: log-probabilities of base and ensemble, N×classes, of test and validation
@@ -73,8 +73,8 @@ def measure_early_exit(
         yardstick: calibrated NLL of deep ensembles of size 1, 2, ….
 
     Returns:
-        budget; threshold; share of test images that the ensemble predicts; relative_flops, on
-        average over test images; and the figures of a row of the comparison.
+        budget; threshold; share of test images that the ensemble predicts; relative_flops, the mean
+        over test images; and the figures of a row of the comparison.
     """
     threshold = choose_threshold(base[1], budget, more)
     (test, share), (validation, _) = (

@@ -1,7 +1,7 @@
 """Latency of a forward pass of exported files, from NumPy arrays to NumPy arrays.
 
-Each file is timed in turn with the same base, some calls of one and then as many of the other, so
-that other work on the machine slows both.
+Calls of each file alternate with calls of the same base, so that other work on the machine slows
+both.
 """
 
 import multiprocessing
@@ -17,7 +17,7 @@ from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.terminal import logger, quiet_stderr
 
 SIGNATURES = ("base", "serving_default")
-# Calls in a round, rounds that count, and rounds before them.
+# Calls in a round, measured rounds, and warm-up rounds.
 CALLS, ROUNDS, WARM_UP = 5, 100, 10
 _WANTED = "name exported .tflite files, or folders with a saved_model.pb"
 
@@ -26,7 +26,7 @@ def check_files(files: Sequence[str]) -> list[pathlib.Path]:
     """Paths of .tflite files and of SavedModel folders of one version.
 
     Raises:
-        InputError: there is no such file, or it is neither.
+        InputError: a file doesn't exist or is of another kind.
     """
     paths = [pathlib.Path(path) for path in files]
     for path in paths:
@@ -43,19 +43,20 @@ def latencies(
 ) -> Iterator[dict]:
     """Times the signatures base and serving_default of exported files.
 
-    Each number of threads has a process of its own, since TensorFlow's can be set only once.
+    Each number of threads has its own process, because TensorFlow can set it only once.
 
     Args:
-        files: from `check_files`. All are compared with the base of the first.
+        files: from `check_files`. All are compared with the base of the first file.
         threads: numbers of threads of an operation.
-        batch_size: random images a call, of the type and shape of the signature's input.
-        rounds: of five calls, after ten that don't count.
+        batch_size: number of random images in a call, with the type and shape of the signature's
+            input.
+        rounds: number of rounds of five calls, after ten warm-up rounds.
 
     Yields:
-        One dict a file, signature and number of threads, times in ms.
+        One dict for each file, signature and number of threads; times in ms.
 
     Raises:
-        InputError: a file is damaged, or has no such signatures; before the first result.
+        InputError: a file is damaged or lacks a signature; raised before the first result.
     """
     for count in threads:
         logger.info(f"latency: {count} thread{'s' if count > 1 else ''}, in a process of its own")
@@ -71,7 +72,7 @@ def _latencies(
             import tensorflow as tf
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-    # All are loaded first, so that a file that can't be run is found before there is a result.
+    # Load all files first, so that an invalid one is found before the first result.
     calls = {
         (path, name): _call(path, name, threads, batch_size)
         for path in paths
@@ -105,7 +106,7 @@ def _compared(call: Callable, base: Callable, rounds: int) -> dict:
 
 
 def in_turn(first: Callable, second: Callable, rounds: int) -> list[tuple]:
-    """Results of two functions, called in turn; each is called first in every other round."""
+    """Results of two functions, called in turn; their order alternates between rounds."""
     results = []
     for k in range(rounds):
         order = (first, second) if k % 2 else (second, first)
@@ -115,24 +116,24 @@ def in_turn(first: Callable, second: Callable, rounds: int) -> list[tuple]:
 
 
 def seconds(run: Callable) -> float:
-    """How long a call takes."""
+    """The duration of a call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def litert_runner(path: pathlib.Path, signature: str, threads: int | None = 1) -> Callable:
-    """A function from images to the signature's outputs by name, of a .tflite file."""
+    """A function from images to the named outputs of a .tflite file's signature."""
     run, name, _, dtype = _litert(path, signature, threads)
     return lambda images: run(**{name: images.astype(dtype, copy=False)})
 
 
 def latency_ratio(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> float:
-    """The time of a file for one image over that of the base alone, on one thread.
+    """The latency of a file for one image relative to the base alone, on one thread.
 
     Args:
-        path: of a .tflite file, whose serving_default is timed.
-        base: of the file whose signature base is timed: that of float32.
+        path: of a .tflite file; its serving_default is timed.
+        base: of the float32 file; its signature base is timed.
         image: H×W×C.
     """
     runners = litert_runner(path, "serving_default"), litert_runner(base, "base")
@@ -155,7 +156,7 @@ def _call(path: pathlib.Path, signature: str, threads: int, batch_size: int) -> 
             run(**{name: images})
     except InputError:
         raise
-    except Exception as error:  # damaged files raise all sorts
+    except Exception as error:  # damaged files raise many kinds of errors
         raise InputError(f"`files`: {path} can't be run ({reason(error)}); {_WANTED}") from error
     return lambda: run(**{name: images})
 
@@ -172,7 +173,7 @@ def _images(path: pathlib.Path, shape: tuple[int, ...], batch_size: int) -> np.n
 
 
 def _litert(path: pathlib.Path, signature: str, threads: int | None) -> tuple:
-    """A signature's function by names of inputs; its input's name, shape (-1: any) and type."""
+    """A signature's function of named inputs; name, shape (-1: any) and type of its input."""
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet_stderr():
@@ -185,7 +186,7 @@ def _litert(path: pathlib.Path, signature: str, threads: int | None) -> tuple:
 
 
 def _saved_model(path: pathlib.Path, signature: str, threads: int) -> tuple:
-    """The same of a SavedModel, whose threads are those of the process."""
+    """The same for a SavedModel; the threads are those of the process."""
     del threads
     import tensorflow as tf
 

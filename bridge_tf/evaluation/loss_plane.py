@@ -15,7 +15,7 @@ from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.utils.npz_cache import KeptPredictions
 from bridge_tf.utils.terminal import track
 
-_BATCH = 250  # images at a time, at most
+_BATCH = 250  # maximum number of images
 _PATH_POINTS = 41
 MARGIN = 0.2
 
@@ -29,30 +29,31 @@ def measure_plane(
     pair: tuple[int, int] = (0, 1),
     kept: KeptPredictions | None = None,
 ) -> dict:
-    """Loss and accuracy on a grid over the plane through a curve's ends and control point.
+    """Loss and accuracy on a grid in the plane through a curve's ends and control point.
 
-    Of several inner control points the middle one spans the plane.
+    With several inner control points, the middle one spans the plane.
 
     Args:
         curve: a trained `Curve` of degree 2 or more.
         split: the images to measure on; every image counts once.
-        data: re-iterable batches of training images. With batch normalization the statistics are
-            re-estimated on them at each point of the grid but the ends, as in `Curve.model_at`.
-        points: of the grid, a side, at least 3.
+        data: re-iterable batches of training images. With batch normalization, statistics are
+            re-estimated on them at each point of the grid except the ends, as in
+            `Curve.model_at`.
+        points: number of points on a side of the grid, at least 3.
         margin: around ends and control point, as a share of the longer side of their box.
         pair: the modes at the ends.
-        kept: where rows of the grid are kept until all are done.
+        kept: stores finished rows of the grid until all are finished.
 
     Returns:
-        Plain data: "curve": the pair; "x", "y": places of the grid's columns and rows, distances
-        in weight space; "nll" (nats) and "accuracy" (a fraction): a list a row, None where the
-        network's output isn't finite; "points": [x, y] of "start", "end" and "control"; "path":
-        "r", "x" and "y" of points along the curve; "images": their number; "distance": of the
-        ends; "out_of_plane": the path's largest distance from the plane.
+        JSON data. "curve": the pair; "x", "y": coordinates of the grid's columns and rows,
+        distances in weight space; "nll" (nats) and "accuracy" (a fraction): a list for each row,
+        with None if the network's output isn't finite; "points": [x, y] of "start", "end" and
+        "control"; "path": "r", "x" and "y" of points along the curve; "images": their number;
+        "distance": between the ends; "out_of_plane": the path's largest distance from the plane.
 
     Raises:
         InputError: the curve is a straight line.
-        ValueError: fewer than 3 points, or batch normalization without data.
+        ValueError: `points` is below 3, or batch normalization has no data.
     """
     if points < 3:
         raise ValueError(f"points must be at least 3. Received: points={points}")
@@ -86,7 +87,7 @@ def measure_plane(
 
 def _axis(low: float, high: float, points: int, distance: float = np.inf) -> list[float]:
     """Evenly spaced numbers over `low`…`high`; one is 0, one `distance` unless below a step."""
-    step = (high - low) / (points - 2)  # leaves one step to shift them by
+    step = (high - low) / (points - 2)  # leaves one step for the shift
     if step <= distance < np.inf:
         step = distance / (distance // step)
     return (step * (np.floor(low / step) + np.arange(points))).tolist()
@@ -101,7 +102,7 @@ def _measurer(plane: Plane, split: Split, data) -> Callable[[float, float], tupl
     layers, places = batch_norms(network), moving_places(network)
     if layers and data is None:
         raise ValueError("a curve with batch normalization needs data to re-estimate it on")
-    # All of one shape: batches with an image less are padded.
+    # All batches have one shape; shorter ones are padded.
     batches = np.array_split(np.arange(len(split)), -(-len(split) // _BATCH))
     filled = [tf.constant(split.images[np.resize(b, len(batches[0]))]) for b in batches]
 

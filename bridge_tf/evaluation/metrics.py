@@ -1,7 +1,7 @@
 """Metrics of predicted probabilities, from their logarithms and in double precision.
 
-`log_probs` is N×classes, natural logarithms of probabilities that sum to 1; `labels` is N, whole
-numbers 0…classes-1. Figures are fractions (not per cent) or nats.
+`log_probs` is N×classes, natural logarithms of probabilities that sum to 1; `labels` is N, integers
+0…classes-1. Figures are fractions (not per cent) or nats.
 """
 
 import numpy as np
@@ -75,11 +75,11 @@ def confidence_bins(log_probs, labels, bins: int = BINS) -> list[dict]:
 def adaptive_calibration_error(log_probs, labels, bins: int = BINS) -> float:
     """Calibration error of the top class in bins of equally many images, in [0, 1].
 
-    As `expected_calibration_error`, but images are binned by the rank of their top probability
-    (Nguyen and O'Connor, EMNLP 2015, section 3; Nixon et al., CVPR workshops 2019), so that few
-    images in wide bins don't decide it. Bins differ by at most one image; with fewer images than
-    bins each has its own. Images with equal top probabilities, whose order is arbitrary, each
-    count with their mean accuracy.
+    Like `expected_calibration_error`, but images are binned by the rank of their top probability
+    (Nguyen and O'Connor, EMNLP 2015, section 3; Nixon et al., CVPR workshops 2019), so that a few
+    images in wide bins don't dominate. The sizes of bins differ by at most one image. With fewer
+    images than bins, each image has its own bin. Images with equal top probabilities, whose order
+    is arbitrary, each count with their mean accuracy.
     """
     confidence, correct = _top(log_probs, labels)
     number = len(correct)
@@ -95,9 +95,9 @@ def area_under_risk_coverage(log_probs, labels) -> float:
     """Area under the risk-coverage curve (Geifman et al., ICLR 2019, section 2), in [0, 1].
 
     The mean over images of the share of errors among all images with at least the same top
-    probability: how well confidence tells which predictions are wrong. With a share e of errors it
-    is about e where confidence tells nothing, and about e + (1 - e) log(1 - e), the least, where
-    every error is less confident than every right prediction.
+    probability. It measures how well confidence separates wrong predictions from right ones. With a
+    share e of errors, it is about e if confidence is uninformative. The minimum, about
+    e + (1 - e) log(1 - e), is reached if every error is less confident than every right prediction.
     """
     confidence, correct = _top(log_probs, labels)
     _, place, count = np.unique(-confidence, return_inverse=True, return_counts=True)
@@ -124,7 +124,7 @@ def kl_divergence(log_p, log_q) -> float:
     """Mean over images of KL(p || q) = Σ p (log p - log q), nats, ≥ 0."""
     log_p, log_q = _checked_pair(log_p, log_q)
     p = np.exp(log_p)
-    # 0 · log 0 is zero where a probability underflows, whatever q is there.
+    # 0 · log 0 is zero if a probability underflows, for any q.
     difference = np.subtract(log_p, log_q, out=np.zeros_like(p), where=p > 0)
     return float((p * difference).sum(axis=1).mean())
 

@@ -1,4 +1,4 @@
-"""Out-of-distribution detection: images of other data are told by the confidence on them."""
+"""Out-of-distribution detection by confidence."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ import numpy as np
 def ood_detection(log_probs, other_log_probs) -> dict[str, float]:
     """How well confidence detects images from outside the distribution.
 
-    The score is the largest probability (Hendrycks and Gimpel, ICLR 2017), of an ensemble that of
-    the mean, before temperature scaling. The predictor's own test images are the positive class.
+    The score is the largest probability before temperature scaling (Hendrycks and Gimpel, ICLR
+    2017); for an ensemble, that of the mean. The in-distribution images are the positive class.
 
     Args:
-        log_probs: of its own test images, N×classes.
-        other_log_probs: of the others, M×classes.
+        log_probs: of the in-distribution images, N×classes.
+        other_log_probs: of the other images, M×classes.
 
     Returns:
-        "auroc": area under the receiver operating characteristic, in [0, 1]: the chance that the
-        score of one of its own images is above that of one of the others, ties halved. "fpr95":
-        the share of the others that pass the highest threshold that at least 95 % of its own pass,
-        in [0, 1]; lower is better.
+        "auroc": area under the receiver operating characteristic, in [0, 1]: the probability that
+        an in-distribution image has a higher score than one of the others; ties count half.
+        "fpr95": the share of the others that pass the highest threshold which at least 95 % of the
+        in-distribution images pass, in [0, 1]; lower is better.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -26,7 +26,7 @@ def ood_detection(log_probs, other_log_probs) -> dict[str, float]:
         raise ValueError(
             f"needs N×classes and M×classes. Received: shapes={own.shape}, {others.shape}"
         )
-    # Not their exponentials: the highest would be equal.
+    # Compare logarithms: after exp, the highest values would be equal.
     scores = np.concatenate([own.max(axis=1), others.max(axis=1)])
     positive = np.arange(len(scores)) < len(own)
     false, true, _ = roc_curve(positive, scores, drop_intermediate=False)

@@ -8,7 +8,7 @@ from bridge_tf.curves.shapes import coefficients
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.keras_utils import is_float
 
-# As a share of the distance between the ends; a smaller height may be rounding.
+# Minimum height relative to the distance between the ends; a smaller one may be rounding.
 _SMALLEST_HEIGHT = 1e-6
 
 
@@ -28,10 +28,10 @@ def check_degree(degree: int) -> None:
 class Plane:
     """The plane through θ_0 (the start), θ_1 (the end) and θ_c (the middle control point).
 
-    Its axes are orthonormal, by Gram-Schmidt from θ_1 - θ_0 and θ_c - θ_0 over all floating-point
-    weights (Garipov et al., NeurIPS 2018, section 4), without statistics of batch normalization.
-    So x and y are distances in weight space: the start is at (0, 0), the end at (distance, 0), the
-    control point at a positive y.
+    Its axes are orthonormalized from θ_1 - θ_0 and θ_c - θ_0 by Gram-Schmidt over all
+    floating-point weights (Garipov et al., NeurIPS 2018, section 4), without batch-norm statistics.
+    So x and y are distances in weight space. The start is at (0, 0), the end at (distance, 0), and
+    the control point has a positive y.
 
     Args:
         curve: a `Curve` of degree 2 or more.
@@ -87,7 +87,7 @@ class Plane:
         ]
 
     def state_at(self, x: float, y: float) -> list:
-        """The network's other state there, which on a curve is linear in r."""
+        """The non-trainable state at a point of the plane; on a curve it is linear in r."""
         to_end, to_control = self._shares(x, y)
         return self.curve.state_at(to_end + to_control * self.middle / self.curve.degree)
 
@@ -110,8 +110,8 @@ def moving_places(network) -> list[tuple[int, int]]:
 def _gram(curve) -> np.ndarray:
     """Dot products of the control points minus the start, (degree + 1)×(degree + 1), float64.
 
-    Floating-point state other than statistics of batch normalization, such as weights of frozen
-    layers, counts as weights whose control points are evenly spaced on a straight line.
+    Floating-point state other than batch-norm statistics, such as weights of frozen layers, counts
+    as weights with control points evenly spaced on a straight line.
     """
     points = list(zip(*curve.control_points, strict=True))
     statistics = {k for pair in moving_places(curve.network) for k in pair}

@@ -52,11 +52,11 @@ def log_prob_predictor(
     Args:
         model: a classifier that ends in logits or a softmax, or a model with members, whose
             outputs are a dict with `log_probabilities`, N×members×classes, as `BridgeEnsemble`.
-        batch_size: images at a time; the last batch may be smaller.
+        batch_size: images in a batch; the last batch may be smaller.
 
     Returns:
-        From images N×H×W×C, raw pixels, to N×classes, or members×N×classes for a model with
-        members; float64.
+        A function from images N×H×W×C, raw pixels, to N×classes, or members×N×classes for a model
+        with members; float64.
     """
     if isinstance(getattr(model, "output", None), dict):
 
@@ -71,10 +71,10 @@ def log_prob_predictor(
 def network_predictor(
     batch_size: int = 500,
 ) -> Callable[["keras.Model", np.ndarray], np.ndarray]:
-    """As `log_prob_predictor`, for networks that differ only in their weights; compiled once.
+    """Like `log_prob_predictor`, for networks that differ only in their weights; compiled once.
 
     Returns:
-        From a network and images N×H×W×C to N×classes.
+        A function from a network and images N×H×W×C to N×classes.
     """
     from scipy.special import log_softmax
 

@@ -11,17 +11,17 @@ from bridge_tf.networks.flops import count_flops, count_params
 
 
 class Table:
-    """Collects rows, one for each way of ensembling, as "ensembles" of report.json.
+    """Collects the rows of a comparison, one for each way of ensembling.
 
-    Rows of the methods "single" and "deep_ensemble", added in the order of their sizes, are the
-    yardstick of the deep-ensemble equivalent (DEE).
+    They are "ensembles" of report.json. Rows of the methods "single" and "deep_ensemble", added in
+    the order of their sizes, are the yardstick of the deep-ensemble equivalent (DEE).
 
     Args:
-        base: the network that costs are relative to.
+        base: the network to which costs are relative.
         test_labels, validation_labels: N, integers.
 
     Attributes:
-        rows: plain data, in the order of adding.
+        rows: JSON data, in the order of adding.
         yardstick: the calibrated NLL of deep ensembles of size 1, 2, …
     """
 
@@ -39,7 +39,7 @@ class Table:
 
         Args:
             graph: the model that inference executes; its FLOPs and parameters are counted.
-            members: of each member its log-probabilities on test and validation split, N×classes.
+            members: for each member, log-probabilities on test and validation split, N×classes.
 
         Returns:
             The row, and the ensemble's log-probabilities on test and validation split.
@@ -61,7 +61,7 @@ class Table:
         return row, test, validation
 
     def add_equivalents(self) -> None:
-        """Adds the DEE to all rows, once all are there."""
+        """Adds the DEE to all rows, after all rows were added."""
         for row in self.rows:
             row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
                 row["calibrated_nll"], self.yardstick
