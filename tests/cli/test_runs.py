@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bridge_tf.cli.flags import Flags
+from bridge_tf.cli.train import Options
 from tests.commands import done, refused
 from tests.conftest import REPOSITORY
 
@@ -125,7 +127,8 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
     lines = finished.first.stderr.splitlines()
     warnings = [line for line in lines if line.startswith("evaluate: WARNING: ")]
     report = json.loads((finished.work / "report.json").read_text())
-    assert [line.removeprefix("evaluate: WARNING: ") for line in warnings] == report["warnings"]
+    in_words = Flags(Options, settings=None).in_words
+    assert warnings == [f"evaluate: WARNING: {in_words(text)}" for text in report["warnings"]]
     assert any("256 of the 797 test images" in line for line in warnings)
     progress = [line for line in lines if line not in warnings]
     # A line an epoch, and one in the end.

@@ -36,8 +36,8 @@ def work(order: dict, tell: Callable[[str], None]) -> dict:
     Args:
         order: plain data. "config": the run's; "task": its name; "storage": its address;
             "entries": those of the manifest, for the files to read; "inputs": digests of what the
-            run is made from; "cwd": the folder that paths in flags are relative to; "versions": of
-            the packages that must be the same.
+            run is made from; "cwd": the folder that paths in settings are relative to;
+            "versions": of the packages that must be the same.
         tell: takes lines of progress.
 
     Returns:
