@@ -9,13 +9,7 @@ _AREA, _RATIO, _BOXES = (0.08, 1.0), 4 / 3, 10
 
 
 def random_crop(images: tf.Tensor, padding: int, seed: tf.Tensor) -> tf.Tensor:
-    """Pads height and width with zeros and crops each image at random to its old size.
-
-    Args:
-        images: B×H×W×C.
-        padding: pixels on each side.
-        seed: two integers.
-    """
+    """Pads B×H×W×C images by `padding` zeros on each side; crops each at random to its old size."""
     batch, height, width = images.shape[:3]
     padded = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
     offsets = tf.random.stateless_uniform([batch, 2], seed, 0, 2 * padding + 1, tf.int32)
@@ -32,19 +26,11 @@ def random_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def random_resized_crop(image: tf.Tensor, size: tuple[int, int], seed: tf.Tensor) -> tf.Tensor:
-    """Crops a random box out of one image and resizes it bilinearly.
+    """Crops a random box out of an image, H×W×C, and resizes it bilinearly to `size`, float32.
 
     As in Szegedy et al. (CVPR 2015, section 6), the box has 8 to 100 % of the image's area and an
     aspect ratio of 3:4 to 4:3, uniform in its logarithm. It is the first of ten draws that fits,
     else the largest central box with such a ratio. Downsizing averages pixels.
-
-    Args:
-        image: H×W×C, of any size.
-        size: (height, width) of the result.
-        seed: two integers.
-
-    Returns:
-        size×C, float32, in the value range of the image.
     """
     top, left, height, width = tf.unstack(_random_box(tf.shape(image), seed))
     box = tf.cast(image[top : top + height, left : left + width], tf.float32)
@@ -61,7 +47,6 @@ def _random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     sides = tf.round(tf.stack([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=1))
     fits = tf.reduce_all((sides >= 1) & (sides <= full), axis=1)
     corners = tf.floor(tf.transpose(draws[2:]) * (full - sides + 1))
-    # If no draw fits: the largest box that the ratio allows.
     widest = tf.maximum(1.0, tf.round(tf.minimum(full, _RATIO * tf.reverse(full, [0]))))
     middle = tf.floor((full - widest) / 2)
     boxes = tf.concat(
@@ -76,12 +61,8 @@ def _random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def mixup(images: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:
     """Mixes each image with another of the batch (Zhang et al., ICLR 2018).
 
-    Image i becomes λ x_i + (1 - λ) x_j. Each image has its own λ ~ Beta(alpha, alpha).
-
-    Args:
-        images: B×H×W×C, float32.
-        alpha: > 0.
-        seed: two integers.
+    Image i of `images`, B×H×W×C, float32, becomes λ x_i + (1 - λ) x_j. Each image has its own λ ~
+    Beta(alpha, alpha), with alpha > 0.
     """
     batch = images.shape[0]
     seeds = tf.random.split(seed, 2)

@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """Number of full batches in an epoch.
-
-    Raises:
-        InputError: there is no full batch.
-    """
+    """Number of full batches in an epoch; an InputError if there is none."""
     if batch_size < 1:
         raise InputError(f"`batch_size={batch_size}`: must be at least 1")
     steps = len(split) // batch_size
@@ -51,17 +47,12 @@ def training_batches(
     has `steps_per_epoch` full batches; the images left over differ between epochs.
 
     Args:
-        split: the images.
-        batch_size: images in a batch.
-        epochs: of the whole training.
-        seed: of the order and of random draws.
-        first_step: the step to resume from, counted from the start of the first epoch.
-        augment: "none", "crop" (pad and crop), "crop_flip", or "resized_crop_flip" (a random box,
-            resized; see `bridge_tf.data.augment`).
-        crop_padding: padding of crops, in pixels on each side; 0: an eighth of the height.
-        mixup_alpha: alpha of mixup; 0: no mixup. Integer labels remain those of the first image.
+        first_step: counted from the start of the first epoch.
+        augment: "none", "crop", "crop_flip" or "resized_crop_flip"; see `bridge_tf.data.augment`.
+        crop_padding: pixels on each side; 0: an eighth of the height.
+        mixup_alpha: 0: no mixup. Integer labels remain those of the first image.
         soft_labels: number of classes. Labels are then float32, B×classes: probabilities, mixed as
-            the images are. Default: integer labels.
+            the images are. 0: integer labels.
 
     Raises:
         InputError: the batch is larger than the split, or an argument is invalid.

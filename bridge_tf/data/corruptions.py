@@ -1,22 +1,19 @@
 """Corrupted copies of test images: six kinds of corruption, each at five severities.
 
 After Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations", ICLR 2019. They published files for two data sets. These functions corrupt images of
-any size, so figures can't be compared with those on CIFAR-10-C or ImageNet-C. Contrast and
-brightness do not depend on the size and have the parameters of CIFAR-10-C.
+Perturbations", ICLR 2019, but for images of any size. So figures can't be compared with those on
+CIFAR-10-C or ImageNet-C; contrast and brightness have the parameters of CIFAR-10-C. The standard
+deviation of the blur is multiplied by the cube root of s / 32, where s is the shorter side in
+pixels: a fixed number of pixels would erase small images, a fixed share would leave them unchanged.
 
-| corruption | parameter | 1 | 2 | 3 | 4 | 5 |
-| --- | --- | --- | --- | --- | --- | --- |
-| noise | standard deviation, share of 255 | 0.04 | 0.08 | 0.12 | 0.18 | 0.26 |
-| blur | standard deviation in pixels, at 32 | 0.5 | 0.75 | 1 | 1.5 | 2 |
-| contrast | factor on the distance from the mean | 0.75 | 0.5 | 0.4 | 0.3 | 0.15 |
-| brightness | added to the largest channel, share of 255 | 0.05 | 0.1 | 0.15 | 0.2 | 0.3 |
-| jpeg | quality | 80 | 50 | 25 | 15 | 7 |
-| pixelation | share of height and width that is kept | 0.75 | 0.6 | 0.5 | 0.4 | 0.25 |
-
-The standard deviation of the blur is multiplied by the cube root of s / 32, where s is the shorter
-side in pixels: by 0.63 at 8×8, by 1.9 at 224×224. A fixed number of pixels would erase small
-images; a fixed share of the side would leave them unchanged.
+| corruption | parameter at the severities in `PARAMETERS` |
+| --- | --- |
+| noise | standard deviation, share of 255 |
+| blur | standard deviation in pixels, for a shorter side of 32 |
+| contrast | factor on the distance from the mean |
+| brightness | added to the largest channel, share of 255 |
+| jpeg | quality |
+| pixelation | share of height and width that is kept |
 """
 
 import io
@@ -40,18 +37,14 @@ PARAMETERS = {
 def corrupt(
     images: np.ndarray, kind: str, severity: int, indices: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Corrupted copies of images.
+    """Corrupted copies of images, N×H×W×C in 0…255, as uint8.
 
     Random draws depend only on the kind, the severity and the image's index.
 
     Args:
-        images: N×H×W×C, 0…255.
         kind: one of `PARAMETERS`.
         severity: 1 (weak) … 5 (strong).
         indices: N integers that identify the images; default: 0…N-1.
-
-    Returns:
-        N×H×W×C, uint8.
 
     Raises:
         ValueError: the kind or severity is unknown.

@@ -16,8 +16,7 @@ class Split:
     """Images and their labels.
 
     Attributes:
-        images: N×H×W×C, uint8 or float32, raw pixels 0…255: an array, or `RecordImages`, which are
-            read from files on access.
+        images: N×H×W×C, uint8 or float32, raw pixels 0…255. `RecordImages` are read on access.
         labels: N, int32, 0…classes-1.
     """
 
@@ -34,14 +33,7 @@ class Split:
         return self.take(np.sort(order[:max_images]))
 
     def in_memory(self, name: str) -> "Split":
-        """The split with its images decoded in memory.
-
-        Args:
-            name: setting of the images for the message, for example "`dataset=digits`".
-
-        Raises:
-            InputError: there isn't enough memory.
-        """
+        """The split, decoded in memory; an InputError that begins with `name` if it doesn't fit."""
         if isinstance(self.images, np.ndarray):
             return self
         height, width = self.images.shape[1:3]
@@ -56,14 +48,7 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A data set with its three splits.
-
-    Attributes:
-        name: for the report.
-        class_names: one for each class; numbers if the source has no names.
-        train, validation, test: the splits, disjoint.
-        faults: problems of the data, for the report.
-    """
+    """A data set with three disjoint splits; classes without names are numbered."""
 
     name: str
     class_names: tuple[str, ...]
@@ -107,8 +92,7 @@ class Dataset:
 class Source:
     """The result of a reader: training and test images, before the validation split.
 
-    `test` is None if the source has no test images. `skipped` names the bad images that were left
-    out.
+    `skipped` names the bad images that were left out.
     """
 
     name: str

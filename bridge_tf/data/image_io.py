@@ -12,11 +12,7 @@ _GREY = ("1", "L", "LA", "I", "I;16", "F")
 
 
 class BadImageError(InputError):
-    """An image file is unusable.
-
-    Attributes:
-        why: the reason in a few words, without the file's name.
-    """
+    """An image file is unusable; `why` is the reason without the file's name."""
 
     def __init__(self, message: str, why: str):
         super().__init__(message)
@@ -26,15 +22,11 @@ class BadImageError(InputError):
 def read_image(
     path: str | os.PathLike, *, channels: int | None = None, size: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """Decodes an image file completely.
+    """Decodes an image file of any format of Pillow completely: H×W×channels, uint8.
 
     Args:
-        path: of a file in a format of Pillow.
         channels: 1 for grey, 3 for RGB; None: as in the file. Transparent pixels become black.
         size: (height, width) to which the image is resized bilinearly; None: no resizing.
-
-    Returns:
-        H×W×channels, uint8.
 
     Raises:
         BadImageError: the file is missing, truncated or not an image; the message names it.
@@ -56,12 +48,7 @@ def read_image(
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes an image bilinearly; returns the same array if it already has the size.
-
-    Args:
-        pixels: H×W×1 or H×W×3, uint8.
-        size: (height, width).
-    """
+    """Resizes uint8 pixels, H×W×1 or H×W×3, bilinearly to (height, width), if need be."""
     from PIL import Image
 
     height, width = size
@@ -73,11 +60,9 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def to_png(pixels: np.ndarray, longest: int | None = None) -> bytes:
-    """Encodes an image as a PNG file.
+    """Encodes an image, H×W×C in 0…255, as PNG, shrunk to at most `longest` pixels a side.
 
-    Args:
-        pixels: H×W×C, 0…255. Unless C is 1 or 3, only the first channel is encoded.
-        longest: maximum side in pixels; a larger image is shrunk.
+    Unless C is 1 or 3, only the first channel is encoded.
     """
     from PIL import Image
 

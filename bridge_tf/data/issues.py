@@ -20,7 +20,6 @@ class Faults:
     Attributes:
         skipped: bad images that were left out, as paths relative to the data set's folder.
         duplicates: number of test images with the same pixels as a training or validation image.
-        classes_without_test: names of the classes without test images.
         test_left_out: number of test images of the source that aren't in the test split.
     """
 
@@ -55,10 +54,7 @@ def printable(name: str) -> str:
 
 
 def _count_duplicates(known: list, images) -> int:
-    """The number of `images` (N×H×W×C) that are also among the `known` images.
-
-    Images that stay in files are compared with each other in their encoded form.
-    """
+    """The number of `images` among the `known`; images in files are compared as encoded."""
     dtype = np.result_type(*(array.dtype for array in (images, *known)))
 
     def digests(array) -> Iterable:

@@ -30,15 +30,13 @@ def load_dataset(
     """Reads, decodes and splits a data set.
 
     Training images of TensorFlow Datasets stay in their files if their sizes differ, or if they
-    don't fit into memory.
-
-    The validation split is a stratified share of the training images, fixed by `seed`. The test
-    split is the same for every seed. If the source has none, a stratified fifth is held out.
+    don't fit into memory. The validation split is a stratified share of the training images, fixed
+    by `seed`. The test split is the same for every seed; if the source has none, a stratified fifth
+    is held out.
 
     Args:
         spec: `digits`, `tfds:NAME[:VERSION]`, `folder:PATH` or `npz:PATH`.
         data_dir: folder of prepared TensorFlow Datasets.
-        seed: of the validation split.
         validation_fraction: share of the training images, in (0, 1).
         image_size: height and width to which images of folders are resized, and images of
             TensorFlow Datasets with several sizes. 0: the size of a folder's first image.
@@ -77,10 +75,7 @@ def load_dataset(
 def read_test_split(
     spec: str, data_dir: str | None, image_size: int = 0, skip_bad_images: int = 0
 ) -> tuple[str, Split]:
-    """The name of a data set and only its test split.
-
-    Arguments and errors are those of `load_dataset`, but a single class is allowed.
-    """
+    """The name and the test split of a data set, as `load_dataset`; one class is enough."""
     source = _read(spec, data_dir, image_size, skip_bad_images)
     if source.test is not None:
         return source.name, source.test

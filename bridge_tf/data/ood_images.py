@@ -18,22 +18,13 @@ def load_other_images(
     skip_bad_images: int = 0,
     max_images: int = 0,
 ) -> tuple[str, np.ndarray]:
-    """The test images of a data set, converted to a size and a number of channels.
+    """The name and the test images of a data set, converted to `image_shape` (H, W, C).
 
-    If the source has no test images, they are the fifth of its images that a run on it would hold
-    out. RGB becomes grey with the weights of ITU-R BT.601; grey is repeated to RGB. Images of
-    another size are resized bilinearly, with antialiasing, as Pillow does; the aspect ratio isn't
-    kept. Labels are ignored.
+    If the source has no test images, they are the fifth that a run on it would hold out. RGB
+    becomes grey with the weights of ITU-R BT.601; grey is repeated to RGB. Images of another size
+    are resized bilinearly, with antialiasing; the aspect ratio isn't kept.
 
-    Args:
-        spec: in the form of `dataset`.
-        data_dir: folder of prepared TensorFlow Datasets.
-        image_shape: target height, width and channels.
-        skip_bad_images: as in `load_dataset`.
-        max_images: maximum number of images, spread evenly; 0: all.
-
-    Returns:
-        The name of the data set, and its images N×height×width×channels, raw pixels 0…255.
+    At most `max_images` are taken, spread evenly; 0: all. The images are N×H×W×C, raw pixels 0…255.
 
     Raises:
         InputError: the data can't be used, or the channels differ and the conversion isn't one of
@@ -57,7 +48,6 @@ def load_other_images(
         )
     images = np.empty((len(split), *image_shape), split.images.dtype)
     for start in range(0, len(split), _BATCH):
-        # Access may read images from files.
         batch = split.images[start : start + _BATCH]
         made = _sized(_coloured(batch, channels), (height, width))
         images[start : start + len(batch)] = np.rint(made) if images.dtype == np.uint8 else made

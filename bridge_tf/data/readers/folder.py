@@ -21,10 +21,7 @@ _COPIES = 2  # of all images in memory, while they are gathered, split and batch
 
 @dataclasses.dataclass
 class _Picture:
-    """A decoded file: split, class and pixels.
-
-    `pixels` have the size of the data set; `digest` is that of the picture before resizing.
-    """
+    """A decoded, resized file; `digest` is that of the picture before resizing."""
 
     path: pathlib.Path
     split: str
@@ -40,18 +37,12 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
     size: `image_size` squared, or for 0 the size of the first readable training image. They are
     grey if every image is grey, else RGB. Transparent pixels become black.
 
-    Bad images are images that can't be decoded completely, images in a class folder of test that
-    train lacks, and all copies of a picture in two classes, since the right label is unknown.
-
-    Args:
-        path: the folder.
-        image_size: height and width; 0: those of the first image.
-        skip_bad_images: maximum number of bad images to leave out.
+    At most `skip_bad_images` bad images are left out: images that can't be decoded completely,
+    images of a class that train lacks, and all copies of a picture in two classes.
 
     Raises:
-        InputError: a folder is missing or empty; the images don't fit into memory; there are more
-            than `skip_bad_images` bad images; or without them a class has no training image, or
-            test no image at all.
+        InputError: a folder is missing or empty, the images don't fit into memory, there are more
+            bad images, or without them a class has no training image or test no image.
     """
     root = pathlib.Path(path)
     # Unlike Path.is_dir, os.path.isdir accepts names that no file can have.
@@ -69,7 +60,6 @@ def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
     pictures = [picture for picture in pictures if picture.path not in bad]
     lost = sorted(set(files["train"]) - {p.class_name for p in pictures if p.split == "train"})
     if len(bad) > skip_bad_images:
-        # Leaving them out doesn't help if a class would have no images left.
         leave = "" if lost else f", or leave them out by `skip_bad_images={len(bad)}`"
         raise InputError(
             f"`dataset=folder:{path}`: {_listing(files, bad, skip_bad_images)}; mend or "

@@ -14,9 +14,8 @@ _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 def read_npz(path: str) -> Source:
     """Reads x_train, y_train, x_test and y_test.
 
-    Images are uint8 or float, N×H×W×C or N×H×W (grey). Float images with a maximum of at most 1
-    are taken as 0…1 and multiplied by 255; others are taken as 0…255. Labels are integers
-    0…classes-1; the training labels determine the number of classes.
+    Images are uint8 or float, N×H×W×C or N×H×W (grey). Float images with a maximum of at most 1 are
+    multiplied by 255; others are taken as 0…255. Labels are integers 0…classes-1.
 
     Raises:
         InputError: the file or an array in it is invalid.

@@ -15,15 +15,12 @@ _BATCH = 1000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordImages:
-    """Images in records of `tf.train.Example`, indexed by number.
+    """Images in records of `tf.train.Example`; indexing decodes them, as from an array.
 
-    Indexing with numbers, slices or arrays gives decoded images, like an array. `take` gives
-    another `RecordImages` and reads nothing. If the images have different sizes, they are
-    preprocessed as in the usual evaluation on ImageNet: a central crop of 224/256 of the shorter
-    side, resized bilinearly.
+    If the images have different sizes, they are preprocessed as in the usual evaluation on
+    ImageNet: a central crop of 224/256 of the shorter side, resized bilinearly.
 
     Attributes:
-        paths: the files.
         places: N×3, int64: file of a record (index in `paths`), offset and length in bytes.
         fingerprints: N, uint64, of the encoded images.
         size: (height, width) after preprocessing.
@@ -115,14 +112,10 @@ class RecordImages:
 def read_records(
     paths: Sequence[str], size: tuple[int, int], channels: int, *, resized: bool
 ) -> tuple[RecordImages, np.ndarray]:
-    """Indexes the images in TFRecord files; reads each file once.
+    """Indexes the images in TFRecord files, whose records have an encoded `image` and a `label`.
 
-    Args:
-        paths: files whose records have an encoded `image` and an integer `label`.
-        size, channels, resized: as in `RecordImages`.
-
-    Returns:
-        The images and their labels, N, int64.
+    Returns the images and their labels, N, int64. `size`, `channels` and `resized` are as in
+    `RecordImages`.
     """
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(_contents, paths))

@@ -1,9 +1,8 @@
 """Prepared TensorFlow Datasets.
 
-TensorFlow Datasets imports the modules of classes in features.json, and downloads code for names
-with a namespace. But a folder and a name may come from somebody else's run, which must not execute
-code. So this reader accepts only names without a namespace, and only features.json files whose
-classes are TensorFlow Datasets' own.
+TensorFlow Datasets imports the modules that features.json names, and downloads code for names with
+a namespace. A data set or name from somebody else's run must not execute code. So only names
+without a namespace and features of TensorFlow Datasets' own classes are accepted.
 """
 
 import functools
@@ -33,15 +32,13 @@ _WHERE = re.compile(r"^(\{\{\w+ [^{}]*\}\}\s*)+")  # {{function_node ...}}, by T
 def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
     """Reads NAME or NAME:VERSION, prepared in `data_dir`; downloads nothing.
 
-    The splits are train and test, or train and validation if there is no test. Images stay in
-    their files, as `RecordImages`, if their sizes differ or they don't fit into memory.
-
-    Args:
-        image_size: height and width after preprocessing, for images of different sizes.
+    The splits are train and test, or validation if there is no test. Images stay in their files, as
+    `RecordImages`, if they don't fit into memory or their sizes differ; these are brought to
+    `image_size` squared.
 
     Raises:
-        InputError: the data set isn't prepared there, is damaged or incomplete, has feature
-            classes that aren't TensorFlow Datasets' own, or isn't an image classification.
+        InputError: the data set isn't prepared there, is damaged or incomplete, has features of
+            other classes than TensorFlow Datasets' own, or isn't an image classification.
     """
     import tensorflow_datasets as tfds
 
@@ -202,7 +199,7 @@ def _read_split(builder, split: str) -> Split:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    # The number of images is checked below, with a clearer message.
+    # `_check_split` has a clearer message.
     reading = tfds.ReadConfig(assert_cardinality=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=reading)
     pairs = examples.map(lambda e: (e["image"], e["label"]), num_parallel_calls=tf.data.AUTOTUNE)
