@@ -17,7 +17,7 @@ from tests.paper_data import PAGE, prepare, python_blocks
 
 RECIPES = ("cifar10", "cifar100", "tiny_imagenet", "imagenet")
 FOLDER = REPOSITORY / "configs" / "paper"
-# METHOD's table, a row a setting: of CIFAR-10, CIFAR-100, Tiny ImageNet, ImageNet.
+# The paper's settings, one row each, for CIFAR-10, CIFAR-100, Tiny ImageNet and ImageNet.
 NUMBERS = {
     "model": ("resnet32", "resnet32", "imagenet_resnet34", "imagenet_resnet50"),
     "width": (2, 4, 1, 1),
