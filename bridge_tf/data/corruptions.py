@@ -2,18 +2,20 @@
 
 After Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", ICLR 2019, but for images of any size. So figures can't be compared with those on
-CIFAR-10-C or ImageNet-C; contrast and brightness have the parameters of CIFAR-10-C. The standard
-deviation of the blur is multiplied by the cube root of s / 32, where s is the shorter side in
-pixels: a fixed number of pixels would erase small images, a fixed share would leave them unchanged.
+CIFAR-10-C or ImageNet-C. Contrast and brightness have the parameters of CIFAR-10-C.
 
-| corruption | parameter at the severities in `PARAMETERS` |
-| --- | --- |
-| noise | standard deviation, share of 255 |
-| blur | standard deviation in pixels, for a shorter side of 32 |
-| contrast | factor on the distance from the mean |
-| brightness | added to the largest channel, share of 255 |
-| jpeg | quality |
-| pixelation | share of height and width that is kept |
+| corruption | parameter | 1 | 2 | 3 | 4 | 5 |
+| --- | --- | --- | --- | --- | --- | --- |
+| noise | standard deviation, share of 255 | 0.04 | 0.08 | 0.12 | 0.18 | 0.26 |
+| blur | standard deviation in pixels, at 32 | 0.5 | 0.75 | 1 | 1.5 | 2 |
+| contrast | factor on the distance from the mean | 0.75 | 0.5 | 0.4 | 0.3 | 0.15 |
+| brightness | added to the largest channel, share of 255 | 0.05 | 0.1 | 0.15 | 0.2 | 0.3 |
+| jpeg | quality | 80 | 50 | 25 | 15 | 7 |
+| pixelation | share of height and width that is kept | 0.75 | 0.6 | 0.5 | 0.4 | 0.25 |
+
+The standard deviation of the blur is multiplied by the cube root of s / 32, where s is the shorter
+side in pixels. A fixed number of pixels would erase small images; a fixed share would not change
+them.
 """
 
 import io
