@@ -2,10 +2,9 @@
 
 
 class InputError(ValueError):
-    """A file or an argument is invalid.
+    """A file or an argument is invalid; commands print the message and exit with status 2.
 
-    The message is one line: it names the file or argument, says what is wrong, and what would be
-    right. Commands print it and exit with status 2.
+    The message is one line: what is invalid, what is wrong with it, and what would be right.
     """
 
 

@@ -15,15 +15,7 @@ _PARTIAL = ".partial-"
 
 
 def check_writable(argument: str, folder: str | os.PathLike) -> pathlib.Path:
-    """Checks that files can be written to `folder`; returns it as a path.
-
-    Args:
-        argument: the name of the setting, for the message.
-        folder: need not exist. The check leaves nothing behind.
-
-    Raises:
-        InputError: files can't be written to it.
-    """
+    """Returns `folder`, which need not exist; an InputError if files can't be written to it."""
     folder = pathlib.Path(folder)
     try:
         existing = folder
@@ -54,8 +46,7 @@ def write_json(path: pathlib.Path, content) -> None:
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`; renames it to `path` if the block succeeds.
 
-    The content is flushed to the disk before the rename, so even a crash of the machine leaves no
-    half-written file.
+    The content is flushed to the disk first, so even a crash of the machine leaves no partial file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{_PARTIAL}{path.name}")
@@ -91,16 +82,9 @@ def _to_disk(path: pathlib.Path) -> None:
 
 
 def check_space(argument: str, folder: str | os.PathLike, wanted: int, what: str) -> None:
-    """Checks that the disk of `folder` has enough free space.
+    """Raises an InputError if the disk of `folder` has less than `wanted` bytes free.
 
-    Args:
-        argument: the name of the setting, for the message.
-        folder: need not exist.
-        wanted: bytes to be written.
-        what: what they are, for the message.
-
-    Raises:
-        InputError: there is less free space.
+    The folder need not exist. `argument` (its setting) and `what` (the files) are for the message.
     """
     existing = pathlib.Path(folder).absolute()
     while not existing.exists():

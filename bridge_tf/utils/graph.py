@@ -7,8 +7,7 @@ import keras
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.keras_utils import clone, with_weights_of
 
-# Names of a bridge's inputs: r, a mode's logits, and the prefixes for the logits and taps of the
-# modes at the two ends of a curve.
+# Inputs of a bridge: r, a mode's logits, and the prefixes for those and the taps of both modes.
 R_INPUT, LOGITS_INPUT, END_PREFIXES = "curve.r", "mode.logits", ("start.", "end.")
 
 
@@ -20,10 +19,7 @@ def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
 def as_functional(model) -> keras.Model:
     """`model` as a plain Functional model, whose layers can be tapped.
 
-    For a Sequential model or a subclass of Functional, this is the graph inside.
-
-    Raises:
-        InputError: it is another kind of model.
+    A Sequential model or a subclass of Functional gives its graph, any other model an InputError.
     """
     if not is_graph(model):
         raise InputError(
@@ -75,18 +71,13 @@ def _histories(value) -> list[str]:
 
 
 def check_taps(base, taps: list[str], argument: str = "taps") -> None:
-    """Checks that a bridge can read every tap.
-
-    Args:
-        base: a Functional model.
-        taps: names of its layers or operations.
-        argument: the name of the argument, for the messages.
+    """Checks that a bridge can read every tap; `argument` is its setting, for the messages.
 
     Raises:
-        InputError: there are no taps; a tap is unknown (the message gives the nearest names) or
-            doesn't have one output tensor; or the base can't be cut at the last tap (the message
-            gives the nearest cuts): it is the input or output layer, a skip connection bypasses
-            it, or it has no weights behind it.
+        InputError: there are no taps; a tap is unknown or doesn't have one output tensor; or the
+            base can't be cut at the last tap, because it is the input or output, a skip connection
+            bypasses it, or there are no weights behind it. The message gives the nearest names or
+            cuts.
     """
     names, given = list(predecessors(base)), f"`{argument}`"
     if not taps:
@@ -129,10 +120,7 @@ def _obstacle(base, name: str) -> str:
 
 
 def cuts(model) -> list[str]:
-    """The cuts of a Functional model: operations that every path passes through, in order.
-
-    Inputs are not cuts, and neither are operations with no weights behind them.
-    """
+    """The operations that every path passes through, in order, with weights behind them."""
     graph = predecessors(model)
     operations = {item.name: item for item in model.operations}
     return [
@@ -145,8 +133,7 @@ def cuts(model) -> list[str]:
 def counterparts(base, other, taps: list[str]) -> list[str]:
     """The names of the `taps` of `base` in another model with the same architecture.
 
-    Names may differ because Keras numbers layers without a name. `LOGITS_INPUT`, the output, stays
-    as it is.
+    Keras numbers layers without a name, so names may differ. `LOGITS_INPUT` stays as it is.
 
     Raises:
         InputError: the architectures differ.
@@ -188,12 +175,9 @@ def _join(names: list[str]) -> str:
 
 
 def extractor(base, taps: list[str], logits: bool, name: str = "extractor") -> keras.Model:
-    """A model from the inputs to the feature of each tap and, if requested, to the logits.
+    """A Functional model from the inputs to the features of the taps and, if requested, the logits.
 
-    It shares the base's layers.
-
-    Returns:
-        A Functional model with a list of outputs, in the order of `taps`, the logits last.
+    It shares the base's layers. Its outputs are a list in the order of `taps`, the logits last.
     """
     outputs = [feature_of(base, tap) for tap in taps]
     return keras.Model(base.input, [*outputs, base.output] if logits else outputs, name=name)

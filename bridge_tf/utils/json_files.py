@@ -33,11 +33,9 @@ def read_json(
     """Reads a JSON file and validates it; unknown keys are allowed.
 
     Args:
-        schema: validates strictly, except that whole numbers pass as floats.
-        what: what the file should be, for the message.
-        remedy: what to do if it is invalid, for the message.
+        schema: validates strictly, except that whole numbers pass as floats; `context` is for it.
+        what, remedy: what the file should be, and what to do if it isn't, for the message.
         check: raises a ValueError for conditions outside the schema.
-        context: for validators of the schema.
 
     Raises:
         InputError: the file can't be read or is invalid; the message names the place.
@@ -49,8 +47,7 @@ def read_json(
         return content
     except ValidationError as error:
         why = _first(error)
-    # RecursionError: deep nesting.
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last: deep nesting
         why = reason(error)
     raise InputError(f"{path} can't be read as {what} ({why}); {remedy}")
 

@@ -7,11 +7,7 @@ from keras import ops
 
 
 class Untracked:
-    """Hides a layer from Keras's attribute tracking.
-
-    A Keras layer tracks the variables of all layers in its attributes. A hidden layer is neither
-    trained nor saved with its owner.
-    """
+    """Hides a layer from Keras's tracking: it is neither trained nor saved with its owner."""
 
     def __init__(self, value):
         self.value = value
@@ -25,16 +21,12 @@ def is_float(variable) -> bool:
 def copy_values(sources, targets) -> None:
     """Assigns the value of each source variable to the target at the same position."""
     for source, target in zip(sources, targets, strict=True):
-        # Through NumPy: on JAX, a training step donates its buffers, so a shared buffer would be
-        # deleted for the other owner.
+        # Through NumPy: on JAX, a training step deletes its buffers, even shared ones.
         target.assign(ops.convert_to_numpy(source))
 
 
 def to_config(layer) -> dict:
-    """The configuration of `layer`, without optimizer and losses.
-
-    It contains the moments of adapted `Normalization` layers as constants.
-    """
+    """The configuration of a layer, without optimizer and losses, but with adapted moments."""
     with _moments_in_config(_adapted(layer)):
         config = keras.saving.serialize_keras_object(layer)
     config.pop("compile_config", None)
@@ -53,8 +45,7 @@ def _adapted(layer) -> list[keras.layers.Normalization]:
 def _moments_in_config(layers: list[keras.layers.Normalization]):
     """During the block, the layers' configurations contain their moments.
 
-    Keras updates the moments that it computes with only in `adapt` and when it loads a file. A copy
-    that only assigns variables would compute with other moments.
+    Keras sets the moments that it computes with only in `adapt` and when it loads a file.
     """
     for layer in layers:
         layer.input_mean = ops.convert_to_numpy(layer.adapt_mean)
@@ -68,8 +59,7 @@ def _moments_in_config(layers: list[keras.layers.Normalization]):
 
 def from_plain_config(config: dict, original):
     """Builds a layer from `config`, which is `to_config(original)` or a changed copy of it."""
-    # This also finds unregistered classes of the user. Keras's own classes are left out: by name
-    # alone, the operation Add would become the layer Add.
+    # The user's classes may be unregistered. By name alone, the operation Add would become a layer.
     classes = {type(inner) for inner in inner_layers(original)}
     custom_objects = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
     return keras.saving.deserialize_keras_object(
@@ -78,9 +68,7 @@ def from_plain_config(config: dict, original):
 
 
 def with_weights_of(original, copy):
-    """Copies the original's weights to `copy` and returns it. One was built from the other's
-    `to_config`.
-    """
+    """Assigns the original's weights to `copy`, made from its `to_config` or the reverse."""
     adapted = [*_adapted(original), *_adapted(copy)]
     constant = {id(weight) for layer in adapted for weight in layer.weights}
     for kind in ("trainable_variables", "non_trainable_variables"):
@@ -99,7 +87,7 @@ def clone(layer, name: str | None = None):
 
 def inner_layers(layer) -> list:
     """`layer` and all layers inside it, at any depth."""
-    # Keras has no public way to list layers inside layers that are not models.
+    # Keras has no public way to do this.
     return layer._flatten_layers(include_self=True, recursive=True)
 
 

@@ -26,18 +26,15 @@ _held: set[tuple[int, str]] = set()  # with the process id, because a fork copie
 def locked(
     folder: str | os.PathLike, argument: str = "workdir", wait: bool = False
 ) -> Iterator[None]:
-    """Keeps other processes out of `folder` while the block runs.
+    """Keeps other processes out of `folder`, which must exist, while the block runs.
 
-    The lock file FOLDER/.lock says who holds it. It is removed at the end of the block. If the
-    holder dies, the file stays, and the next process takes it over.
-
-    The holder is the process: a nested block has no effect, in any thread, and the outermost block
-    releases the lock. A process forked within a block holds no lock.
+    FOLDER/.lock says who holds the lock. If the holder dies, the file stays, and the next process
+    takes it over. The holder is the process: a nested block has no effect, in any thread. A process
+    forked within a block holds no lock.
 
     Args:
-        folder: must exist.
         argument: the name of the setting, for messages.
-        wait: whether to wait until it is free.
+        wait: whether to wait until the lock is free.
 
     Raises:
         InputError: another process holds it and `wait` is false, or the folder can't be locked.
@@ -65,8 +62,7 @@ def locked(
     finally:
         _held.discard(key)
         if os.getpid() == process:
-            # Before the release: a process that waits for the deleted file notices that and opens
-            # the next one.
+            # Before the release: a waiting process notices that the file is gone.
             with contextlib.suppress(OSError):
                 path.unlink()
             lock.release()

@@ -30,16 +30,9 @@ def available_memory() -> int | None:
 
 
 def check_memory(name: str, what: str, needed: int, remedy: str) -> None:
-    """Checks that images fit into memory.
+    """Raises an InputError if images that need `needed` bytes, with copies, don't fit into memory.
 
-    Args:
-        name: their setting, for example "`dataset=folder:PATH`".
-        what: the images, for example "its 100 images of 8×8 pixels".
-        needed: bytes, including copies.
-        remedy: what to do if they don't fit.
-
-    Raises:
-        InputError: they don't fit.
+    `name` (their setting), `what` (the images) and `remedy` are for the message.
     """
     available = available_memory()
     if available is not None and needed > available:
@@ -59,10 +52,8 @@ def _lines(path: pathlib.Path) -> list[str]:
 def peak_of(make: Callable, *arguments) -> int:
     """Peak memory of TensorFlow's allocator during training steps, in bytes.
 
-    Args:
-        make: a module-level function. In a new process, `make(*arguments)` returns a function
-            that trains a few steps. It runs once before the measurement, to exclude the memory
-            of compilation, and once for it.
+    In a new process, `make(*arguments)`, a module-level function, returns a function that trains a
+    few steps. It runs once to compile, and once for the measurement.
     """
     # On a CPU, only this allocator counts bytes.
     with mock.patch.dict(os.environ, TF_CPU_ALLOCATOR_USE_BFC="true"):

@@ -11,12 +11,10 @@ from bridge_tf.utils.files import replacing
 
 
 class KeptPredictions:
-    """Named arrays in files of a folder, which the caller removes after the evaluation.
+    """Named arrays in files of `folder`, which the caller removes after the evaluation.
 
-    Args:
-        folder: created with the first file.
-        made_from: what the predictions depend on, as JSON data. Files with another value are
-            ignored, as are damaged files.
+    `made_from` is JSON data that the predictions depend on. Files with another value are ignored,
+    as are damaged files.
     """
 
     def __init__(self, folder: pathlib.Path, made_from):

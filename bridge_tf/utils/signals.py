@@ -1,10 +1,9 @@
 """Graceful exit on SIGINT (Ctrl-C) or SIGTERM.
 
-Inside `graceful`, the first signal raises `Interrupted` in the main thread, so that all `with` and
-`finally` blocks run. Inside `held` it is only recorded, so that the holder can finish a step and
-save it. Python runs signal handlers in the main thread, between two bytecodes; a call into native
-code, such as a compilation, can delay them for minutes. A separate thread therefore watches the
-time since the first signal. It exits the process when the time is over or a second signal comes.
+Inside `graceful`, the first signal raises `Interrupted` in the main thread, so that all cleanup
+runs. Inside `held` it is only recorded, so that the holder can finish a step and save it. Native
+code, such as a compilation, can delay Python's signal handlers for minutes. So a thread watches the
+time, and exits the process when it is over or a second signal comes.
 """
 
 import contextlib
@@ -28,11 +27,7 @@ _watch: "_Watch | None" = None
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the process to exit.
-
-    Attributes:
-        signum: the signal.
-    """
+    """The signal `signum` asked the process to exit."""
 
     def __init__(self, signum: int):
         super().__init__(signum)
@@ -43,7 +38,7 @@ class Interrupted(KeyboardInterrupt):
 def graceful(grace: float = 8.0, message: str = "interrupted") -> Iterator[None]:
     """Handles signals during the block; afterwards the earlier handlers are restored.
 
-    It has no effect inside another `graceful`, or outside the main thread, where handlers can't be
+    It has no effect inside another `graceful` or outside the main thread, where handlers can't be
     set. A signal that is already ignored stays ignored, for example in a script's job after `&`.
 
     Args:
@@ -99,10 +94,7 @@ def requested() -> int | None:
 
 
 def leave(signum: int) -> None:
-    """Exits with the message and status of a signal, after all cleanup.
-
-    It does not wait for threads of native libraries.
-    """
+    """Exits with a signal's message and status; doesn't wait for threads of native libraries."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

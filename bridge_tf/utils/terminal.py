@@ -17,7 +17,7 @@ class TerminalHandler(logging.Handler):
     """Prints messages to standard error, where progress bars may be drawn."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Looked up each time: a drawn bar replaces it, to keep lines above the bar.
+        # Looked up each time: a progress bar replaces sys.stderr.
         print(self.format(record), file=sys.stderr, flush=True)
 
 
@@ -51,10 +51,8 @@ def told_to(listener: Callable[[str], None]) -> Iterator[None]:
 
 
 def shows_bars(console: Console) -> bool:
-    """Whether progress bars are possible and wanted on a console.
-
-    With FORCE_COLOR, rich takes a file for a terminal.
-    """
+    """Whether progress bars are possible and wanted on a console."""
+    # With FORCE_COLOR, rich takes a file for a terminal.
     drawn = console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
     shown = any(isinstance(handler, TerminalHandler) for handler in logger.handlers)
     return drawn and shown and logger.isEnabledFor(logging.INFO)
@@ -73,8 +71,8 @@ def track(title: str, things: Sequence) -> Iterator:
 def quiet_stderr() -> Iterator[None]:
     """Hides standard error during the block; shows it only if the block fails.
 
-    This is for native libraries that always log: LiteRT's interpreter, and TensorFlow during its
-    import, before it reads TF_CPP_MIN_LOG_LEVEL (tensorflow issue 100442).
+    For native libraries that always log: LiteRT, and TensorFlow during its import, before it reads
+    TF_CPP_MIN_LOG_LEVEL (tensorflow issue 100442).
     """
     sys.stderr.flush()
     standard_error = os.dup(2)

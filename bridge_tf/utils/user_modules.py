@@ -9,11 +9,7 @@ from bridge_tf.utils.errors import InputError, reason
 
 
 def import_modules(names: Sequence[str]) -> None:
-    """Imports modules by name, also from the current directory.
-
-    Raises:
-        InputError: a module can't be imported.
-    """
+    """Imports modules, also from the current directory; an InputError if one can't be imported."""
     for name in names:
         sys.path.insert(0, os.getcwd())
         try:
