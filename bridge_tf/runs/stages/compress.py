@@ -15,8 +15,7 @@ from bridge_tf.export.compression.plan import read_weights, write_plan
 from bridge_tf.export.compression.process import run_method
 from bridge_tf.export.compression.settings import Compression, file_names
 from bridge_tf.export.layout import find_export, finish_exports, staging
-from bridge_tf.export.precision import in_float32
-from bridge_tf.export.tflite_files import write_tflite_files
+from bridge_tf.export.tflite_files import in_float32, write_tflite_files
 from bridge_tf.runs.artifacts import check_accuracy, compressed_items, export_rows, row_of
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts
