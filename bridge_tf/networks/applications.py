@@ -36,16 +36,13 @@ def build_application(
 
     Args:
         name: one of `application_names()`.
-        input_shape: (height, width, channels) of the images, 1 or 3 channels. Grey is repeated to
-            three channels.
-        num_classes: number of logits, at least 2.
+        input_shape: (height, width, channels); 1 channel is repeated to 3.
+        num_classes: at least 2.
         width: factor on the channels, > 0 (`alpha` of the MobileNets; other models take only 1).
         input_size: height and width to which images are resized bilinearly; 0: no resizing.
-        preprocessing: one of `PREPROCESSING`. "auto" is the pre-processing that the model was
-            published with. Models with their own pre-processing layers take only "auto" and "none",
-            which are the same for them.
+        preprocessing: one of `PREPROCESSING`. "auto" is the one that the model was published with.
+            Models that scale the pixels themselves take only "auto" and "none".
         weights: weights file, as in `load_weights`; empty: random weights.
-        model_name: default: `name` in lower case.
 
     Returns:
         A Functional model from raw pixels, N×H×W×C in 0…255, to logits, N×num_classes.
@@ -66,8 +63,7 @@ def build_application(
     inputs = keras.Input(input_shape, name="image")
     x = inputs
     if input_size and tuple(input_shape[:2]) != (input_size, input_size):
-        # Not keras.layers.Resizing: its call defaults to training=True, and Keras passes that on to
-        # all layers behind it, so batch norms would use batch statistics.
+        # Not keras.layers.Resizing, which would switch all layers behind it to training.
         x = keras.ops.image.resize(x, (input_size, input_size), interpolation="bilinear")
     if input_shape[-1] == 1:
         x = keras.layers.Concatenate(name="rgb")([x, x, x])

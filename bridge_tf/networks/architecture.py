@@ -11,17 +11,13 @@ from bridge_tf.utils.keras_utils import from_plain_config, inner_layers, to_conf
 
 
 def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-    """Builds the architecture in a .keras file with new random weights, as `fresh_copy` does.
+    """The architecture in a .keras file with new random weights, as in `fresh_copy`.
 
-    Args:
-        path: a classifier of images, N×height×width×channels, with logits or probabilities. Custom
-            layer classes must be registered with Keras.
-        input_shape: (height, width, channels) of the images.
-        num_classes: number of classes.
+    The file has a classifier of images, N×height×width×channels, with logits or probabilities.
+    Custom layer classes must be registered with Keras.
 
     Raises:
-        InputError: the file is missing, damaged or can't be loaded, or the model doesn't fit the
-            images or classes.
+        InputError: the file is missing, damaged or can't be loaded, or doesn't fit the data.
     """
     model = read_model(path, "model")
     inputs, outputs = _shapes(model, (None, *input_shape), path)
@@ -62,11 +58,8 @@ def fresh_copy(model: keras.Model) -> keras.Model:
 
     Seeds in the configurations of initializers are removed, because they would make all modes
     equal; a seed in the code of a class stays. Constants are kept: the weights of frozen layers
-    (`trainable=False`), and the moments of adapted `Normalization` layers. Moving averages of
-    layers that aren't frozen are reset. Optimizer and losses are left out.
-
-    Args:
-        model: a built model; its class and its layers' classes have `get_config`.
+    (`trainable=False`), and the moments of adapted `Normalization` layers. Other moving averages
+    are reset. Optimizer and losses are left out.
 
     Raises:
         InputError: the class overrides `get_build_config`, so the copy isn't built.
@@ -81,18 +74,13 @@ def fresh_copy(model: keras.Model) -> keras.Model:
         if not original.trainable and layer.weights:
             store = {}
             original.save_own_variables(store)
-            # Through NumPy, as in `bridge_tf.utils.keras_utils.copy_values`.
+            # Through NumPy, as in `copy_values`.
             layer.load_own_variables({k: ops.convert_to_numpy(v) for k, v in store.items()})
     return copy
 
 
 def _fresh(config, initializer: bool = False):
-    """A copy of a configuration without the seeds of initializers and the compile state.
-
-    Args:
-        config: a layer, as Keras serializes it.
-        initializer: whether `config` is part of an initializer's configuration.
-    """
+    """A copy of a layer's configuration without initializers' seeds and the compile state."""
     if isinstance(config, list | tuple):
         return type(config)(_fresh(item, initializer) for item in config)
     if not isinstance(config, dict):

@@ -69,8 +69,7 @@ def _shortcut(x, channels: int, strides: int, norm: str, name: str):
 def pixel_scaling(channels: int, mean, std) -> keras.layers.Layer:
     """Scales raw pixels to zero mean and unit variance; mean and std are fractions of 255.
 
-    Raises:
-        InputError: mean or std is neither one number nor one for each channel.
+    An InputError if one of them is neither one number nor one for each channel.
     """
     per_channel = []
     for label, value in (("pixel_mean", mean), ("pixel_std", std)):

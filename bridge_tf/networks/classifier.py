@@ -19,8 +19,7 @@ def as_classifier(model) -> keras.Model:
     """`as_functional` for a classifier.
 
     Raises:
-        InputError: the output isn't N×classes logits or softmax probabilities, or a layer has its
-            channels first.
+        InputError: it doesn't end in N×classes logits or a softmax, or a layer has channels first.
     """
     model = as_functional(model)
     shape = model.output_shape
@@ -44,10 +43,7 @@ def as_classifier(model) -> keras.Model:
 
 
 def ends_in_softmax(model) -> bool:
-    """Whether a graph's output is softmax probabilities rather than logits.
-
-    The output of a subclassed model, whose graph is unknown, is taken for logits.
-    """
+    """Whether a graph ends in a softmax; subclassed models are taken to end in logits."""
     if not is_graph(model):
         return False
     last, _ = _output_operation(model)
@@ -60,9 +56,9 @@ def _activation(layer) -> str:
 
 
 def _output_operation(model) -> tuple:
-    """The operation that computes the output of a graph, and whether it is the last one.
+    """The operation that computes the output, also in a nested model, and whether it is the last.
 
-    Layers that only move data are skipped; nested models are searched.
+    Layers that only move data are skipped.
     """
     direct = True
     tensor = model.outputs[0]

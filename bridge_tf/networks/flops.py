@@ -1,12 +1,8 @@
 """The cost of inference: floating-point operations (FLOPs) and parameters.
 
-TensorFlow's own profiler silently skips many operations (Sigmoid, AddV2, LogSoftmax, …). This
-module counts the operations of the traced graph and of the functions that it calls:
-
-- a multiply-add counts two;
-- an element-wise operation counts one for each output element, whatever the function;
-- a reduction or pooling counts one for each element that it reads;
-- moving data counts zero.
+TensorFlow's own profiler silently skips many operations (Sigmoid, AddV2, LogSoftmax, …). Here a
+multiply-add counts two, an element-wise operation one for each output element, a reduction or
+pooling one for each element that it reads, and moving data zero.
 """
 
 import logging
@@ -44,14 +40,9 @@ _CALLS = {
 def count_flops(model) -> int:
     """Floating-point operations of one image's inference, counted in the executed graph.
 
-    Args:
-        model: a built Functional or Sequential model (TensorFlow backend) with one input, or a
-            list or dict of inputs.
-
-    Returns:
-        The sum over the operations that the outputs depend on, at batch size 1. A condition counts
-        as its larger branch, a loop as one pass. A warning names what can't be counted: unknown
-        types of operations, further passes of a loop, shapes that are known only at run time.
+    The model is a built Functional or Sequential one (TensorFlow backend). A condition counts as
+    its larger branch, a loop as one pass. A warning names what can't be counted: unknown types of
+    operations, further passes of a loop, shapes that are known only at run time.
 
     Raises:
         ValueError: an input has an unknown dimension other than the batch.
@@ -101,8 +92,7 @@ def _trace(model):
     )
     if not all(spec.shape.is_fully_defined() for spec in keras.tree.flatten(specs)):
         raise ValueError(f"FLOPs need inputs of a known size. Received: model.input={model.input}")
-    # The graph isn't frozen: freezing loses the static shapes behind calls that XLA compiles, and
-    # Keras runs grouped convolutions that way on a CPU.
+    # Not frozen, which loses static shapes behind compiled calls (grouped convolutions on a CPU).
     function = tf.function(lambda inputs: model(inputs, training=False))
     with unrolled(model):  # further passes of a loop can't be counted
         return function.get_concrete_function(specs)

@@ -10,17 +10,11 @@ from keras import ops
 class FilterResponseNormalization(keras.layers.Layer):
     """Filter response normalization (Singh and Krishnan, CVPR 2020, equations 1-3).
 
-    Each channel of each image is divided by the root mean square of its own pixels. Images share no
-    statistics, so there is nothing to re-estimate on a curve::
+    Images share no statistics, so there is nothing to re-estimate on a curve. For N×H×W×C inputs::
 
         y = max(gamma * x / sqrt(mean(x²) + epsilon) + beta, tau)
 
-    with the mean over height and width and learned gamma, beta, tau per channel.
-
-    Args:
-        epsilon: added to the mean square, > 0.
-
-    Input and output: N×H×W×C, floating point.
+    with the mean over height and width, epsilon > 0 and learned gamma, beta, tau per channel.
     """
 
     def __init__(self, epsilon: float = 1e-6, **kwargs: Any):

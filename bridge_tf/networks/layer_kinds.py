@@ -1,9 +1,8 @@
 """The table of layer kinds: what the package must know about each class of layers.
 
-Rescaling of bodies, alignment of neurons, checks of curves and compression read it. Rows are keyed
-by class name, for Keras's layers and the project's own, so the table needs neither Keras nor
-`tf_keras`. A layer without a row is `UNKNOWN`: it is scaled by its settings, its neurons are not
-permuted, and it can be put on a curve.
+Rows are keyed by class name, so the table needs neither Keras nor `tf_keras`. A layer without a row
+is `UNKNOWN`: it is scaled by its settings, its neurons are not permuted, and it can be put on a
+curve.
 """
 
 import dataclasses
@@ -50,20 +49,17 @@ class LayerKind:
             are combined element by element; "concatenated", "reshaped": channels move to a known
             place; "mixed": anything else.
         weights: all weights that it may have, and the meaning of their axes.
-        normalizes: it normalizes by statistics of its input and scales channels by its weights.
-            "image": each image by its own statistics; "batch": by those of the batch, with moving
-            averages, as `BatchNormalization` does.
+        normalizes: by statistics of each image, or of the batch with moving averages; its weights
+            scale channels.
         over_axes: it reduces, adds or removes the axes in its `axis`.
         same_numbers: at inference it changes no value of its input.
         scalars: settings that must be one number for all channels.
-        sizes: settings for the number of output channels.
+        sizes, input_size: settings for the numbers of output and input channels.
         head_sizes: settings that scale with the width although the output channels don't.
-        input_size: the setting for the number of input channels.
         compared: settings that must be equal at both ends of a curve.
         tf_keras_names: settings with other names in `tf_keras`.
-        rounded: quantization-aware training rounds its weights.
-        folds_norm: quantization-aware training folds a following batch normalization into its
-            weights.
+        rounded, folds_norm: quantization-aware training rounds its weights, or folds a following
+            batch normalization into them.
     """
 
     channels: Literal["kept", "new", "joined", "concatenated", "reshaped", "mixed"]
@@ -170,9 +166,7 @@ def register(layer_class: type, kind: LayerKind) -> None:
 def kind_of(operation, derived: bool = False) -> LayerKind:
     """The row of a layer or of an operation of `keras.ops`; `UNKNOWN` if there is none.
 
-    Args:
-        derived: for a class without a row, use the row of its nearest base class. Such a class may
-            compute anything.
+    If `derived`, the row of the nearest base class will do; such a class may compute anything.
     """
     classes = type(operation).__mro__ if derived else (type(operation),)
     return next(filter(None, map(_row, classes)), UNKNOWN)

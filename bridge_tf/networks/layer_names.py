@@ -1,8 +1,4 @@
-"""Layer names that don't depend on other models in the process.
-
-Keras numbers unnamed layers in the order of their creation in the process: the same layer is
-`conv2d_5` in one model and `conv2d_99` in the next.
-"""
+"""Layer names that don't depend on other models in the process, as Keras's numbers do."""
 
 import collections
 import re

@@ -11,13 +11,9 @@ from bridge_tf.utils.errors import InputError, reason
 def read_model(path, argument: str) -> keras.Model:
     """Reads the model in a .keras file, in safe mode and without its optimizer and losses.
 
-    Args:
-        path: the file.
-        argument: the name of the setting, for the messages.
-
     Raises:
-        InputError: the file doesn't exist, is damaged, needs a class that isn't registered,
-            contains code, which safe mode refuses, or contains no model.
+        InputError: the file doesn't exist, is damaged, needs a class that isn't registered, or
+            contains code or no model; the message begins with its setting, `argument`.
     """
     given = f"`{argument}={path}`"
     if not pathlib.Path(path).is_file():
@@ -42,8 +38,7 @@ def read_as(path: pathlib.Path, kind: type, remedy: str) -> keras.Model:
     """Reads a run's own .keras file in safe mode; it must contain a `kind`.
 
     Raises:
-        InputError: the file can't be read or contains something else; the message ends with
-            `remedy`.
+        InputError: it can't be read or contains something else; the message ends with `remedy`.
     """
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)

@@ -18,16 +18,11 @@ _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 def preprocess(images, mode: str):
-    """Applies a mode to raw RGB pixels.
+    """Applies a mode to raw RGB pixels, a symbolic tensor N×H×W×3 in 0…255.
 
-    Args:
-        images: symbolic tensor, N×H×W×3 in 0…255.
-        mode: one of `MODES`. "none" changes nothing; "tf" maps pixels to -1…1; "torch" normalizes
-            them by ImageNet's mean and standard deviation; "caffe" turns RGB into BGR and subtracts
-            ImageNet's mean.
-
-    Returns:
-        A symbolic tensor of the same shape. The scaling is the layer `pixels`.
+    "none" changes nothing; "tf" maps pixels to -1…1; "torch" normalizes them by ImageNet's mean and
+    standard deviation; "caffe" turns RGB into BGR and subtracts ImageNet's mean. The scaling is the
+    layer `pixels`.
     """
     if mode == "none":
         return images
@@ -43,14 +38,7 @@ def preprocess(images, mode: str):
 
 
 def own_mode(builder) -> str:
-    """The pre-processing mode of an application.
-
-    Args:
-        builder: a function of `keras.applications`, for example `keras.applications.VGG16`.
-
-    Raises:
-        ValueError: the application's pre-processing isn't one of `MODES`.
-    """
+    """The mode of a function of `keras.applications`; a ValueError if it isn't in `MODES`."""
     family = sys.modules[builder.__module__]
     pixels = np.array([[[10.0, 100.0, 200.0]]])
     # Each call gets a copy, because Keras writes into the array.

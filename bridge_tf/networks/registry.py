@@ -23,20 +23,12 @@ _OPTIONS = {
 
 
 def network_names() -> tuple[str, ...]:
-    """The names that `build_network` accepts: `resnet<depth>` for small images,
-    `imagenet_resnet<depth>` for larger ones, and the models of `keras.applications`.
-
-    It also accepts the path of any .keras file.
-    """
+    """The names that `build_network` accepts, besides paths of .keras files."""
     return _RESNETS + _IMAGENET_RESNETS + application_names()
 
 
 def network_options(name: str) -> tuple[str, ...]:
-    """The options of `build_network` for the network `name`.
-
-    Raises:
-        InputError: there is no network with that name.
-    """
+    """The options of `build_network` for a network; an InputError if it is unknown."""
     return _OPTIONS[_kind(name)]
 
 
@@ -50,12 +42,11 @@ def build_network(
             Names are case-sensitive: `resnet50` is for small images, `imagenet_resnet50` for larger
             ones, and `ResNet50` is the model of `keras.applications`.
         input_shape: (height, width, channels) of the images.
-        num_classes: number of classes.
         **options: of the network's builder; `network_options(name)` lists them.
 
     Returns:
         A Functional model from raw pixels (N×H×W×C, 0…255) to logits (N×num_classes). A model from
-        a .keras file may be of another class and may end in a softmax.
+            a .keras file may be of another class and may end in a softmax.
 
     Raises:
         InputError: there is no network with that name, or its builder refuses an argument.

@@ -1,9 +1,8 @@
-"""Residual networks (He et al., CVPR 2016) with SiLU activations: for small images (section 4.2)
-and for larger ones (table 1).
+"""Residual networks (He et al., CVPR 2016) with SiLU activations, for small and larger images.
 
-The output of a block is the layer `stage{s}_block{b}`, both counted from 1. These are the names for
-taps. Kernels are initialized as in He et al. (ICCV 2015), fan-out. L2 regularization is in the
-optimizer (`bridge_tf.Recipe`), so that it acts on a curve's control points in the same way.
+Blocks are the layers `stage{s}_block{b}`, counted from 1, which can be tapped. Kernels are
+initialized as in He et al. (ICCV 2015), fan-out. L2 regularization is in the optimizer
+(`bridge_tf.Recipe`), so that it acts on a curve's control points in the same way.
 """
 
 from collections.abc import Sequence
@@ -34,16 +33,16 @@ def build_resnet(
     pixel_std: Sequence[float] | float = 0.25,
     name: str | None = None,
 ) -> keras.Model:
-    """Builds a residual network for small images.
+    """Builds a residual network for small images (section 4.2).
 
-    Three stages of n = (depth - 2) / 6 blocks with 16, 32 and 64 × `width` channels; stages 2
-    and 3 halve height and width.
+    Three stages of n = (depth - 2) / 6 blocks with 16, 32 and 64 × `width` channels; stages 2 and 3
+    halve height and width.
 
     Args:
         depth: 6n + 2, at least 8.
         input_shape: (height, width, channels) of the images.
-        num_classes: number of logits, at least 2.
-        width: factor on the channels of every stage, > 0.
+        num_classes: at least 2.
+        width: > 0.
         norm: "frn" (filter response normalization) or "batch".
         pixel_mean, pixel_std: as fractions of 255, one number or one for each channel.
 
@@ -76,7 +75,7 @@ def build_imagenet_resnet(
     pixel_std: Sequence[float] | float = 0.25,
     name: str | None = None,
 ) -> keras.Model:
-    """Builds a residual network of four stages, for larger images.
+    """Builds a residual network of four stages, for larger images (table 1).
 
     Stages have 64, 128, 256 and 512 × `width` channels; the outputs of bottlenecks (depth 50 and
     101) have four times as many. Stages 2 to 4 halve height and width, in bottlenecks with the 3×3

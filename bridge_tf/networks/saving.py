@@ -10,12 +10,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date in the zip format
 
 
 def write_model(model, path: pathlib.Path) -> None:
-    """Saves `model` as a .keras file without times and memory addresses.
+    """Saves `model` as a .keras file without times and memory addresses: equal models, equal bytes.
 
-    Equal models give equal bytes, so a digest shows whether a new file equals an old one.
-
-    Args:
-        path: from `bridge_tf.utils.files.replacing`; it must end in .keras.
+    `path` is from `bridge_tf.utils.files.replacing` and must end in .keras.
     """
     dated = path.with_name(f".partial-dated-{path.name}")
     try:

@@ -20,14 +20,10 @@ from bridge_tf.utils.keras_utils import inner_layers
 
 
 def load_weights(model: keras.Model, path) -> None:
-    """Loads the weights of another classifier of the same architecture.
+    """Loads the weights of another classifier, from a .keras, .weights.h5 or legacy .h5 file.
 
-    The last layer with weights keeps its random weights if the file has none that fit, for example
-    because of another number of classes.
-
-    Args:
-        model: a Functional model, its layers numbered by `number_layers`.
-        path: a .keras file, a .weights.h5 file or a legacy .h5 file.
+    The model's layers are numbered by `number_layers`. The last one with weights keeps its random
+    weights if the file has none that fit, for example because of another number of classes.
 
     Raises:
         InputError: the file is missing or damaged, it has no fitting weights for a layer other than
@@ -116,9 +112,8 @@ def _some(names: list[str]) -> str:
 def read_h5(path) -> tuple[list[tuple[str, list[np.ndarray]]], bool]:
     """Reads a .weights.h5 file of Keras 3, or a legacy .h5 file of weights or a whole model.
 
-    Returns:
-        Name and arrays of each layer with weights, trainable arrays first, and whether the layers
-        are in the order of the model: always in legacy files, else only layers of one class.
+    Returns name and arrays of each layer with weights, trainable arrays first, and whether the
+    layers are in the order of the model: always in legacy files, else only layers of one class.
 
     Raises:
         InputError: the file is missing, damaged or in another format.
