@@ -90,10 +90,7 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The result of a reader: training and test images, before the validation split.
-
-    `skipped` names the bad images that were left out.
-    """
+    """The result of a reader, before the validation split; `skipped` are bad images, left out."""
 
     name: str
     class_names: tuple[str, ...]

@@ -8,10 +8,7 @@ _NUM_TEST = 797
 
 
 def read_digits() -> Source:
-    """1,797 grey images of 8×8 pixels, 797 of them for testing.
-
-    The source (Alpaydin and Kaynak, UCI, 1998) has values 0…16, scaled here to 0…255.
-    """
+    """1,797 grey images of 8×8 pixels (Alpaydin and Kaynak, UCI, 1998), 797 of them for testing."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
