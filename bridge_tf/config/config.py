@@ -36,8 +36,7 @@ _NETWORK_SETTINGS = {
 }
 NAME = r"\w[\w.-]{0,99}"
 
-# Settings that don't change what is trained: paths, handling of failures, use of the results. A run
-# may be moved, evaluated and exported again with other values.
+# Settings that don't change what is trained, so a run may go on with other values.
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "baselines", "early_exit_budget"),
@@ -191,7 +190,7 @@ class Config(
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: "Config") -> list[str]:
-        """One text for each setting that changes the results and differs: "`seed=1` (there: 0)"."""
+        """The settings that change the results and differ: "`seed=1` (there: 0)"."""
         ours, theirs = _decisive(self.to_json()), _decisive(other.to_json())
         return [
             f"`{k}={text_of(v)}` (there: {text_of(theirs[k])})"
@@ -200,7 +199,7 @@ class Config(
         ]
 
     def curves(self) -> list[tuple[int, int]]:
-        """The curves of the run as pairs of modes, in the order in which bridges join the ensemble.
+        """The curves as pairs of modes, in the order in which bridges join the ensemble.
 
         Type I: from the base (mode 0) to each other mode. Type II: all pairs; the first m(m-1)/2
         pairs are those of the first m modes.

@@ -19,12 +19,5 @@ _SCHEMA = TypeAdapter(ConfigFile)
 
 
 def read_config_file(path: pathlib.Path, remedy: str) -> dict:
-    """Reads a config.json; `Config` checks the settings.
-
-    Args:
-        remedy: what to do if the file is invalid, for the message.
-
-    Raises:
-        InputError: the file can't be read or has another form.
-    """
+    """Reads a config.json; an InputError that ends with `remedy` if it is invalid."""
     return read_json(path, _SCHEMA, "a configuration", remedy)

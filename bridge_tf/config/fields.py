@@ -55,9 +55,7 @@ class DataSettings:
         choices=AUGMENTATIONS,
     )
     crop_padding: int = setting(
-        0,
-        "Padding of crop and crop_flip, in pixels on each side; 0: an eighth of the height.",
-        low=0,
+        0, "Padding of crop and crop_flip, in pixels a side; 0: an eighth of the height.", low=0
     )
 
 
@@ -115,9 +113,7 @@ class CurveSettings:
         "Match the neurons of a curve's second mode to those of the first before training.",
         choices=ALIGNMENTS,
     )
-    curve_degree: int = setting(
-        2, "Degree of the Bezier curve; number of segments of a chain.", low=1
-    )
+    curve_degree: int = setting(2, "Degree of the Bezier curve, or segments of a chain.", low=1)
     curve_kind: str = setting("bezier", "Kind of curve; a chain is polygonal.", choices=CURVE_KINDS)
 
 
@@ -234,9 +230,7 @@ class EvaluationSettings:
         "", "Out-of-distribution data, in the form of `dataset`, to detect by confidence."
     )
     corruptions: list[str] = setting(
-        (),
-        "Also measure on corrupted test images.",
-        choices=CORRUPTIONS,
+        (), "Also measure on corrupted test images.", choices=CORRUPTIONS
     )
     corruption_images: int = setting(
         1000, "Maximum number of test images to corrupt, at each of 5 severities.", low=1

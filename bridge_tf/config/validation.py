@@ -8,11 +8,7 @@ from bridge_tf.utils.errors import InputError
 
 
 def setting(default: Any, help_text: str, **checks: Any) -> Any:
-    """A dataclass field for a setting.
-
-    Args:
-        **checks: limits: low (at least), above, high (at most), below, choices.
-    """
+    """A dataclass field for a setting, with limits: low, above, high, below, choices."""
     return dataclasses.field(default=default, metadata={"help": help_text, **checks})
 
 
@@ -22,11 +18,7 @@ def text_of(value: object) -> str:
 
 
 def check_setting(field: dataclasses.Field, value: Any) -> None:
-    """Checks a value against the limits of its setting; None stands for a default and passes.
-
-    Raises:
-        InputError: the value is outside the limits; the message names the setting.
-    """
+    """Raises an InputError if a value is outside its limits; None, a default, always passes."""
     if value is None and field.default is None:
         return
     for number in value if isinstance(value, tuple) else [value]:
