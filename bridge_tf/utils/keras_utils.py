@@ -43,10 +43,7 @@ def _adapted(layer) -> list[keras.layers.Normalization]:
 
 @contextlib.contextmanager
 def _moments_in_config(layers: list[keras.layers.Normalization]):
-    """During the block, the layers' configurations contain their moments.
-
-    Keras sets the moments that it computes with only in `adapt` and when it loads a file.
-    """
+    """During the block, configurations have the moments, set else by `adapt` or a loaded file."""
     for layer in layers:
         layer.input_mean = ops.convert_to_numpy(layer.adapt_mean)
         layer.input_variance = ops.convert_to_numpy(layer.adapt_variance)
@@ -59,7 +56,7 @@ def _moments_in_config(layers: list[keras.layers.Normalization]):
 
 def from_plain_config(config: dict, original):
     """Builds a layer from `config`, which is `to_config(original)` or a changed copy of it."""
-    # The user's classes may be unregistered. By name alone, the operation Add would become a layer.
+    # Only the user's classes: by name alone, Keras's operation Add would become the layer Add.
     classes = {type(inner) for inner in inner_layers(original)}
     custom_objects = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
     return keras.saving.deserialize_keras_object(
