@@ -56,10 +56,7 @@ def _activation(layer) -> str:
 
 
 def _output_operation(model) -> tuple:
-    """The operation that computes the output, also in a nested model, and whether it is the last.
-
-    Layers that only move data are skipped.
-    """
+    """The operation that computes the output, also in a nested model; whether it is the last."""
     direct = True
     tensor = model.outputs[0]
     while True:

@@ -35,11 +35,7 @@ def read_model(path, argument: str) -> keras.Model:
 
 
 def read_as(path: pathlib.Path, kind: type, remedy: str) -> keras.Model:
-    """Reads a run's own .keras file in safe mode; it must contain a `kind`.
-
-    Raises:
-        InputError: it can't be read or contains something else; the message ends with `remedy`.
-    """
+    """Reads a run's own .keras file in safe mode: a `kind`, else an InputError with `remedy`."""
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # damaged files raise many kinds of errors

@@ -11,8 +11,7 @@ from bridge_tf.config.fields import PREPROCESSING
 MODES = PREPROCESSING[1:]
 """The modes of `keras.applications.imagenet_utils.preprocess_input`, and none at all."""
 
-# Published with ImageNet models: for red, green, blue as fractions of 255, and for blue, green, red
-# in 0…255.
+# Published with ImageNet models: RGB as fractions of 255, and below BGR in 0…255.
 _IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
