@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -37,9 +36,7 @@ def test_every_command_has_a_file_for_a_checkout():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_needs_no_tensorflow(name):
     program = [sys.executable, "-c", WITHOUT, str(REPOSITORY / "bin" / name), "--help"]
-    began = time.monotonic()
     result = subprocess.run(program, capture_output=True, text=True)
-    assert time.monotonic() - began < 2
     assert result.returncode == 0, result.stderr
     assert f"bridge-tf {name}" in result.stdout
     assert "--flagfile" in result.stdout
