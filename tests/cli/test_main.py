@@ -112,7 +112,7 @@ def test_a_finished_command_leaves_with_status_0(capsys):
     with pytest.raises(SystemExit) as left:
         main(["predict", "--help"])
     assert left.value.code == 0
-    assert capsys.readouterr().out.startswith("Prints one JSON object an image")
+    assert capsys.readouterr().out.startswith("Prints one JSON object for each image")
 
 
 @pytest.mark.parametrize(
