@@ -11,13 +11,11 @@ from bridge_tf.utils.keras_utils import Untracked, inner_layers
 def reestimate_batch_norm(network, data, steps: int | None = None) -> None:
     """Sets the moving averages of `network` to the statistics of `data`, in place.
 
-    Each batch runs in training mode. With batches of equal size, the mean over all data is the mean
-    of the batch means, and the variance is the mean of the batch variances plus the variance of the
-    batch means (law of total variance). Without batch normalization nothing changes. A layer that
-    is called several times gets the statistics of its last call.
+    Each batch runs in training mode. With batches of equal size, results are exact (law of total
+    variance). A layer that is called several times gets the statistics of its last call.
 
     Args:
-        network: a built Keras model.
+        network: a built Keras model; unchanged if it has no batch normalization.
         data: training data with the augmentation of training, in a form that `keras.Model.predict`
             accepts: arrays, or batches of inputs with or without targets.
         steps: number of batches to use, for endless data.
@@ -65,14 +63,7 @@ class _BatchStatistics(keras.Model):
 
 
 def batch_statistics(network, layers, weights, state, inputs) -> list[tuple]:
-    """The mean and variance of a batch at each batch normalization.
-
-    Args:
-        network: a built Keras model.
-        layers: its `batch_norms`.
-        weights, state: values of its trainable and other variables.
-        inputs: the batch.
-    """
+    """The mean and variance of a batch at each of a network's `batch_norms`, for any weights."""
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0  # so that the moving averages become those of the batch

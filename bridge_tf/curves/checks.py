@@ -8,12 +8,7 @@ from bridge_tf.utils.keras_utils import inner_layers, is_float
 
 
 def check_weights(network) -> None:
-    """Checks that every weight of a network can be interpolated.
-
-    Raises:
-        ValueError: a layer is quantized or has a trainable weight that isn't floating-point; the
-            message names the layer.
-    """
+    """Raises a ValueError that names a layer or weight that can't be interpolated."""
     for layer in inner_layers(network):
         if getattr(layer, "quantization_mode", None) is not None:
             raise ValueError(
@@ -35,11 +30,7 @@ def check_weights(network) -> None:
 
 
 def check_same_architecture(start, end) -> None:
-    """Checks that two networks have the same layers in the same order, with matching weights.
-
-    Raises:
-        ValueError: they differ; the message names the first layer or weight that differs.
-    """
+    """Raises a ValueError that names the first layer or weight in which two networks differ."""
     received = f"Received: start={start.name}, end={end.name}"
     layers = [_compared(network) for network in (start, end)]
     for a, b in zip(*layers, strict=False):

@@ -1,14 +1,10 @@
 """A curve between two modes in weight space, as one Keras model.
 
-The curve wraps a network and doesn't rewrite its layers. It computes the weights at r from the
-control points and passes them to the network's `stateless_call`. So it works for any network with
-floating-point weights, on any backend whose Keras supports `stateless_call`.
-
-Between the end points:
-- Trainable weights follow the curve. The inner control points are the only trained weights.
-- Other floating-point state (moving averages, weights of frozen layers) is interpolated linearly.
-  It is exact at the end points. For batch normalization it is only approximate between them;
-  `model_at(r, data)` re-estimates it.
+The curve computes the network's weights at r and passes them to `stateless_call`. So it works for
+any network with floating-point weights. Between the end points:
+- Trainable weights follow the curve. Only the inner control points are trained.
+- Other floating-point state (moving averages, frozen weights) is interpolated linearly. For batch
+  normalization this is approximate; `model_at(r, data)` re-estimates it.
 - Integer state (seed generators) belongs to the curve and advances with every training step.
 """
 
@@ -30,20 +26,17 @@ class Curve(keras.Model):
 
     `Curve.between(start, end)` builds one. In training, each call draws one r ~ U(0, 1) for the
     whole batch (Garipov et al., NeurIPS 2018, equation 2), so `compile` and `fit` with a
-    classification loss find the curve. At inference, the network runs at the given `r`, by default
-    0.5.
+    classification loss find the curve.
 
     Args:
         network: a built Keras layer or model; all control points start from its weights.
-        degree: degree of the Bezier curve, or number of segments of the chain, at least 1. It has
-            degree + 1 control points; degree 1 is the straight line.
+        degree: degree of the Bezier curve, or number of segments of the chain, at least 1. There
+            are degree + 1 control points.
         kind: "bezier" or "chain" (the polygonal chain through the control points).
         seed: of the draws of r.
 
-    Call arguments:
-        inputs: those of `network`.
-        r: position on the curve, a scalar in [0, 1]. Default: drawn in training, else 0.5.
-        training: as in Keras.
+    Call arguments: the network's `inputs`; `r`, a scalar in [0, 1], by default drawn in training,
+    else 0.5; `training`.
     """
 
     def __init__(
@@ -103,10 +96,8 @@ class Curve(keras.Model):
     ) -> "Curve":
         """The curve from `start` to `end`, with its inner control points on the straight line.
 
-        For degree 2, the control point is the mean of the end points. The two models are copied.
-
         Args:
-            start, end: two built models of the same architecture.
+            start, end: two built models of the same architecture; copied.
             degree, kind, **kwargs: as in `Curve`.
 
         Raises:
@@ -130,11 +121,7 @@ class Curve(keras.Model):
         return self._network.value
 
     def weights_at(self, r: Any) -> list:
-        """θ(r): a list of one tensor for each trainable weight of the network, in its order.
-
-        Args:
-            r: scalar in [0, 1], a Python number or a tensor.
-        """
+        """θ(r): one tensor for each trainable weight of the network; r is a scalar in [0, 1]."""
         shares = coefficients(self.kind, self.degree, r)
         return [
             sum(share * ops.convert_to_tensor(p) for share, p in zip(shares, points, strict=True))
@@ -168,17 +155,14 @@ class Curve(keras.Model):
         return outputs
 
     def model_at(self, r: float, data: Any = None, steps: int | None = None) -> keras.Layer:
-        """A plain Keras model with the weights θ(r).
+        """A copy of the network with the weights θ(r), independent of the curve.
 
         Args:
             r: position on the curve, in [0, 1].
             data: training inputs in a form that `predict` accepts. Batch-norm statistics are
-                re-estimated on them, except at the end points, where those of the modes are exact.
-                Without `data` they are interpolated.
+                re-estimated on them, except at the end points, where they are exact. Default: they
+                are interpolated.
             steps: number of batches of `data` to use, for endless data.
-
-        Returns:
-            A copy of the network, independent of the curve.
         """
         r = float(r)
         if not 0 <= r <= 1:
@@ -191,10 +175,7 @@ class Curve(keras.Model):
         return model
 
     def path(self, data: Any = None, steps: int | None = None, points: int = 17) -> CurvePath:
-        """The curve as a fixed function of inputs and r, to train a conditioned bridge on.
-
-        Arguments and errors as in `CurvePath`.
-        """
+        """A fixed function of inputs and r, to train a conditioned bridge on; see `CurvePath`."""
         return CurvePath(self, data, steps, points)
 
     def get_config(self) -> dict[str, Any]:

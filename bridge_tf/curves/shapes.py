@@ -19,11 +19,5 @@ KINDS = {"bezier": bezier, "chain": chain}
 
 
 def coefficients(kind: str, degree: int, r) -> list:
-    """The coefficients of the `degree + 1` control points at `r`; they sum to 1.
-
-    Args:
-        kind: a key of `KINDS`.
-        degree: at least 1.
-        r: scalar in [0, 1], a number or a tensor.
-    """
+    """The coefficients of the `degree + 1` control points at `r` in [0, 1]; they sum to 1."""
     return KINDS[kind](degree, r)

@@ -15,14 +15,10 @@ from bridge_tf.curves.alignment.walk import replay
 def match_activations(start, end, structure: Structure, data) -> Permutations:
     """Permutations of the end's neurons that maximize the correlation of activations on `data`.
 
-    Li et al., "Convergent Learning" (2016); Tatro et al., "Optimizing Mode Connectivity via Neuron
-    Alignment" (NeurIPS 2020). For each space, a linear assignment maximizes the sum of Pearson
-    correlations. Activations are taken where kernels read a space, that is, behind normalization
-    and activation function. If a space has several such tensors (a residual stream), their
-    correlations are added.
-
-    Args:
-        data: in a form that `keras.Model.predict` accepts.
+    For each space, a linear assignment maximizes the sum of Pearson correlations (Li et al.,
+    "Convergent Learning", 2016; Tatro et al., NeurIPS 2020). Activations are taken where kernels
+    read a space. Correlations of several such tensors, as in a residual stream, are added. `data`
+    is in a form that `keras.Model.predict` accepts.
     """
     probes = _Probes(start, end, structure)
     if keras.backend.backend() == "tensorflow":
@@ -38,9 +34,8 @@ def match_activations(start, end, structure: Structure, data) -> Permutations:
 def probe_places(structure: Structure) -> list[tuple[int, int, list[int]]]:
     """Where spaces are observed: the call that reads the tensor, the space, its offsets in it.
 
-    A tensor with channels of a single space is always used. From a tensor with several spaces, as
-    in densely connected networks, only spaces not seen before are used; otherwise the number of
-    pairs would grow with the square of the depth.
+    Of a tensor with several spaces (dense connections), only spaces not seen before are used.
+    Otherwise the number of pairs would grow with the square of the depth.
     """
     places, seen = [], set()
     for call, segments in structure.readings:
@@ -57,10 +52,7 @@ def probe_places(structure: Structure) -> list[tuple[int, int, list[int]]]:
 
 
 class _Probes(keras.Model):
-    """Runs both models and accumulates the joint moments of their neurons, batch by batch.
-
-    The moments are variables, so `predict` keeps the activations of one batch only.
-    """
+    """Accumulates moments of both models' neurons; `predict` keeps only one batch."""
 
     def __init__(self, start, end, structure: Structure):
         super().__init__(name="probes")
@@ -105,8 +97,8 @@ def _columns(tensor, offsets: list[int], size: int):
 class _JointMoments(keras.layers.Layer):
     """Means, squares and cross products of two sets of neurons over all batches.
 
-    Batches are combined around their means (Chan, Golub, LeVeque, 1983). In float32, sums of raw
-    squares would lose the variance of a neuron with a large mean.
+    Batches are combined around their means (Chan, Golub, LeVeque, 1983), because sums of raw
+    squares in float32 lose the variance of a neuron with a large mean.
     """
 
     def __init__(self, size: int):

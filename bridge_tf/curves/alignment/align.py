@@ -26,14 +26,11 @@ def align(
 ) -> keras.Model:
     """A copy of `end` whose neurons are permuted to match those of `start`.
 
-    Two modes learn similar features in neurons at different places. After matching, the curve
-    between them has a lower loss. The copy computes the same function as `end`, except for
-    rounding.
-
-    Neurons are matched in graphs of dense, convolution, depthwise and separable layers,
+    It computes the same function as `end`, except for rounding, and the curve to it has a lower
+    loss. Neurons are matched in graphs of dense, convolution, depthwise and separable layers,
     normalization, activation, pooling, reshaping, element-wise joins and concatenation, with
-    channels in the last axis. Neurons that another kind of layer reads or writes, and the inputs
-    and outputs of the model, stay in place.
+    channels in the last axis. Neurons of other layers, and the inputs and outputs of the model,
+    stay in place.
 
     Args:
         start, end: two built Functional or Sequential models of the same architecture.

@@ -1,7 +1,6 @@
-"""Permutation of the weights of a model.
+"""Permutations of a model's weights: permutation p of a space moves neuron p[i] to place i.
 
-A permutation p of a space moves neuron p[i] to place i. There is one array for each free space, in
-the order of `Structure.sizes`.
+There is one array for each free space, in the order of `Structure.sizes`.
 """
 
 import numpy as np

@@ -1,7 +1,4 @@
-"""Rules for the order of channels in each operation, from the table `networks.layer_kinds`.
-
-All rules are for channels in the last axis.
-"""
+"""Rules for the order of channels (last axis) in each operation, from `networks.layer_kinds`."""
 
 import dataclasses
 
@@ -37,10 +34,7 @@ class Outcome:
 def apply_rule(node, inputs: list, spaces) -> Outcome | None:
     """The output channels of one call of an operation; None if no rule applies.
 
-    Args:
-        node: the call.
-        inputs: segments of the input tensors.
-        spaces: records the axes of the operation's weights.
+    `inputs` has the segments of the input tensors; `spaces` records the axes of the weights.
     """
     operation, kind = node.operation, kind_of(node.operation)
     if (
@@ -74,8 +68,7 @@ def _axes(operation, shape) -> list[int]:
 
 
 def _reshaped(segments, before, after) -> Outcome | None:
-    # Channels are contiguous in memory. So an axis n times as long holds n positions, each with all
-    # channels.
+    # An axis n times as long holds n positions, each with all channels.
     if None in (before[-1], after[-1]) or after[-1] % before[-1]:
         return None
     return Outcome(segments * (after[-1] // before[-1]))

@@ -1,12 +1,10 @@
-"""Spaces: sets of weight axes that index the same neurons.
+"""Spaces: sets of weight axes that index the same neurons and need the same order.
 
-Only the last axis of a tensor is permuted. A sequence of segments (space, size) describes it: one
-segment after a dense layer or a convolution, several after a concatenation, and one repeated
-segment if positions and channels were flattened into one axis. Axes that need the same order, such
-as those of two added tensors, share a space. If only one of two such tensors is a concatenation,
-the space of the other is split. A space is frozen, so that its neurons stay in place, if it
-contains inputs or outputs of the model, or if an operation unknown to `rules` reads or writes
-it.
+Only the last axis of a tensor is permuted. Segments (space, size) describe it: one after a dense
+layer or a convolution, several after a concatenation, one repeated if positions and channels were
+flattened into one axis. Two added tensors share a space; if only one of them is a concatenation,
+the space of the other is split. The neurons of a frozen space stay in place: those of inputs and
+outputs of the model, and of operations unknown to `rules`.
 """
 
 import dataclasses
@@ -20,10 +18,7 @@ Segments = tuple[tuple[int, int | None], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """An axis of a weight with its segments; the weight may be state, such as a moving average.
-
-    The space of a frozen segment is None.
-    """
+    """An axis of a weight or of state (a moving average); the space of a frozen segment is None."""
 
     weight: int
     axis: int
@@ -37,8 +32,7 @@ class Structure:
 
     Attributes:
         sizes: number of neurons in each free space.
-        axes: the weight axes in free spaces; a weight is given by its index in
-            `weights_of(model)`.
+        axes: the axes in free spaces; a weight is given by its index in `weights_of(model)`.
         readings: for each tensor that a kernel reads, the index of the first call that reads it (in
             the order of `replay`), and the tensor's segments.
     """
@@ -115,11 +109,7 @@ class _Spaces:
             self._is_frozen[space] = True
 
     def unite(self, one: Segments, other: Segments) -> None:
-        """Gives two axes the same order.
-
-        If the boundaries of their segments differ, spaces are split, and neurons are permuted only
-        within the smaller spaces.
-        """
+        """Gives two axes the same order; splits spaces where the boundaries of segments differ."""
         if None in (total(one), total(other)):
             self.freeze(one + other)
             return

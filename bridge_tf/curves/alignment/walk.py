@@ -12,13 +12,10 @@ def replay(model, inputs: list, call: Callable) -> list:
 
     Args:
         model: a model that `is_graph` accepts.
-        inputs: one value for each of `model.inputs`.
-        call: function of a node, which is one call of an operation, and of a dict from ids of
-            symbolic tensors to values. It returns one value for each of `node.outputs`. The order
-            of nodes is the same in every replay.
-
-    Returns:
-        One value for each of `model.outputs`.
+        inputs: one value for each of `model.inputs`; one for each of `model.outputs` is returned.
+        call: function of a node (one call of an operation) and of a dict from ids of symbolic
+            tensors to values; it returns one value for each of `node.outputs`. The order of nodes
+            is the same in every replay.
     """
     values = {id(tensor): value for tensor, value in zip(model.inputs, inputs, strict=True)}
     for node in _nodes(model):

@@ -14,11 +14,9 @@ def match_weights(start, end, structure: Structure, seed: int) -> Permutations:
     """Permutations of the end's neurons by coordinate descent.
 
     Ainsworth, Hayase, Srinivasa, "Git Re-Basin" (ICLR 2023), algorithm 1. Spaces are visited in
-    random order. Each gets the permutation that maximizes the sum of the inner products of its
-    weights, with the other permutations fixed. This repeats until nothing changes. Moving averages
-    are ignored. If two axes of one weight are in the space, the sum is not linear in the
-    permutation; a new permutation is then accepted only if the sum grows, so that the descent
-    ends.
+    random order until nothing changes. Each gets the permutation that maximizes the sum of the
+    inner products of its weights; moving averages are ignored. If two axes of one weight are in the
+    space, the sum isn't linear in the permutation; so a new one is accepted only if the sum grows.
     """
     problems = _problems(start, end, structure)
     permutations = identities(structure)
@@ -53,10 +51,7 @@ class _Weight:
         return products.sum(dtype="float64")
 
     def table(self, space: int, permutations: Permutations) -> np.ndarray:
-        """Inner products of each start neuron with each end neuron, in one space.
-
-        The other axes have their current permutations.
-        """
+        """Inner products of each start neuron with each end neuron; other axes are permuted."""
         size = permutations[space].size
         found = np.zeros((size, size))
         for axis in self.axes:
@@ -72,7 +67,6 @@ class _Weight:
         return found
 
     def beside(self, axis: Axis) -> list[Axis]:
-        """The other axes."""
         return [other for other in self.axes if other is not axis]
 
 
@@ -93,7 +87,6 @@ class _Problem:
         return self.fixed + sum(weight.table(self.space, permutations) for weight in self.others)
 
     def similarity(self, permutations: Permutations) -> float:
-        """The sum of the inner products of all weights."""
         chosen = permutations[self.space]
         fixed = self.fixed[np.arange(chosen.size), chosen].sum()
         return fixed + sum(weight.similarity(permutations) for weight in self.others)
