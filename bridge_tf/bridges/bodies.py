@@ -27,7 +27,6 @@ def tail_body(base, taps: list[str], inputs: list, width: float):
         base: a Functional classifier that ends in logits. The cut adds nodes to its layers.
         taps: names of layers; the body starts behind the last one.
         inputs: Keras tensors, one for each tap; for Type II, two for each.
-        width: factor on the channels.
     """
     last = operation(base, last_tap(base, taps)).output
     tail = keras.Model(last, base.output)
@@ -40,9 +39,8 @@ def tail_body(base, taps: list[str], inputs: list, width: float):
 def conditioned_body(base, taps: list[str], inputs: list, width: float, shared_until: str | None):
     """Like `tail_body`, but modulated by r, the last of `inputs`.
 
-    Its parts are models. The name of the part that does not depend on r ends in `SHARED`; it exists
-    if there are several features or `shared_until` names a layer. The name of the other part ends
-    in `HEAD`.
+    The name of the part that depends on r ends in `HEAD`. That of the other part ends in `SHARED`;
+    it exists if there are several features or `shared_until` names a layer.
     """
     *features, r = inputs
     last = split = last_tap(base, taps)
@@ -84,11 +82,7 @@ def last_tap(base, taps: list[str]) -> str:
 
 
 def copy_weights(base, member, bridge) -> None:
-    """Copies the weights of a member's layers to the corresponding layers of a bridge, if they fit.
-
-    Args:
-        base: the network with the names of the bridge's layers.
-        member: a network of the same architecture.
+    """Copies the weights of a member of the base's architecture to a bridge's layers, if they fit.
 
     Raises:
         InputError: the architectures differ.

@@ -1,10 +1,5 @@
 """Bridges: small networks from the taps of a base to the logits of a curve member.
 
-The body of a bridge is the base's tail behind the tap, rebuilt with its channels scaled by a width
-("medium" in the paper is width 1, "small" is width 0.5; Yun et al., ICML 2023, appendix), or a body
-of the user. A residual bridge adds its body's output to the base's logits, so that it only learns
-the difference (docs/results/bridges.md).
-
 The names of a bridge's inputs say what it reads, so a saved bridge needs no other description:
 - `TAP`: the base's layer TAP (Type I);
 - `start.TAP`, `end.TAP`: that layer in the modes at the two ends of the curve (Type II);
@@ -53,37 +48,34 @@ def build_bridge(
     shared_until: str | None = None,
     name: str = "bridge",
 ) -> keras.Model:
-    """Builds a bridge for `base`.
+    """Builds a bridge for `base` (Yun et al., ICML 2023).
 
-    Several taps are pooled to the resolution of the last tap, the one nearest to the output, and
-    concatenated. The body starts behind the last tap. Where a join meets different numbers of
-    channels, a 1×1 convolution projects them.
+    Its body is the base's tail behind the last tap, the one nearest to the output. Several taps are
+    pooled to the resolution of the last one and concatenated. A 1×1 convolution projects channels
+    where the inputs of a join differ in their number.
 
     Args:
         base: a Functional or Sequential classifier; not changed.
         taps: name of the layer whose output feeds the bridge, or a list of names.
-        width: factor on the channels of the body, > 0; 0.5 is the paper's "small".
+        width: factor on the channels of the body, > 0; 1 is the paper's "medium", 0.5 its "small".
         bridge_type: 1 reads the taps of the base, 2 those of both end points of the curve.
         body: used in place of the base's tail: a function, for example a Keras model, from the
             features to logits, N×classes. It gets a tensor or a list of tensors, in the order of
             the bridge's inputs; for a conditioned bridge, r, N×1, comes last. `width` is ignored.
-        warm_start: the curve member that the bridge will predict, a model of the base's
-            architecture. The body starts from its weights wherever layers correspond and shapes
-            agree; at width 1, these are all layers behind the tap. Default: random weights.
+        warm_start: the curve member to predict, a model of the base's architecture. The body starts
+            from its weights where shapes agree; at width 1, everywhere. Default: random weights.
         residual: whether to add the logits of the base, for Type II the mean of both modes', to the
-            body's output. The body's last dense layer or convolution starts at 0, so that the
-            bridge starts as the base itself.
-        conditioned: whether the bridge takes r as an input and predicts at any position. Each
-            normalization of the body is followed by a `Modulation` by r. Without normalizations,
-            each layer with units or filters is.
+            body's output, which starts at 0 (docs/results/bridges.md).
+        conditioned: whether the bridge takes r as an input and predicts at any position. A
+            `Modulation` by r follows each normalization of the body, or without these each layer
+            with units or filters.
         shared_until: for a conditioned bridge, a layer behind the tap. Up to it, the body does not
             depend on r and runs once for many r. Default: all of the body depends on r.
-        name: name of the model.
 
     Returns:
         A Functional model from the features to logits, N×classes. Its input is one tensor, or a
-        list: the taps in order, then the logits of the mode for a residual bridge, then r. For Type
-        II, the features of the start come before those of the end.
+            list: the taps in order, then the logits of the mode for a residual bridge, then r. For
+            Type II, the features of the start come before those of the end.
 
     Raises:
         InputError: a tap doesn't exist, or the base can't be cut there; a layer can't be rebuilt at
@@ -148,12 +140,11 @@ def is_conditioned(bridge: keras.Model) -> bool:
 def answers_at(
     bridge: keras.Model, features: list, positions: list, training: bool | None = None
 ) -> list:
-    """The logits of a bridge, one tensor for each position; the shared part is computed once.
+    """The logits of a bridge at each position; the shared part is computed once.
 
     Args:
-        bridge: from `build_bridge`.
         features: tensors in the order of the bridge's inputs, without r.
-        positions: for a conditioned bridge, tensors of r, N×1; ignored for other bridges.
+        positions: tensors of r, N×1; ignored unless the bridge is conditioned.
     """
     alone = features[0] if len(features) == 1 else features
     if not is_conditioned(bridge):

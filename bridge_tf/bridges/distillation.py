@@ -19,23 +19,22 @@ class BridgeTraining(keras.Model):
 
     The loss is the mean over the batch of KL(softmax f(x; θ(r)) || softmax bridge(taps(x))) (Yun et
     al., ICML 2023, section 3), minus `repulsion` times the mean KL(base || bridge). With a
-    `label_share` s, it is 1 - s times the former KL plus s times the cross-entropy with the labels,
-    minus the same term. For a conditioned bridge, each training step draws one r ~ U(0, 1) for the
-    whole batch. Base and member are copied; only the bridge changes.
+    `label_share` s, the first KL counts 1 - s and the cross-entropy with the labels s. For a
+    conditioned bridge, each training step draws one r ~ U(0, 1) for the whole batch.
 
     Args:
-        bridge: from `build_bridge`; trained in place.
+        bridge: from `build_bridge`; trained in place. The other models are copied.
         base: the mode whose taps feed the bridge; for Type II, the mode at the curve's start.
         member: the network at r, from `Curve.model_at`; for a conditioned bridge, the whole curve,
             from `Curve.path`.
         end: for Type II, the mode at the curve's end.
         repulsion: λ ≥ 0 (0, 0.1 and 0.2 in the paper).
-        label_share: s in [0, 1) (0 in the paper). If s > 0, targets are labels: N integers or
-            N×classes probabilities.
+        label_share: in [0, 1) (0 in the paper). If > 0, targets are labels: N integers or N×classes
+            probabilities.
         seed: of the draws of r.
 
-    Input: that of the base. Output: a dict of log-probabilities, N×classes: "bridge", "member" and,
-    with repulsion, "base". At inference r is 0.5 unless `r` is given.
+    Output: a dict of log-probabilities, N×classes: "bridge", "member" and, with repulsion, "base".
+    At inference r is 0.5 unless `r` is given.
     """
 
     def __init__(
@@ -150,13 +149,10 @@ def fit_bridge(
     devices: Devices | None = None,
     **options: Any,
 ) -> keras.callbacks.History:
-    """Trains a bridge to predict what `member` predicts, in place; see `BridgeTraining`.
+    """Trains a bridge to predict what `member` predicts, in place.
 
-    Args:
-        member: the curve member, from `Curve.model_at`; for a conditioned bridge, the members at
-            all r, from `Curve.path`.
-        data: batches of images; the paper uses mixup. Labels are read only with a `label_share`.
-        recipe, devices, **options: as in `fit_mode`.
+    `data` has batches of images (the paper uses mixup); labels are read only with a `label_share`.
+    Models and weights of the loss are as in `BridgeTraining`, the others as in `fit_mode`.
     """
     with shared(bridge, devices) as bridge:
         if devices is not None and isinstance(member, CurvePath):

@@ -8,13 +8,8 @@ from keras import ops
 class Modulation(keras.layers.Layer):
     """Feature-wise scale and shift from r (FiLM; Perez et al., AAAI 2018, equation 2).
 
-    y = x · (1 + γ(r)) + β(r), where γ and β are a linear layer on a hidden layer on r. Each
-    `Modulation` has its own. γ and β start at 0, so that a bridge starts independent of r.
-
-    Args:
-        hidden: units of the hidden layer.
-
-    Inputs: a pair of features (N×…×C) and r in [0, 1] (N×1). Output: modulated features.
+    y = x · (1 + γ(r)) + β(r) for features x (N×…×C) and r in [0, 1] (N×1). γ and β are a linear
+    layer on `hidden` tanh units. They start at 0, so that a bridge starts independent of r.
     """
 
     def __init__(self, hidden: int = 8, **kwargs):
@@ -49,13 +44,7 @@ class Modulation(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class Position(keras.layers.Layer):
-    """The constant r, N×1, for the input of a conditioned bridge.
-
-    Args:
-        r: position on the curve, in [0, 1].
-
-    Input: any tensor, N×…, for the number of rows.
-    """
+    """The constant r in [0, 1], N×1, for a conditioned bridge; N is that of its input, N×…."""
 
     def __init__(self, r: float, **kwargs):
         super().__init__(**kwargs)

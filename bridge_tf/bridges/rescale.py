@@ -1,8 +1,7 @@
 """Copies of Functional models with more or fewer channels.
 
 Layers that set their number of channels (filters, units, size of heads) get `width` times as many;
-the others follow their inputs. The inputs of the model keep their channels. Where a join meets
-different numbers of channels, a 1×1 convolution projects the ones that differ.
+the others follow their inputs. If the channels of a join differ, a 1×1 convolution projects them.
 """
 
 import math
@@ -36,18 +35,14 @@ def rebuild(
     keep_output: bool = True,
     after: Callable = lambda layer, output: output,
 ) -> keras.Model:
-    """A copy of `model` on new inputs, with random weights and scaled channels.
+    """A copy of a Functional `model` on new inputs, with random weights and scaled channels.
 
     Args:
-        model: a Functional model with one output; not changed.
         inputs: Keras tensors in place of `model.input`; they may have other numbers of channels.
         width: factor on the channels, > 0.
         keep_output: whether the output keeps its number of channels, as for logits.
         after: function of each layer of `model` and the new tensor for its output; returns the
             tensor that the following layers read.
-
-    Returns:
-        A Functional model whose layers keep their names.
 
     Raises:
         InputError: a layer can't be rebuilt; the message names it.
@@ -212,10 +207,7 @@ def _regroup(layer, config: dict, channels: int) -> None:
 
 
 def _reshaped(target, original, shape):
-    """The target for reshaping `shape`, given that `original` was reshaped to `target`.
-
-    The last dimension, which contains the channels, changes with their number.
-    """
+    """The target for `shape`, if `original` is reshaped to `target`; its last size changes."""
     before, after = math.prod(original[1:]), math.prod(shape[1:])
     target = list(target)
     if before == after or target[-1] == -1:

@@ -13,21 +13,13 @@ from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import cuts, extractor
 
 WIDTHS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
-# If the costs of two cuts differ by less than this, as for a normalization and its activation, the
-# later one is better: the bridge needs no copy of the layers between them.
+# Of two cuts whose costs differ by less than this, the later is better: it copies fewer layers.
 _SAME = 0.005
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A bridge that fits a budget.
-
-    Attributes:
-        tap: the layer that feeds it.
-        width: factor on its channels.
-        relative_flops: its FLOPs relative to the base's.
-        why: the reason for the choice, in one sentence.
-    """
+    """A bridge that fits a budget; its FLOPs are relative to the base's."""
 
     tap: str
     width: float
@@ -40,15 +32,13 @@ def choose_bridge(
 ) -> Choice:
     """Chooses the tap and width of a bridge, as `taps=auto` does (TensorFlow backend).
 
-    For each width it finds the earliest cut whose bridge is within the budget. Of these bridges it
-    chooses the widest that uses at least half the budget. At equal cost, a wide body behind a late
-    tap predicts its member better than a narrow one behind an early tap
-    (docs/results/bridge_choices.md); but a bridge of almost no cost predicts it badly.
+    For each width it finds the earliest cut within the budget; of these it takes the widest bridge
+    that uses at least half. At equal cost, a wide body behind a late tap predicts better than a
+    narrow one behind an early tap (docs/results/bridge_choices.md).
 
     Args:
         base: a Functional or Sequential classifier.
-        budget: maximum FLOPs of the bridge relative to the base's, > 0; for a conditioned bridge,
-            FLOPs at one position.
+        budget: maximum FLOPs of the bridge (at one position) relative to the base's, > 0.
         widths: the candidates.
         **options: of `build_bridge`: bridge_type, residual, conditioned.
 
@@ -119,10 +109,8 @@ class _Candidates:
         return self._costs[tap, width]
 
     def first_within(self, budget: float, width: float) -> Choice | None:
-        """The bridge of this width from the earliest cut within the budget."""
         for tap, behind in self.taps.items():
-            # A lower bound: FLOPs of a layer fall at most with the square of the width, except for
-            # rounding. So bridges from early cuts needn't be built.
+            # FLOPs fall at most with the square of the width; 2 allows for rounding.
             least = behind * min(1, width) ** 2 / 2
             if least <= budget and self.cost(tap, width) <= budget:
                 return Choice(tap, width, self.cost(tap, width), "")
