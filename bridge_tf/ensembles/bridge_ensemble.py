@@ -43,10 +43,10 @@ class BridgeEnsemble(keras.Model):
     Output: a dict of
         probabilities: N×classes, the mean over the members.
         entropy: N, of that mean, in nats, 0 … log(classes).
-        mutual_information: N, between the members, in nats: `entropy` less the mean of the
-            members' entropies, ≥ 0. Exported models call it `disagreement`.
-        log_probabilities: N×members×classes: the modes first, then the bridges; a conditioned
-            bridge at each of its positions.
+        mutual_information: N, in nats, ≥ 0: `entropy` less the mean of the members' entropies.
+            Exported models call it `disagreement`.
+        log_probabilities: N×members×classes: the modes, then the bridges, conditioned ones at each
+            position.
     """
 
     def __init__(
@@ -101,9 +101,7 @@ class BridgeEnsemble(keras.Model):
         )
 
     def reads(self) -> list[list[tuple[int, str]]]:
-        """The features of each bridge: the index of a mode, and the base's tap or `LOGITS_INPUT`
-        for the mode's logits.
-        """
+        """For each bridge, pairs of a mode's index and the base's tap, or `LOGITS_INPUT`."""
         found = []
         for bridge, pair in zip(self.bridges, self.ends, strict=True):
             kind, names = bridge_features(bridge)
@@ -115,10 +113,7 @@ class BridgeEnsemble(keras.Model):
         return sorted(dict.fromkeys(itertools.chain(*self.reads())), key=lambda item: item[0])
 
     def members(self) -> keras.Model:
-        """A model from the inputs to all `features`, followed by all members' logits, N×classes.
-
-        It shares the ensemble's layers.
-        """
+        """A model to all `features`, then all members' logits, N×classes; it shares the layers."""
         tapped, logits = self._members.value
         outputs = [tapped[k][tap] for k, tap in self.features()]
         return keras.Model(self.input, [*outputs, *logits], name="members")
@@ -179,11 +174,7 @@ def _check_ends(
 
 
 def statistics(logits: list) -> dict[str, Any]:
-    """The outputs of an ensemble, see `BridgeEnsemble`.
-
-    Args:
-        logits: of each member, N×classes; log-probabilities are valid logits.
-    """
+    """The outputs of `BridgeEnsemble` from each member's logits or log-probabilities, N×classes."""
     log_probs = _log_softmax(ops.stack([ops.cast(x, "float32") for x in logits], axis=1))
     probabilities = ops.mean(ops.exp(log_probs), axis=1)
     # The lower bound makes 0 · log 0 equal 0.
@@ -199,10 +190,9 @@ def statistics(logits: list) -> dict[str, Any]:
 
 
 def _log_softmax(logits: Any) -> Any:
-    """`ops.log_softmax`, written so that TFLite doesn't recognize it.
+    """`ops.log_softmax`, with the last difference reversed so that TFLite doesn't recognize it.
 
-    TFLite rounds the results of its own log-softmax to sixteenths in 8-bit files. It would also
-    recognize this formula if the last difference had the usual order.
+    TFLite rounds the results of its own log-softmax to sixteenths in 8-bit files.
     """
     shifted = logits - ops.max(logits, axis=-1, keepdims=True)
     return -(ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True)) - shifted)

@@ -1,9 +1,4 @@
-"""Baselines for bridges: other ways of ensembling, trained with the run's own recipe.
-
-`swa` averages weights. `fge` collects networks along cycles of the learning rate. `distillation`
-trains one network to predict what a deep ensemble predicts. `batch_ensemble`, `mc_dropout` and
-`mimo` are single networks with several members. `bridge_tf.fit_mode` or `fit` trains them.
-"""
+"""Baselines for bridges: other ways of ensembling, trained with the run's own recipe."""
 
 from bridge_tf.ensembles.baselines.batch_ensemble import RankOne, batch_ensemble
 from bridge_tf.ensembles.baselines.cyclic import CyclicRecipe

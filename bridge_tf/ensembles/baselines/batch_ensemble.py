@@ -11,18 +11,16 @@ SPREAD = 0.5
 def batch_ensemble(network, size: int) -> keras.Model:
     """A network whose kernels are W ∘ (r_k s_kᵀ) for member k (equation 5 of the paper).
 
-    Each convolution and dense layer has factors and biases for each member. Factors are initialized
-    from N(1, 0.5²). (With random signs, the paper's other choice, small networks learn slowly.)
-    Normalizations are shared. Row k of a batch belongs to member k mod size, so in training each
-    member sees its share of every batch, as in the paper.
+    The factors of convolutions and dense layers start from N(1, 0.5²): with random signs, the
+    paper's other choice, small networks learn slowly. Biases are each member's own, normalizations
+    shared.
 
     Args:
         network: a Functional or Sequential classifier with the initial weights of the members.
-        size: number of members, at least 2.
+        size: number of members, at least 2; row k of a batch belongs to member k mod size.
 
     Returns:
-        A Functional model from images to logits, N×classes. `with_members` turns it into an
-        ensemble.
+        A Functional model from images to logits, N×classes, for `with_members`.
 
     Raises:
         InputError: the network is a subclassed model.
@@ -36,12 +34,7 @@ def batch_ensemble(network, size: int) -> keras.Model:
 class RankOne(MemberLayer):
     """A convolution or dense layer with factors on each member's inputs and outputs.
 
-    Args:
-        layer: a layer that multiplies all channels by one kernel. The biases, one for each member,
-            and the activation follow the factors.
-        size: number of members.
-
-    Input: B×…×channels; row k belongs to member k mod size.
+    Its biases, one for each member, and its activation follow the factors. Input: B×…×channels.
     """
 
     def __init__(self, layer, size: int, **kwargs):

@@ -8,8 +8,7 @@ from keras import ops
 
 from bridge_tf.training.recipe import L2SGD, Recipe
 
-# The highest and lowest rate of a cycle relative to the recipe's peak: the values of the paper for
-# networks trained at 0.1.
+# Highest and lowest rate of a cycle, relative to the recipe's peak: the paper's, for a peak of 0.1.
 _HIGH, _LOW = 0.5, 0.005
 
 
@@ -20,10 +19,7 @@ def cycle_epochs(mode_epochs: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class CyclicRecipe(Recipe):
-    """One cycle (section 4.3 of the paper): linearly from the lowest rate to the highest and back.
-
-    The network at the end of the cycle is a member.
-    """
+    """One cycle (section 4.3 of the paper): linear from the lowest rate to the highest and back."""
 
     def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         steps = max(1, self.epochs * steps_per_epoch)

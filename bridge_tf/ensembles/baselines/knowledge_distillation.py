@@ -29,7 +29,6 @@ class Distillation(keras.Model):
 
     @property
     def changing_variables(self) -> list:
-        """All variables that training changes; not those of the teachers."""
         return self.student.variables
 
     def call(self, images, training=None):
@@ -49,13 +48,9 @@ class Distillation(keras.Model):
 def fit_student(
     student, teachers, data, recipe, *, devices: Devices | None = None, **options
 ) -> keras.callbacks.History:
-    """Trains a network to predict the mean of the predictions of `teachers`, in place.
+    """Trains a network that ends in logits to predict the mean of `teachers`, in place.
 
-    Args:
-        student: a network that ends in logits.
-        teachers: the deep ensemble.
-        data: batches of images; labels are ignored.
-        recipe, devices, **options: as in `bridge_tf.fit_mode`.
+    `data` has batches of images; labels are ignored. The others are as in `bridge_tf.fit_mode`.
     """
     with shared(student, devices) as student:
         model = Distillation(student, teachers)

@@ -12,18 +12,16 @@ RATE = 0.1
 def mc_dropout(network, size: int, rate: float = RATE) -> keras.Model:
     """A network with dropout in front of each convolution and dense layer except the first.
 
-    Whole channels are dropped, that is, rows of the kernels. In training, each row of a batch has
-    its own dropout masks. At inference, each member has fixed masks, the same for all images, so a
-    prediction does not depend on the batch.
+    Whole channels are dropped. In training, each row of a batch has its own masks. At inference,
+    each member has fixed masks, so a prediction does not depend on the batch.
 
     Args:
         network: a Functional or Sequential classifier; not changed.
-        size: number of members, at least 2.
+        size: number of members, at least 2; row k of a batch belongs to member k mod size.
         rate: probability of dropping a channel, in (0, 1).
 
     Returns:
-        A Functional model from images to logits, N×classes. Row k of a batch belongs to member k
-        mod size. `with_members` turns it into an ensemble.
+        A Functional model from images to logits, N×classes, for `with_members`.
 
     Raises:
         InputError: the network is a subclassed model.
@@ -43,14 +41,8 @@ def mc_dropout(network, size: int, rate: float = RATE) -> keras.Model:
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class ChannelDropout(MemberLayer):
-    """Dropout of whole channels in front of a layer, in training and at inference.
-
-    Args:
-        layer: the layer that reads the channels.
-        size: number of members; at inference, row k of a batch has the mask of member k mod size.
-        rate: probability of dropping a channel, in (0, 1).
-
-    Input: B×…×channels.
+    """Dropout of channels in front of a layer, with probability `rate` in (0, 1), also at
+    inference.
     """
 
     def __init__(self, layer, size: int, rate: float, **kwargs):

@@ -20,12 +20,9 @@ def has_product(layer) -> bool:
 
 
 def replaced(network, replace: Callable) -> keras.Model:
-    """A copy of a classifier with replaced layers; it ends in logits.
+    """A copy of a Functional or Sequential classifier with replaced layers; it ends in logits.
 
-    Args:
-        network: a Functional or Sequential classifier; not changed.
-        replace: function of a copy of a layer. It returns the copy, or a new layer that has the
-            copy as its `layer`.
+    `replace` gets a copy of a layer. It returns the copy, or a layer with the copy as its `layer`.
 
     Raises:
         InputError: the network is a subclassed model, whose layers can't be replaced.
@@ -53,12 +50,7 @@ def replaced(network, replace: Callable) -> keras.Model:
 
 
 class MemberLayer(keras.layers.Layer):
-    """A wrapper around a layer, with weights for each member.
-
-    Args:
-        layer: the wrapped layer.
-        size: number of members; row k of a batch belongs to member k mod size.
-    """
+    """A wrapper around a layer, with weights for each of `size` members."""
 
     def __init__(self, layer, size: int, **kwargs):
         super().__init__(**kwargs)
@@ -79,15 +71,7 @@ class MemberLayer(keras.layers.Layer):
 
 
 def of_members(weights, rows):
-    """The weights of the member of each row of a batch.
-
-    Args:
-        weights: size×channels.
-        rows: the batch, B×…×channels.
-
-    Returns:
-        B×1…×channels, to multiply with `rows`.
-    """
+    """Each row's member's weights, from size×channels: B×1…×channels for `rows` B×…×channels."""
     size, channels = weights.shape
     number = ops.shape(rows)[0]
     member = ops.mod(own_rows(ops.arange(whole(number)), number), size)
@@ -97,14 +81,10 @@ def of_members(weights, rows):
 
 
 def with_members(network, size: int) -> keras.Model:
-    """The ensemble of a network's members; each member sees each image.
+    """The ensemble of a network's members, from images to the outputs of a `BridgeEnsemble`.
 
-    Args:
-        network: a Functional model to logits, N×classes, in which row k of a batch belongs to
-            member k mod `size`. Its layers are shared.
-
-    Returns:
-        A Functional model from images to the outputs of a `BridgeEnsemble`.
+    `network` is a Functional model to logits, N×classes, in which row k of a batch belongs to
+    member k mod `size`. Its layers are shared. Each member sees each image.
     """
     images = keras.Input(network.input.shape[1:], dtype=network.input.dtype, name="image")
     logits = network(ops.repeat(images, size, axis=0), training=False)
@@ -112,12 +92,9 @@ def with_members(network, size: int) -> keras.Model:
 
 
 def ensemble_of(images, logits, size: int, classes: int) -> keras.Model:
-    """The ensemble of members, from the logits of all of them.
+    """The ensemble of members, from the input `images` and all logits, both Keras tensors.
 
-    Args:
-        images: the input, a Keras tensor.
-        logits: a Keras tensor computed from it, N·size×classes or N×(size·classes). The members'
-            logits for an image are adjacent.
+    Logits are N·size×classes or N×(size·classes), with those for an image adjacent.
     """
     logits = ops.reshape(logits, (-1, size, classes))
     return keras.Model(images, statistics(ops.unstack(logits, size, axis=1)), name="members")

@@ -15,20 +15,17 @@ from bridge_tf.training.distribution.devices import (
 )
 from bridge_tf.training.fit import fit
 
-# Probability that all inputs show the same image in training (ρ in the paper). It makes the task
-# easier for small networks (figure 7).
+# Probability that all inputs show the same image (ρ): easier for small networks (figure 7).
 REPETITION = 0.5
 
-# More members than a usual network has capacity for would cost accuracy.
+# More members would cost accuracy.
 MIMO_SIZE = 2
 
 
 def mimo_network(name: str, image_shape, num_classes: int, **options) -> keras.Model:
     """Builds a network with inputs and outputs for all members, by name as in `build_network`.
 
-    Args:
-        image_shape: (height, width, channels) of one image.
-        **options: of the network; means and standard deviations of channels are for one image.
+    `image_shape` (height, width, channels) and the statistics of channels are for one image.
     """
     height, width, channels = image_shape
     for key in ("pixel_mean", "pixel_std"):
@@ -62,7 +59,6 @@ class MimoTraining(keras.Model):
 
     @property
     def changing_variables(self) -> list:
-        """All variables that training changes."""
         return [*self.network.variables, self.seed_generator.state]
 
     def call(self, images, training=None):
@@ -93,13 +89,9 @@ class MimoTraining(keras.Model):
 
 
 def mimo_members(network, size: int) -> keras.Model:
-    """The ensemble of a network's predictions with one image at all of its inputs.
+    """The ensemble of a network's predictions with one image at all inputs.
 
-    Args:
-        network: as in `MimoTraining`; its layers are shared.
-
-    Returns:
-        A Functional model from images to the outputs of a `BridgeEnsemble`.
+    It maps images to the outputs of a `BridgeEnsemble` and shares the network's layers.
     """
     height, width, channels = network.input.shape[1:]
     images = keras.Input((height, width, channels // size), dtype=network.input.dtype, name="image")
@@ -110,12 +102,9 @@ def mimo_members(network, size: int) -> keras.Model:
 def fit_mimo(
     network, size: int, data, recipe, *, devices: Devices | None = None, **options
 ) -> keras.callbacks.History:
-    """Trains a network with several inputs and outputs, in place.
+    """Trains a network as in `MimoTraining`, in place.
 
-    Args:
-        network, size: as in `MimoTraining`.
-        data: batches of (images, integer labels).
-        recipe, devices, **options: as in `bridge_tf.fit_mode`.
+    `data` has batches of (images, integer labels); the others are as in `bridge_tf.fit_mode`.
     """
     with shared(network, devices) as network:
         model = MimoTraining(network, size, seed=recipe.seed)

@@ -20,8 +20,7 @@ _FEWEST = 10  # minimum number of averaged sets of weights
 class SwaRecipe(Recipe):
     """The recipe's warm-up, a cosine from its peak to half of it, then a constant learning rate.
 
-    Weights are averaged over the last quarter: after each epoch, or ten times if the quarter has
-    fewer epochs.
+    Weights are averaged over the last quarter: after each epoch, or ten times if it has fewer.
     """
 
     def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -48,12 +47,7 @@ class SwaRecipe(Recipe):
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class AveragingSGD(L2SGD):
-    """`L2SGD` with a running mean of the weights.
-
-    Args:
-        start: number of steps before averaging.
-        every: number of steps between averaged weights.
-    """
+    """`L2SGD` with a running mean of the weights: after step `start`, at every `every` steps."""
 
     def __init__(self, learning_rate=0.01, start: int = 0, every: int = 1, **kwargs):
         super().__init__(learning_rate, **kwargs)
@@ -92,9 +86,8 @@ def fit_swa(
 ) -> keras.callbacks.History:
     """Trains a classifier and assigns the mean of its last weights, in place.
 
-    Args:
-        statistics: batches of training images, to re-estimate batch-norm statistics.
-        model, data, devices, **options: as in `bridge_tf.fit_mode`.
+    `statistics` are batches of training images, on which batch-norm statistics are re-estimated.
+    The other arguments are as in `bridge_tf.fit_mode`.
     """
     with shared(model, devices) as trained:
         options = classification(trained) | options
