@@ -41,16 +41,15 @@ def fit(
         steps_per_epoch: needed if `data` is endless, a function, or spans all epochs.
         callbacks: additional Keras callbacks.
         checkpoint_dir: folder of checkpoints, from which an interrupted training resumes, or a
-            `Checkpoints`, which also sets how often they are written. A training resumes within an
-            epoch, and bit-identically, only if `data` is a function; arrays are shuffled again. The
-            folder isn't removed; remove it once the model is saved.
+            `Checkpoints`. It resumes within an epoch, and bit-identically, only if `data` is a
+            function; arrays are shuffled again. Remove the folder once the model is saved.
         devices: the devices that share each batch; then build `model` from the result of `shared`.
             With several processes, all of them need a checkpoint, and only those of epochs count.
 
     Raises:
         InputError: another process of `devices` is about to train something else.
-        TrainingError: the training diverged (see `DivergenceWatch`), and retries are off or four
-            of them failed. A retry starts from the last epoch's checkpoint at half the rate.
+        TrainingError: the training diverged (see `DivergenceWatch`), and retries are off or four of
+            them failed. A retry starts from the last epoch's checkpoint at half the rate.
     """
     arrays = isinstance(data, tuple) or hasattr(data, "shape")
     if steps_per_epoch is None:
@@ -163,11 +162,7 @@ class _Training:
         return [piece for piece in pieces if piece[0] < piece[1]]
 
     def go_back(self, error: Diverged) -> None:
-        """Prepares a retry from the last epoch's checkpoint at half the learning rate.
-
-        Raises:
-            TrainingError: retries are off, or all were used.
-        """
+        """Prepares a retry from the last epoch at half the rate, or raises a TrainingError."""
         checkpoints = self.checkpoints
         if checkpoints is None:
             raise TrainingError(f"{error}; try a lower `learning_rate`") from error

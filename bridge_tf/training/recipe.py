@@ -13,8 +13,7 @@ class Recipe:
     Attributes:
         epochs: number of passes over the training images.
         learning_rate: the peak, after the warm-up.
-        momentum: of SGD, in [0, 1).
-        nesterov: whether to use Nesterov momentum.
+        momentum, nesterov: of SGD; the momentum is in [0, 1).
         weight_decay: factor of the L2 term in the gradient of every trained weight.
         warmup_epochs: epochs of linear increase from 1 % of the peak, at most `epochs`.
         seed: of random draws in training (initial weights in `fit_modes`, dropout).
@@ -45,11 +44,10 @@ class Recipe:
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
 class L2SGD(keras.optimizers.SGD):
-    """SGD that adds `l2` × weight to the gradient, before the momentum.
+    """SGD that adds `l2` × weight to the gradient of every trained weight, before the momentum.
 
-    Keras's own `weight_decay` is decoupled: the momentum doesn't include it. The term is in the
-    optimizer and not a regularizer of layers, so that it acts on all trained weights: those of a
-    mode, the control points of a curve, and those of a bridge.
+    Keras's own `weight_decay` is decoupled: the momentum doesn't include it. A regularizer of
+    layers would miss the control points of a curve.
     """
 
     def __init__(self, learning_rate: Any = 0.01, l2: float = 0.0, **kwargs: Any):

@@ -16,15 +16,10 @@ from bridge_tf.training.recipe import Recipe
 def fit_modes(
     build: Callable[[], keras.Model], data: Any, num_modes: int, recipe: Recipe, **options: Any
 ) -> list[keras.Model]:
-    """Trains `num_modes` networks, mode k from seed `recipe.seed` + k.
+    """Trains and returns `num_modes` networks, mode k from seed `recipe.seed` + k.
 
-    Args:
-        build: function without arguments that returns a new classifier.
-        data, **options: as in `fit_mode`. `checkpoint_dir` must be a path; checkpoints of mode k
-            are in `checkpoint_dir`/k.
-
-    Returns:
-        The trained networks.
+    `build` returns a new classifier. The others are as in `fit_mode`, but `checkpoint_dir` must be
+    a path; checkpoints of mode k are in `checkpoint_dir`/k.
     """
     modes = []
     checkpoint_dir = options.pop("checkpoint_dir", None)
@@ -47,11 +42,9 @@ def fit_mode(
     """Trains a classifier with cross-entropy, in place.
 
     Args:
-        model: a classifier with logits or a softmax as output.
+        model: a classifier with logits or a softmax as output; not compiled with several `devices`.
         data: batches of (images, integer labels), or a tuple of two arrays.
-        recipe: the training recipe.
-        devices: the devices that share each batch; default: one device. With several, `model`
-            itself isn't compiled.
+        devices: the devices that share each batch; default: one device.
         **options: as in `fit`. A subclassed model that ends in a softmax needs `loss`, because its
             output isn't recognized.
     """
@@ -63,10 +56,7 @@ def fit_mode(
 def fit_curve(
     curve: Curve, data: Any, recipe: Recipe, *, devices: Devices | None = None, **options: Any
 ) -> keras.callbacks.History:
-    """Trains a curve's inner control points with the cross-entropy at r ~ U(0, 1), in place.
-
-    Arguments are as in `fit_mode`.
-    """
+    """Trains inner control points with cross-entropy at r ~ U(0, 1), in place, as in `fit_mode`."""
     with shared(curve, devices) as curve:
         options = classification(curve.network) | options
         return fit(curve, data, recipe, devices=devices, **options)

@@ -41,21 +41,16 @@ class Checkpoint:
 class Checkpoints(keras.callbacks.Callback):
     """Writes checkpoints of a training: weights, optimizer, metrics, seeds, position in the data.
 
-    `folder` has one file for each of the last two epochs, `epoch-N.npz` (0: before the first
-    epoch), and within an epoch one file for the last saved step, `step-N.npz` (steps since the
-    training began). Each file appears in one rename. Checksums of the zip format reveal a damaged
-    file; it is set aside, and the previous one is used. The files stay after the training: remove
-    the folder once the model is saved.
-
-    When a signal asks the process to stop (`bridge_tf.utils.signals`), a checkpoint is written
-    after the current step.
+    `folder` has a file `epoch-N.npz` for each of the last two epochs (0: before the first) and
+    within an epoch one file `step-N.npz` (steps since the training began). A file with a wrong
+    checksum is set aside, and the previous one is used. Remove the folder once the model is saved.
+    When a signal asks the process to stop, a checkpoint is written after the current step.
 
     Args:
         folder: created with the first checkpoint.
         minutes: between checkpoints within an epoch; 0: none.
-        made_from: identifies the inputs of the training, for example by digests. Checkpoints with
-            other inputs are ignored.
-        on_divergence: "stop" or "retry", see `bridge_tf.training.callbacks.divergence`.
+        made_from: identifies the inputs, for example by digests; checkpoints of others are ignored.
+        on_divergence: "stop" or "retry", see `fit`.
     """
 
     def __init__(
@@ -222,8 +217,7 @@ def _assign(variables: dict, arrays: dict[str, np.ndarray]) -> None:
 class EpochSeeds(keras.callbacks.Callback):
     """Makes every random draw in a model depend only on its seed, the epoch and the step.
 
-    Keras doesn't save the state of its seed generators. Without this callback, a resumed training
-    would repeat the draws of the first epochs.
+    Keras doesn't save seed generators; a resumed training would repeat the first epochs' draws.
     """
 
     def on_epoch_begin(self, epoch, logs=None):

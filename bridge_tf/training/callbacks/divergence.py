@@ -11,21 +11,15 @@ _FACTOR = 10.0
 
 
 class Diverged(ArithmeticError):
-    """A loss or a weight isn't finite, or a loss exceeds the limits of `DivergenceWatch`.
-
-    The message gives the value, step, epoch and learning rate.
-    """
+    """A training diverged; the message gives the value, step, epoch and learning rate."""
 
 
 class DivergenceWatch(keras.callbacks.Callback):
     """Raises `Diverged` when a training diverges.
 
-    It does so after a step whose mean loss is infinite or NaN, and after an epoch if a weight is
-    infinite or NaN, or if the mean loss is above 10 nats and above ten times that of the first
-    epoch.
-
-    Args:
-        notes: receives the first epoch's loss; checkpoints save it.
+    It does so after a step whose mean loss, or an epoch whose weights, are infinite or NaN, and
+    after an epoch whose mean loss is above 10 nats and ten times that of the first, kept in
+    `notes`.
     """
 
     def __init__(self, notes: dict):

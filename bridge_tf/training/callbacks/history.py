@@ -1,6 +1,6 @@
-"""Histories of trainings: the figures of each epoch, in a file beside the TensorBoard logs.
+"""Histories of trainings, beside the TensorBoard logs.
 
-logs/modes/0/history.json, logs/curves/0-1/history.json, …: a list of all epochs in order, each
+logs/modes/0/history.json, logs/curves/0-1/history.json, … are lists of epochs in order, each
 
     {"epoch": 1, "loss": 2.1, "accuracy": 0.4, "learning_rate": 0.1, "images_per_second": 6723.0}
 """
@@ -45,15 +45,9 @@ def _is_epoch(epoch: dict) -> bool:
 
 
 def read_histories(logs_folder: str | os.PathLike) -> dict[str, History]:
-    """The histories of all trainings in a work directory.
+    """The histories in a folder `logs`: points (epoch from 1, value) by training and quantity.
 
-    Args:
-        logs_folder: that of the work directory; need not exist. Unreadable files are left out, and
-            links are not followed.
-
-    Returns:
-        For each training, for example "modes/0", and each quantity, for example "loss": its points
-        (epoch from 1, value).
+    Keys are as in ["modes/0"]["loss"]. Unreadable files and links are left out.
     """
     histories = {}
     for stage in _STAGES:

@@ -15,15 +15,13 @@ from bridge_tf.utils.terminal import logger, shows_bars
 class TrainingProgress(StepTimer):
     """Shows the progress of a training: a bar on a terminal, elsewhere one line for each epoch.
 
-    At the end it prints one line. Use it as a context manager, so that the bar is always removed. A
-    training may consist of several calls of `fit`, and a resumed one starts with finished steps.
-    The time left is computed from this process's mean time of a step.
+    Use it as a context manager, which removes the bar. A training may consist of several calls of
+    `fit`, and a resumed one starts with finished steps.
 
     Args:
         title: of the training, for example "mode 1 of 4".
         images_per_step: batch size, for the throughput.
-        epochs: of the whole training.
-        steps_per_epoch: of the whole training.
+        epochs, steps_per_epoch: of the whole training.
     """
 
     def __init__(self, title: str, images_per_step: int, epochs: int, steps_per_epoch: int):

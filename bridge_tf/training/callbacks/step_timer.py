@@ -6,13 +6,9 @@ import keras
 
 
 class StepTimer(keras.callbacks.Callback):
-    """Times the training steps of this process.
+    """Times the training steps of this process; `images_per_step` is the batch size.
 
-    The first step of each `fit` includes compilation and the wait for the first images. It counts
-    only while there is no other step.
-
-    Args:
-        images_per_step: batch size.
+    The first step of each `fit`, with its compilation, counts only while there is no other.
     """
 
     def __init__(self, images_per_step: int):

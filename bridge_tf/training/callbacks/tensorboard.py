@@ -26,10 +26,7 @@ _OF_TRAINING = {
 class ScalarWriter:
     """Writes scalars to a new event file, which is created with the first scalar.
 
-    Args:
-        folder: of a run, in TensorBoard's sense.
-        suffix: of the file's name, which says who wrote it.
-        texts: descriptions by tag; optional for each tag.
+    `suffix`, at the end of its name, says who wrote it; `texts` are descriptions by tag.
     """
 
     def __init__(self, folder: pathlib.Path, suffix: str, texts: Mapping[str, str]):
@@ -43,8 +40,7 @@ class ScalarWriter:
 
         if self._records is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # TensorBoard reads files in the order of their names. Its own file writer uses a
-            # thread, in which errors would go unnoticed.
+            # TensorBoard sorts files by name. Errors in its own writer's thread would be lost.
             path = self.folder / f"{_EVENTS}{time.time_ns():020}{self.suffix}"
             self._records = RecordWriter(open(path, "xb"))  # noqa: SIM115
             self._add(file_version="brain.Event:2")
@@ -64,30 +60,18 @@ class ScalarWriter:
 
 
 def remove_events(folder: pathlib.Path, suffix: str = _TRAINING) -> None:
-    """Removes the event files with a suffix below a folder; links aren't followed.
-
-    Args:
-        suffix: of the files' names; default: that of trainings.
-    """
+    """Removes the event files with a suffix below a folder; links aren't followed."""
     for path in [] if folder.is_symlink() else [*folder.rglob(f"{_EVENTS}*{suffix}")]:
         if path.is_file() and not path.is_symlink():
             path.unlink()
 
 
 class TrainingLog(StepTimer):
-    """Logs each epoch of a training, counted from 1: `loss` and the metrics, `learning_rate`,
-    `images_per_second`.
+    """Logs each epoch's loss, metrics, learning rate and images per second; a context manager.
 
-    The values go to the training's history (`bridge_tf.training.callbacks.history`) and to an event
-    file for TensorBoard at the end of each epoch. If a training resumes from an epoch, in another
-    process or in a retry, the values of later epochs are removed, and the event file is written
-    again from the history.
-
-    Use it as a context manager, which closes the file.
-
-    Args:
-        folder: of a run, in TensorBoard's sense; created at the end of the first epoch.
-        images_per_step: batch size.
+    They go to the training's history (`callbacks.history`) and to an event file for TensorBoard. If
+    a training resumes from an epoch, later values are removed. `folder` is created at the end of
+    the first epoch; `images_per_step` is the batch size.
     """
 
     def __init__(self, folder: str | os.PathLike, images_per_step: int):

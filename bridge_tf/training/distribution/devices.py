@@ -2,11 +2,8 @@
 
 On TensorFlow the model is mirrored (`tf.distribute.MirroredStrategy`). On JAX the batch is sharded
 (`keras.distribution.DataParallel`), also over several processes (`multihost`). A step equals that
-of one device: the same batch, loss, gradient and random draws, and batch-norm statistics over all
-rows.
-
-Only `fit` runs on several devices. It trains a copy of the model, whose values are copied back at
-the end. All other work and all files are the same as with one device.
+of one device, with its random draws and batch-norm statistics. Only `fit` runs on several devices,
+on a copy of the model, whose values are copied back at the end.
 """
 
 import contextlib
@@ -94,9 +91,7 @@ class Devices:
     def share(self, data, batch_size: int | None):
         """Batches for `fit`; with several processes, each process reads its own rows.
 
-        Args:
-            data: arrays, or a `tf.data.Dataset` of whole batches.
-            batch_size: for arrays, else None.
+        `data` are arrays, with a `batch_size`, or a `tf.data.Dataset` of whole batches.
 
         Raises:
             ValueError: some batches may not be divisible by the number of devices.
@@ -133,12 +128,9 @@ class Devices:
 
 @contextlib.contextmanager
 def shared(model, devices: Devices | None) -> Iterator[keras.Model]:
-    """Yields a copy of a model on all devices; copies its values back if the block succeeds.
+    """Yields a copy of a built model on all devices; copies its values back if the block succeeds.
 
     Without devices it yields the model itself. Build training models from it inside the block.
-
-    Args:
-        model: a built model that can be copied, for example a `Curve`.
     """
     if devices is None:
         yield model
@@ -171,7 +163,7 @@ def whole(rows):
 
 
 def part_of_mean(loss):
-    """This replica's part of the mean loss over the whole batch, from the mean over its own rows.
+    """This replica's part of the mean loss over the batch, from the mean over its own rows.
 
     Keras adds the parts. Its own losses already are such parts.
     """
@@ -186,12 +178,7 @@ def whole_batch(rows):
 
 
 def own_rows(values, rows):
-    """This replica's part of values for all rows of the batch.
-
-    Args:
-        values: one for each row of the batch, along axis 0.
-        rows: number of rows of this replica.
-    """
+    """This replica's `rows` of values, which have one for each row of the whole batch on axis 0."""
     context = _context()
     if context is None:
         return values[:rows] if replicas() > 1 else values

@@ -1,8 +1,7 @@
 """Data parallelism over several JAX processes, on one machine or several.
 
-Each process is a whole run with its own work directory and computes the same results. It reads its
-own rows of each batch. At the start of a training, the processes compare everything that must be
-equal: a process with other data would corrupt the results of the others, or block them.
+Each process is a whole run with its own work directory. It reads its own rows of each batch and
+computes the same results. First, the processes compare everything that must be equal.
 """
 
 import atexit
@@ -25,9 +24,7 @@ _KEPT = 8
 def join(hosts: tuple[str, ...], process_id: int) -> None:
     """Waits for all processes; must come before any computation.
 
-    Args:
-        hosts: one address HOST:PORT for each process; the first coordinates.
-        process_id: index of this process, from 0.
+    `hosts` has one address HOST:PORT for each process; the first coordinates.
 
     Raises:
         InputError: the processes don't connect.
@@ -43,11 +40,7 @@ def join(hosts: tuple[str, ...], process_id: int) -> None:
 
 
 def agree(variables, *others) -> None:
-    """Checks that all processes have equal weights, and equal `others` by their `repr`.
-
-    Raises:
-        InputError: they differ.
-    """
+    """Raises an InputError unless all processes have equal weights and `others` of equal `repr`."""
     digest = zlib.crc32(repr(others).encode())
     for variable in variables:
         digest = zlib.crc32(keras.ops.convert_to_numpy(variable).tobytes(), digest)
