@@ -99,6 +99,7 @@ def _as_in_a_new_process() -> Iterator[None]:
     keras.backend.clear_session(free_memory=False)
     try:
         with mock.patch.dict(os.environ):
+            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # as the command sets it
             yield
     finally:
         keras.config.set_dtype_policy(policy)

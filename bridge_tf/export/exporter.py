@@ -120,12 +120,17 @@ def export(
                 write_json(place / "early_exit.json", early_exit)
         write_configurations(folder, {*models_in(export_dir), name})
         artifacts = Artifacts(*publish(folder, name, source, settings), difference)
-        if not lists_model(export_dir, name):
-            logger.warning(
-                f"export: {export_dir / MODELS} isn't as bridge_tf wrote it and stays as it is; "
-                f"TensorFlow Serving finds {name} once that file lists it"
-            )
+        _say_if_unlisted(export_dir, name)
         return artifacts
+
+
+def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
+    """Says that an edited models.config doesn't list the model."""
+    if not lists_model(export_dir, name):
+        logger.warning(
+            f"export: {export_dir / MODELS} isn't as bridge_tf wrote it and stays as it is; "
+            f"TensorFlow Serving finds {name} once that file lists it"
+        )
 
 
 def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None) -> dict:

@@ -174,9 +174,7 @@ def test_writers_can_wait_and_train_can_repair():
     for name in ("train", "evaluate", "export"):
         printed = done(name, "--help").stdout
         assert "\n  --wait: Wait until no other process uses the work directory." in printed
-        assert ("\n  --repair: Make the run's damaged files again." in printed) == (
-            name == "train"
-        )
+        assert ("\n  --repair: Make the run's damaged files again." in printed) == (name == "train")
     assert "--wait" not in done("study", "--help").stdout
 
 
