@@ -86,6 +86,7 @@ def test_loss_is_the_kl_of_numpy(build, images):
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.integration
 def test_training_changes_the_bridge_alone(build, images):
     base, member = build("batch"), build("batch")
     bridge = build_bridge(base, "stage2_block1", 0.5)
@@ -101,6 +102,7 @@ def test_training_changes_the_bridge_alone(build, images):
     assert any(not np.array_equal(a, b) for a, b in zip(bridge.get_weights(), before, strict=True))
 
 
+@pytest.mark.integration
 def test_a_bridge_learns_what_the_base_does_not_say(build, images):
     base, member = build(), build()
     bridge = build_bridge(base, "stage1_block1", 1.0)

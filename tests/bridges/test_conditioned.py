@@ -48,6 +48,7 @@ def test_members_are_the_bridge_at_its_positions(build, images, bridge_type):
     assert np.abs(found[:, 0] - found[:, 1]).max() > 1e-2
 
 
+@pytest.mark.integration
 def test_what_is_shared_is_computed_once(build):
     base = build(model="resnet14", width=0.5)
 
@@ -68,6 +69,7 @@ def test_what_is_shared_is_computed_once(build):
     assert three == pytest.approx(3 * one - 2 * shared, rel=0.001)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("norm", ["frn", pytest.param("batch", marks=pytest.mark.integration)])
 def test_it_learns_the_whole_curve(build, images, norm):
     ends = build(norm), build(norm)
@@ -97,6 +99,7 @@ def test_it_learns_the_whole_curve(build, images, norm):
     assert np.abs(found[:, 0] - found[:, 2]).mean() > 0.5 * moved
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("norm", ["frn", "batch"])
 def test_a_path_is_the_member_at_every_r(build, tiny, images, norm):
     ends = (build(), build()) if norm == "frn" else (tiny(), tiny())
@@ -147,6 +150,7 @@ def test_a_body_of_ones_own(build, images):
         build_bridge(base, TAP, body=flat)
 
 
+@pytest.mark.integration
 def test_bad_arguments_are_named(build):
     base = build("batch")
     conditioned = build_bridge(base, TAP, 0.5, conditioned=True)

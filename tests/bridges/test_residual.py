@@ -55,7 +55,13 @@ def test_it_starts_as_the_base(build, images, kind):
         np.testing.assert_allclose(answer, wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.integration] * kind.startswith("type 2"))
+        for kind in KINDS
+    ],
+)
 def test_it_adds_to_the_logits_and_is_saved(build, images, tmp_path, kind):
     options = KINDS[kind]
     base, end = build("batch"), build("batch")
@@ -130,6 +136,7 @@ def test_a_base_that_ends_in_a_softmax(build, images):
         assert np.abs(answers[:, 1] - answers[:, 0]).max() > 1e-4
 
 
+@pytest.mark.integration
 def test_training_with_repulsion_brings_it_nearer(build, images):
     base, member = build(), build()
     bridge = _bridge(base)

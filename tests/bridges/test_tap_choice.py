@@ -22,6 +22,7 @@ def relative(base, tap, width, **options):
     return flops(base, tap, width, **options) / flops(base)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("budget", [0.02, 0.05, 0.15, 0.3, 0.6])
 def test_the_choice_keeps_to_the_budget(base, budget):
     choice = choose_bridge(base, budget)
@@ -57,6 +58,7 @@ def test_flops_of_several_outputs(base):
     assert costs[3] == count_flops(extractor(base, names[3:4], logits=False))
 
 
+@pytest.mark.integration
 def test_options_are_counted(base):
     plain, conditioned = choose_bridge(base, 0.2), choose_bridge(base, 0.2, conditioned=True)
     assert conditioned.relative_flops == pytest.approx(
@@ -66,6 +68,7 @@ def test_options_are_counted(base):
     assert choose_bridge(base, 0.2, widths=(0.25,)).width == 0.25
 
 
+@pytest.mark.integration
 def test_candidates_of_one_body_are_given_once(base):
     found = candidates_within(base, 0.05)
     assert len({(choice.tap, choice.relative_flops) for choice in found}) == len(found)

@@ -90,6 +90,7 @@ def test_there_is_no_other_recipe():
     assert {path.stem for path in FOLDER.iterdir()} == set(RECIPES)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_network_and_bridge_fit_the_data(recipe, tmp_path):
     """At the full width: what training checks before it begins, and a batch."""

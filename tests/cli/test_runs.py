@@ -13,7 +13,8 @@ from bridge_tf.cli.train import Options
 from tests.commands import done, refused
 from tests.conftest import REPOSITORY
 
-RECIPES = sorted((REPOSITORY / "configs").rglob("*.flags"))
+pytestmark = pytest.mark.integration
+
 ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
     "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated "
@@ -147,7 +148,6 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
     ]
 
 
-@pytest.mark.integration
 def test_errors_alone_can_be_asked_for(tmp_path):
     flags = ["--smoke", "--stages=modes", "--nojit_compile", "--width=0.25", "--batch_size=64"]
     result = done("train", *flags, f"--workdir={tmp_path / 'work'}", "--verbosity=-2")
@@ -171,7 +171,6 @@ def test_other_flags_in_the_same_work_directory_are_refused(finished):
     assert files_below(finished.folder) == before
 
 
-@pytest.mark.integration
 def test_evaluate_measures_the_same_anew(finished):
     report = (finished.work / "report.json").read_text()
     again = done("evaluate", f"--workdir={finished.work}", "--verbosity=-2")
@@ -180,7 +179,6 @@ def test_evaluate_measures_the_same_anew(finished):
     assert (finished.work / "report.json").read_text() == report
 
 
-@pytest.mark.integration
 def test_evaluate_measures_the_plane_of_the_first_curve(finished, tmp_path):
     work = shutil.copytree(finished.work, tmp_path / "work")
     flags = [f"--workdir={work}", "--loss_plane", "--loss_plane_points=4"]
@@ -192,7 +190,6 @@ def test_evaluate_measures_the_plane_of_the_first_curve(finished, tmp_path):
     assert not (work / "checkpoints").exists()
 
 
-@pytest.mark.integration
 def test_quantized_files_are_measured_and_reported(finished, tmp_path):
     work = shutil.copytree(finished.work, tmp_path / "work")
     flags = [f"--workdir={work}", f"--export_dir={tmp_path}/out", "--tflite=float16,int8"]
@@ -210,7 +207,6 @@ def test_quantized_files_are_measured_and_reported(finished, tmp_path):
     assert (tmp_path / "out" / "digits.early_exit.json").exists()
 
 
-@pytest.mark.integration
 def test_predict_says_the_same_of_all_kinds_of_file(finished, tmp_path):
     digits = np.random.default_rng(0).integers(0, 256, (2, 8, 8)).astype("uint8")
     paths = [tmp_path / f"{k}.png" for k in range(2)]
@@ -243,7 +239,6 @@ def test_predict_says_the_same_of_all_kinds_of_file(finished, tmp_path):
                 assert other[key] == pytest.approx(first[key], abs=1e-4)
 
 
-@pytest.mark.integration
 def test_predict_names_what_is_wrong(finished, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     model = f"--model={finished.exports / 'digits.tflite'}"
@@ -261,7 +256,6 @@ def test_predict_names_what_is_wrong(finished, tmp_path):
         assert words in line
 
 
-@pytest.mark.integration
 def test_export_elsewhere_and_its_refusal(finished, tmp_path):
     done("export", f"--workdir={finished.work}", f"--export_dir={tmp_path / 'there'}")
     assert (tmp_path / "there" / "digits" / "1" / "saved_model.pb").exists()
@@ -287,42 +281,3 @@ def test_a_work_directory_without_a_run_is_named(tmp_path):
     line = refused("evaluate", f"--workdir={tmp_path}")
     assert "holds no config.json" in line
     assert "--workdir: missing" in refused("evaluate")
-
-
-def data_dir(recipe) -> str | None:
-    flags = [line for line in recipe.read_text().splitlines() if line.startswith("--data_dir=")]
-    return flags[0].partition("=")[2] if flags else None
-
-
-# Those of the paper: test_paper_recipes.py. Others take minutes and differ in their flags alone.
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem != "digits"))
-        for path in RECIPES
-        if path.parent.name != "paper"
-    ],
-)
-def test_recipe_runs(recipe, smoke_run):
-    folder = data_dir(recipe)
-    if folder is not None and not (REPOSITORY / folder).is_dir():
-        pytest.skip(f"its data set isn't here: {folder}")
-    run = smoke_run(recipe)
-    report = json.loads((run.work / "report.json").read_text())
-    assert [row["name"] for row in report["ensembles"]] == [
-        "single",
-        "deep_ensemble_2",
-        "curve_1",
-        "bridge_1",
-    ]
-    assert (run.exports / recipe.stem / "1" / "saved_model.pb").exists()
-    assert (run.exports / f"{recipe.stem}.tflite").exists()
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_recipe_states_its_command_time_and_result(recipe):
-    head = [line for line in recipe.read_text().splitlines() if line.startswith("#")]
-    text = "\n".join(head)
-    assert f"bin/train --flagfile={recipe.relative_to(REPOSITORY)}" in text
-    for word in ("Wall time:", "Result", "seed"):
-        assert word in text

@@ -62,6 +62,7 @@ def test_sure_predictions_give_no_nan(build, images):
     np.testing.assert_allclose(outputs["mutual_information"], 0, atol=1e-6)
 
 
+@pytest.mark.integration
 def test_save_and_load_with_bridges_of_one_name(build, images, tmp_path):
     base = build("batch")
     bridges = [build_bridge(base, "stage2_block1", 0.5) for _ in range(3)]

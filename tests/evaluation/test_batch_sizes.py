@@ -21,6 +21,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", NETWORKS)
 def test_figures_are_equal_for_batches_of_any_size(name, build):
     model = NETWORKS[name](build)

@@ -13,6 +13,8 @@ from bridge_tf.evaluation.latency import check_files, in_turn, latencies
 from tests.commands import done, refused
 from tests.tiny import tiny_network
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def exported(images, tmp_path_factory):

@@ -109,6 +109,7 @@ def test_the_grid_covers_the_points_and_holds_the_ends(points):
         assert any(x == pytest.approx(distance, abs=1e-9) for x in xs)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("norm", ["frn", "batch"])
 def test_the_networks_on_the_curve_and_one_trace(build, images, labels, norm, monkeypatch):
     monkeypatch.setattr(loss_plane, "_BATCH", 7)  # 6, 6, 6 and 5 images

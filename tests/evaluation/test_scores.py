@@ -8,6 +8,7 @@ from bridge_tf import BridgeEnsemble, build_bridge, evaluate
 from bridge_tf.evaluation.scores import log_prob_predictor
 
 
+@pytest.mark.integration
 def test_every_image_counts_once_whatever_the_batch(build, images):
     network = build("batch")
     expected = log_softmax(network(images).numpy().astype("float64"), axis=1)

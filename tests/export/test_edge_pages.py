@@ -15,6 +15,8 @@ from ai_edge_litert.interpreter import Interpreter
 from bridge_tf import BridgeEnsemble, build_bridge, export
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.integration
+
 EDGE, MICRO = (
     (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8")
     for name in ("edge", "microcontrollers")

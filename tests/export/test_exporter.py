@@ -109,6 +109,7 @@ def test_tflite_uses_builtin_ops_only_and_any_batch(exported, images):
         np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
 
 
+@pytest.mark.integration
 def test_bridges_run_by_themselves_on_what_taps_gives(tiny, images, tmp_path):
     base, end = tiny(), tiny()
     conditioned = build_bridge(base, "relu1", 0.5, conditioned=True)
@@ -141,6 +142,7 @@ def test_bridges_run_by_themselves_on_what_taps_gives(tiny, images, tmp_path):
         np.testing.assert_allclose(answer["probabilities"], members[:, 2 + k], atol=1e-5)
 
 
+@pytest.mark.integration
 def test_a_new_export_gets_the_next_version(exported, ensemble, images):
     first, folder = exported, exported.tflite.parent
     second = export(ensemble, folder, "model", images, ["x"] * 5)
@@ -186,6 +188,7 @@ def test_quantized_files_go_beside_and_leave_with_their_version(tiny, images, tm
     assert left == ["model.int8_dynamic.tflite", "model.metadata.json", "model.tflite"]
 
 
+@pytest.mark.integration
 def test_a_judge_ends_an_export(tiny, images, tmp_path):
     ensemble = BridgeEnsemble(tiny(), [])
 
@@ -200,6 +203,7 @@ def test_a_judge_ends_an_export(tiny, images, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.integration
 def test_a_failed_parity_check_leaves_nothing(ensemble, images, tmp_path, monkeypatch):
     write = tflite_files.write_saved_model
 

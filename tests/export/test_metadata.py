@@ -18,6 +18,8 @@ from bridge_tf.export.model_card import model_card
 from bridge_tf.utils.files import sha256
 from tests.tiny import tiny_network
 
+pytestmark = pytest.mark.integration
+
 LABELS = ["cat", "dog", "fox", "hen", "owl"]
 
 

@@ -7,6 +7,8 @@ from ai_edge_litert.interpreter import Interpreter
 from bridge_tf import BridgeEnsemble, build_bridge, export
 from bridge_tf.export.early_exit import EarlyExit
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def ensemble(tiny):

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -18,14 +16,15 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from tensorflow_serving.apis import prediction_service_pb2_grpc as services
 from tensorflow_serving.apis.predict_pb2 import PredictResponse
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
-from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from bridge_tf import BridgeEnsemble, build_bridge, build_network, export
-from bridge_tf.export import exporter, serving
-from bridge_tf.export.layout import finish_exports, models_in, publish, staging
+from bridge_tf.export import serving
 from bridge_tf.export.serving import WARMUP
 from bridge_tf.export.signatures import OUTPUTS, signatures
 from tests.conftest import REPOSITORY
+from tests.export.test_models_config import models
+
+pytestmark = pytest.mark.integration
 
 DOCS = (REPOSITORY / "docs" / "serving.md").read_text(encoding="utf-8")
 # Runs saved_model_cli and replays the warm-up requests where Keras can't be imported.
@@ -157,7 +156,6 @@ def test_large_inputs_make_small_batches(exported, monkeypatch, tmp_path):
     assert rows == [(name, n) for name, most in wanted for n in (1, most)]
 
 
-@pytest.mark.integration
 def test_a_process_without_keras_shows_runs_and_warms_up(exported, tmp_path):
     np.save(tmp_path / "images.npy", exported.images[:8])
     warmup = exported.saved_model / WARMUP
@@ -204,10 +202,6 @@ def batching_parameters(text):
     return text_format.Parse(text, message())
 
 
-def models(text):
-    return list(text_format.Parse(text, ModelServerConfig()).model_config_list.config)
-
-
 def test_configurations_are_what_the_server_parses(exported):
     command = re.search(r"^docker run .*?[^\\]$", DOCS, re.MULTILINE | re.DOTALL)[0]
     assert ' -v "$PWD/saved_models:/models:ro" ' in command
@@ -234,51 +228,6 @@ def test_every_tensor_of_every_signature_is_batched_along_axis_0(exported):
         inputs = signature.structured_input_signature[1].values()
         for tensor in (*inputs, *signature.structured_outputs.values()):
             assert tensor.shape[0] is None and None not in tensor.shape[1:], name
-
-
-def publish_model(folder, name):
-    with staging(folder) as staged:
-        (staged / "saved_model").mkdir()
-        (staged / "saved_model" / "saved_model.pb").write_text("graph")
-        (staged / "model.tflite").write_text("weights")
-        serving.write_configurations(staged, {*models_in(folder), name})
-        publish(staged, name, "source")
-    return [model.name for model in models((folder / "models.config").read_text())]
-
-
-def test_all_models_of_the_folder_are_listed_until_someone_changes_the_file(tmp_path, caplog):
-    assert [publish_model(tmp_path, name) for name in "bab"] == [["b"], ["a", "b"], ["a", "b"]]
-    configurations = [tmp_path / "models.config", tmp_path / "batching.config"]
-    for path in configurations:
-        path.write_text(path.read_text() + "# mine")
-    assert publish_model(tmp_path, "c") == ["a", "b"]
-    assert configurations[1].read_text().endswith("# mine")
-    for name in "bc":
-        exporter._say_if_unlisted(tmp_path, name)
-    assert re.findall(r"finds (.) once that file lists it", caplog.text) == ["c"]
-    for path in configurations:
-        path.unlink()
-    configurations[1].symlink_to(tmp_path / "elsewhere")
-    assert publish_model(tmp_path, "c") == ["a", "b", "c"]
-    assert configurations[1].is_symlink()
-
-
-def test_a_configuration_names_only_models_that_are_there(tmp_path, monkeypatch):
-    """Killed before the list is renamed, the next process finishes the job."""
-    replace = os.replace
-
-    def killed(source, target):
-        if pathlib.Path(target).name == "models.config":
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patched:
-        patched.setattr(os, "replace", killed)
-        patched.setattr("shutil.rmtree", lambda *args, **options: None)  # killed: nothing is tidied
-        publish_model(tmp_path, "a")
-    assert models_in(tmp_path) == ["a"] and not (tmp_path / "models.config").exists()
-    finish_exports(tmp_path)
-    assert serving.lists_model(tmp_path, "a") and (tmp_path / "batching.config").exists()
 
 
 def test_the_programs_of_the_guide_ask_what_the_server_understands(exported, monkeypatch):

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from bridge_tf import BridgeEnsemble, build_bridge, export
 
+pytestmark = pytest.mark.integration
+
 # Exported names, and those of the Keras model.
 OUTPUTS = {
     "probabilities": "probabilities",

@@ -66,6 +66,7 @@ def test_modes_save_load_and_convert(mode, tmp_path):
     np.testing.assert_allclose(tflite(model, images), expected, atol=2e-5)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("shape", [(32, 32, 3), (20, 24, 1), (40, 40, 3)])
 def test_logits_are_those_of_the_application(shape, tmp_path):
     model = build_network("MobileNetV2", shape, 5, width=0.35, input_size=32)
@@ -111,6 +112,7 @@ def test_layers_are_tapped_by_name():
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
 
 
+@pytest.mark.integration
 def test_names_do_not_depend_on_what_was_built_before():
     first, second = (build_network("InceptionV3", (75, 75, 3), 2) for _ in range(2))
     names = [item.name for item in first.operations]
@@ -119,6 +121,7 @@ def test_names_do_not_depend_on_what_was_built_before():
     assert {"conv2d", "conv2d_93", "batch_normalization_93", "mixed5", "predictions"} <= set(names)
 
 
+@pytest.mark.integration
 def test_weights_follow_the_global_seed():
     kernels = []
     for seed in (1, 1, 2):
@@ -139,6 +142,7 @@ def test_preprocessing_can_be_chosen():
         ]
 
 
+@pytest.mark.integration
 def test_own_layers_of_applications_load_in_safe_mode(tmp_path):
     model = build_network("ConvNeXtTiny", (32, 32, 3), 2)
     model.save(tmp_path / "model.keras")

@@ -126,6 +126,7 @@ def test_several_conditioned_bridges_in_one_ensemble(bridge_type, taps, tmp_path
             np.testing.assert_allclose(member, keras.ops.log_softmax(logits), atol=1e-4)
 
 
+@pytest.mark.integration
 def test_a_mixed_precision_ensemble_is_exported_in_float32(tmp_path):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")

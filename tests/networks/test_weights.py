@@ -53,6 +53,7 @@ def assert_same(model, source, classifier: bool):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", FORMATS)
 def test_weights_of_an_application(kind, tmp_path):
     source = mobilenet(classes=3)
@@ -67,6 +68,7 @@ def test_weights_of_an_application(kind, tmp_path):
     assert [layer.name for layer in other.layers] == [layer.name for layer in source.layers]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", FORMATS)
 def test_weights_of_a_plain_application(kind, tmp_path):
     source = keras.applications.MobileNet((32, 32, 3), alpha=0.25, weights=None, classes=7)
@@ -104,6 +106,7 @@ def test_a_classifier_by_another_name_is_left_out(tmp_path):
     assert_same(model, source, classifier=False)
 
 
+@pytest.mark.integration
 def test_published_efficientnets_normalize_as_keras_does(tmp_path):
     """keras.applications adds a layer when it loads them itself; here the moments are mended."""
     source = keras.applications.EfficientNetB0(weights=None, input_shape=(32, 32, 3), classes=3)

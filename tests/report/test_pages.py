@@ -181,6 +181,7 @@ def test_a_plane_of_another_kind_is_named(files, changes, message):
         write_pages(files, files.made, [path])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("values", [[1.0, None, 2.0], [None] * 3])
 def test_what_is_not_finite_is_shown_as_missing(files, values):
     path = files.loss_plane((0, 1))

@@ -1,7 +1,6 @@
 """The stages in one process: interrupted, taken up again, and with bridges of both types."""
 
 import dataclasses
-import json
 import shutil
 
 import keras
@@ -11,7 +10,6 @@ import pytest
 from bridge_tf.config import Config
 from bridge_tf.networks.saving import write_model
 from bridge_tf.runs.context import Run
-from bridge_tf.runs.ensemble_file import build_ensemble
 from bridge_tf.runs.run_files import RunFiles
 from bridge_tf.runs.runner import demo_command, execute
 from bridge_tf.runs.stages import bridges, curves, modes, training
@@ -19,7 +17,9 @@ from bridge_tf.runs.status import check_trained
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.training.recipe import Recipe
 from bridge_tf.utils.errors import InputError, TrainingError
-from tests.runs.small import SMALL, TRAININGS, check_interrupted, digests, executed
+from tests.runs.small import SMALL, TRAININGS, digests, executed
+
+pytestmark = pytest.mark.integration
 
 
 def test_the_demo_of_an_export_elsewhere_is_named_whole(tmp_path):
@@ -30,12 +30,6 @@ def test_the_demo_of_an_export_elsewhere_is_named_whole(tmp_path):
     assert (
         demo_command(elsewhere) == f"bridge-tf demo '--workdir={tmp_path}/a run' '--export_dir=b c'"
     )
-
-
-@pytest.mark.slow  # tests/faults/test_quick.py kills one, in a process of its own
-def test_a_run_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch):
-    config = Config(num_modes=2, augment="crop", norm="batch", **SMALL)
-    check_interrupted(config, 4, tmp_path, monkeypatch)
 
 
 def test_a_result_that_cannot_be_saved_costs_no_training(tmp_path, monkeypatch):
@@ -58,54 +52,6 @@ def test_a_result_that_cannot_be_saved_costs_no_training(tmp_path, monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="trains again"):
         execute(run)  # of the second mode
     assert (tmp_path / "modes" / "0.keras").exists()
-
-
-@pytest.mark.slow
-def test_type_2_with_three_modes(tmp_path, capsys):
-    config = Config(
-        num_modes=3,
-        bridge_type=2,
-        r=0.25,
-        taps=["stage1_block1", "stage2_block1"],
-        curve_kind="chain",
-        curve_degree=3,
-        repulsion=0.1,
-        export_dir=str(tmp_path / "exports"),
-        **SMALL,
-    )
-    run = executed(config, tmp_path / "work")
-    report = json.loads(run.files.report.read_text())
-    assert [(row["name"], row["size"]) for row in report["ensembles"]] == [
-        ("single", 1),
-        ("deep_ensemble_2", 2),
-        ("deep_ensemble_3", 3),
-        ("curve_1", 3),
-        ("curve_2", 5),
-        ("curve_3", 6),
-        ("bridge_1", 3),
-        ("bridge_2", 5),
-        ("bridge_3", 6),
-    ]
-    assert [(row["curve"], row["type"], row["r"]) for row in report["bridges"]] == [
-        ([0, 1], 2, 0.25),
-        ([0, 2], 2, 0.25),
-        ([1, 2], 2, 0.25),
-    ]
-    # Each row of the table must hold what the deployed model of that size answers.
-    test = run.data.test
-    for row in report["ensembles"][-3:]:
-        ensemble = build_ensemble(run).first(int(row["name"][-1]))
-        answers = ensemble.predict(test.images, verbose=0)["probabilities"]
-        assert row["accuracy"] == np.mean(answers.argmax(1) == test.labels)
-        nll = -np.mean(np.log(answers[np.arange(len(test)), test.labels]))
-        assert row["nll"] == pytest.approx(nll, rel=1e-4)
-    assert "bridge_3" in capsys.readouterr().out
-    # A page that was changed doesn't pass for the report's.
-    page = run.files.report_page.read_text()
-    run.files.report_page.write_text(page.replace("%", "% "))
-    executed(config, tmp_path / "work", ["evaluate"])
-    assert run.files.report_page.read_text() == page
-    assert (tmp_path / "work" / "report.md.damaged").exists()
 
 
 def test_modes_of_another_network_are_refused(copied, tmp_path):
@@ -227,7 +173,6 @@ def test_too_little_space_is_told_before_a_stage(copied, monkeypatch):
         executed(config, folder, TRAININGS)
 
 
-@pytest.mark.integration
 def test_retries_are_kept_for_the_report(tmp_path, monkeypatch):
     config = Config(num_modes=2, **{**SMALL, "learning_rate": 1e18, "warmup_epochs": 0})
     with pytest.raises(TrainingError, match=r"the loss became .*`on_divergence=retry`"):
@@ -296,26 +241,3 @@ def test_who_has_waited_trains_nothing_again(copied, tmp_path, monkeypatch):
     monkeypatch.setattr(WorkDir, "claim", claim)
     monkeypatch.setattr(late, "training_batches", lambda *a, **k: pytest.fail("trains again"))
     execute(late)
-
-
-@pytest.mark.slow
-def test_a_run_of_everything_interrupted_in_every_training_ends_the_same(tmp_path, monkeypatch):
-    """Draws in layers, matched neurons, chosen taps, one bridge for a curve that sees both ends."""
-    inputs = keras.Input((8, 8, 1))
-    x = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 16)(inputs))
-    x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Dropout(0.2)(x))
-    outputs = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x))
-    keras.Model(inputs, outputs).save(tmp_path / "own.keras")
-    options = {name: value for name, value in SMALL.items() if name != "width"}
-    config = Config(
-        model=str(tmp_path / "own.keras"),
-        num_modes=3,
-        bridge_type=2,
-        conditioned=True,
-        positions=[0.25, 0.5],
-        align="activations",
-        bridge_budget=0.9,
-        bridge_learning_rate=0.01,
-        **options,
-    )
-    check_interrupted(config, 3 + 3 + 3, tmp_path, monkeypatch)

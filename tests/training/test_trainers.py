@@ -37,6 +37,7 @@ def test_l2_is_in_the_gradient_before_the_momentum(nesterov):
     np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
 
 
+@pytest.mark.integration
 def test_modes_differ_by_seed_and_repeat_with_it(build, images, labels):
     from bridge_tf import build_network
 
@@ -74,6 +75,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["mode", "curve"])
 def test_an_interrupted_training_goes_on(build, images, labels, tmp_path, kind):
     recipe = Recipe(epochs=4, learning_rate=0.05, warmup_epochs=1, jit_compile=False)
@@ -101,6 +103,7 @@ def test_an_interrupted_training_goes_on(build, images, labels, tmp_path, kind):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.integration
 def test_a_damaged_checkpoint_counts_as_none(build, images, labels, tmp_path):
     network = build()
     before = network.get_weights()
@@ -116,6 +119,7 @@ def test_a_damaged_checkpoint_counts_as_none(build, images, labels, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.integration
 def test_modes_keep_checkpoints_of_their_own(build, images, labels, tmp_path):
     data = (images[:8], labels[:8])
     fit_modes(build, data, 2, QUICK, batch_size=8, checkpoint_dir=tmp_path)

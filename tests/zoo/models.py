@@ -17,13 +17,15 @@ APPLICATIONS = {
     "Xception": 71,
     "NASNetMobile": 32,
 }
-_QUICK = ("MobileNetV2",)
 
 
-def marked(others, quick=_QUICK) -> list:
-    """All applications and the others, the slower ones marked so that `pytest -m zoo` runs them."""
+def marked(quick) -> list:
+    """These marked as integration tests, and the applications that aren't among them as the zoo."""
     slow = [name for name in APPLICATIONS if name not in quick]
-    return [*quick, *others, *(pytest.param(name, marks=pytest.mark.zoo) for name in slow)]
+    return [
+        *(pytest.param(name, marks=pytest.mark.integration) for name in quick),
+        *(pytest.param(name, marks=pytest.mark.zoo) for name in slow),
+    ]
 
 
 def build(name: str):

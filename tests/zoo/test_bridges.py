@@ -12,10 +12,10 @@ from tests.zoo import models
 
 RECIPE = Recipe(epochs=30, learning_rate=0.003, warmup_epochs=0, jit_compile=False)
 BUDGET = 0.15
-OTHERS = ("vision_transformer", "lstm", "sequential_mlp")
+QUICK = ("vision_transformer", "lstm", "sequential_mlp")
 
 
-@pytest.mark.parametrize("name", models.marked(OTHERS, quick=()))
+@pytest.mark.parametrize("name", models.marked(QUICK))
 def test_auto_tap_training_and_export(name, tmp_path):
     base, member = models.build(name), models.build(name)
     x = models.inputs(base)

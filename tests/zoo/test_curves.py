@@ -8,14 +8,14 @@ from bridge_tf import Curve, Recipe, fit_curve
 from tests.zoo import models
 
 STEP = Recipe(epochs=1, learning_rate=0.01, warmup_epochs=0, jit_compile=False)
-OTHERS = ("vision_transformer", "lstm", "sequential_mlp", "subclassed")
+QUICK = ("MobileNetV2", "vision_transformer", "lstm", "sequential_mlp", "subclassed")
 
 
 def arrays(variables):
     return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
 
 
-@pytest.mark.parametrize("name", models.marked(OTHERS))
+@pytest.mark.parametrize("name", models.marked(QUICK))
 def test_ends_step_and_file(name, tmp_path):
     start, end = models.build(name), models.build(name)
     x = models.inputs(start, 4)

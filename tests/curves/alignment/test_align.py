@@ -114,6 +114,7 @@ def mean_correlation(start, end, data):
     return np.mean([np.mean(np.diag(moments.correlations())) for moments in probes.moments])
 
 
+@pytest.mark.integration
 def test_activations_correlate_more(make, images):
     start, end = make(0), make(1)
     data = data_for(end, images)

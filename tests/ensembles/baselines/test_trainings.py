@@ -30,6 +30,7 @@ class Recorder(keras.callbacks.Callback):
         self.weights.append([ops.convert_to_numpy(w) for w in self.model.trainable_variables])
 
 
+@pytest.mark.integration
 def test_swa_is_the_mean_of_the_weights_of_the_last_quarter(build, images, labels):
     network, recorder = build("batch"), Recorder()
     # 16 steps; the last 4, of which fewer than ten can be had: after every one of them.
@@ -79,6 +80,7 @@ def test_a_student_minimises_the_divergence_from_the_teachers_mean(build, images
     assert float(model.compute_loss(y_pred=outputs)) == pytest.approx(kl, rel=1e-4)
 
 
+@pytest.mark.integration
 def test_a_student_learns_and_teachers_stay(build, images):
     student, teachers = build(), [build(), build()]
     before = [ops.convert_to_numpy(w) for w in teachers[0].weights]
@@ -121,6 +123,7 @@ def test_mimo_with_repetition_shows_one_image_to_all_members(mimo, images):
     np.testing.assert_array_equal(orders[:, 1], np.arange(24))
 
 
+@pytest.mark.integration
 def test_mimo_learns_and_answers_with_all_its_members(mimo, images, labels):
     history = fit_mimo(mimo, 2, (images, labels), Recipe(epochs=6, **PLAIN), batch_size=8)
     assert history.history["loss"][-1] < history.history["loss"][0]
@@ -131,6 +134,7 @@ def test_mimo_learns_and_answers_with_all_its_members(mimo, images, labels):
     np.testing.assert_allclose(outputs["log_probabilities"], wanted, atol=1e-5)
 
 
+@pytest.mark.integration
 def test_cycles_are_trained_by_fit_mode(build, images, labels):
     network = build()
     history = fit_mode(network, (images, labels), CyclicRecipe(epochs=2, **PLAIN), batch_size=8)

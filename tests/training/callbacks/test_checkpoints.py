@@ -53,7 +53,12 @@ def trainings(tiny, split):
     return {"mode": mode, "curve": curve, "bridge": one_bridge}
 
 
-@pytest.mark.parametrize("kind", ["mode", "curve", "bridge"])
+INTEGRATION = pytest.mark.integration
+
+
+@pytest.mark.parametrize(
+    "kind", ["mode", *(pytest.param(kind, marks=INTEGRATION) for kind in ("curve", "bridge"))]
+)
 def test_an_interrupted_training_ends_as_an_undisturbed_one(trainings, tmp_path, kind):
     train = trainings[kind]
     undisturbed, history = train()

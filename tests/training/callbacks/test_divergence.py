@@ -46,6 +46,7 @@ def test_the_message_names_the_last_good_checkpoint(tiny, data, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0.npz", "epoch-1.npz"]
 
 
+@pytest.mark.integration
 def test_after_a_bad_loss_in_the_first_epoch_the_start_is_kept(tiny, data, tmp_path):
     with pytest.raises(TrainingError, match=r"epoch-0\.npz"):
         fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(0)], checkpoint_dir=tmp_path)
@@ -68,6 +69,7 @@ def test_without_a_checkpoint_of_an_epoch_there_is_no_retry(tiny, data, tmp_path
         fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Lose(0)], checkpoint_dir=retry)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(tiny, data, tmp_path, caplog, epoch):
     spoil = Spoil(epoch)
@@ -98,6 +100,7 @@ def test_a_retry_that_was_interrupted_goes_on_at_its_rate(tiny, data, tmp_path):
     assert again.rates[0] == spoil.rates[-1] == pytest.approx(spoil.rates[1] / 2)
 
 
+@pytest.mark.integration
 def test_retries_come_to_an_end(tiny, data, tmp_path):
     checkpoints = Checkpoints(tmp_path, on_divergence="retry")
     spoil = Spoil(0, times=9)

@@ -155,6 +155,7 @@ def test_a_node_without_the_package_is_told(run):
     assert str(error) == "swa: on its node, ImportError: no bridge_tf; what is done is kept"
 
 
+@pytest.mark.integration
 def test_a_cluster_that_is_lost_ends_the_run(run):
     cluster, error = run({"mode-1": Cluster.exceptions.RayError("gone")})
     assert "the cluster, or this machine's node in it, is lost (gone)" in str(error)

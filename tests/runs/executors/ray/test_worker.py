@@ -10,6 +10,8 @@ from bridge_tf.runs.work_dir import WorkDir, versions
 from bridge_tf.utils.files import sha256
 from tests.runs.small import executed
 
+pytestmark = pytest.mark.integration
+
 SETTINGS = {
     **{"num_modes": 2, "mode_epochs": 1, "curve_epochs": 1, "bridge_epochs": 1},
     **{"model": "resnet8", "width": 0.25, "norm": "batch", "max_images": 128, "batch_size": 32},

@@ -69,6 +69,7 @@ def test_members_of_the_curve_must_answer_with_numbers(walk):
         walk(control=0.0)
 
 
+@pytest.mark.integration
 def test_all_sources_answer_for_their_members_on_other_images(tmp_path, build, images):
     base = build()
     ensemble = BridgeEnsemble(base, [build_bridge(base, "stage2_block1", 0.5)])
