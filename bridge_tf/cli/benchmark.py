@@ -91,8 +91,7 @@ def _latency_settings(flags: Flags, wanted: bool) -> dict:
     """The arguments of `latencies`; empty if it isn't requested.
 
     Raises:
-        InputError: a file can't be measured, flags of latency are given without latency, or
-            latency without files.
+        InputError: a file can't be measured, or only one of latency and its flags is given.
     """
     options = flags.options
     if not wanted:

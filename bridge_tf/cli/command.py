@@ -14,7 +14,6 @@ class Command:
 
     Attributes:
         usage: text of --help above the flags.
-        run: function of the parsed flags.
         options: a dataclass of `setting`s, the subcommand's own flags.
         settings: names of the fields of `Config` that are also flags; None: all.
         takes_arguments: whether it takes arguments besides flags.
@@ -47,22 +46,14 @@ class Writer:
 
 
 def required(name: str, value: str) -> str:
-    """The value of a flag that must name a folder.
-
-    Raises:
-        InputError: it is empty.
-    """
+    """The value of a flag that must name a folder; InputError if it is empty."""
     if not value:
         raise InputError(f"`{name}`: missing; name a folder, as in `{name}=DIR`")
     return value
 
 
 def some_of(name: str, values: tuple[str, ...], choices: tuple[str, ...]) -> list[str]:
-    """The values of a flag that must name one or more, each once.
-
-    Raises:
-        InputError: it is empty.
-    """
+    """The values of a flag without repetitions; InputError if there are none."""
     if not values:
         raise InputError(f"`{name}=`: must be one or more of {', '.join(choices)}")
     return list(dict.fromkeys(values))

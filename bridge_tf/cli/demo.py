@@ -29,8 +29,7 @@ class Options(FinishedRun):
     images: str = setting("", "Folder of example pictures for `model`; subfolders are classes.")
     port: int = setting(8642, "Port of the page; 0: any free port.", low=0, high=65535)
     runtime: str = setting(
-        "",
-        "Folder with node_modules/@litertjs/core; default: fetched by npm to the cache, once.",
+        "", "Folder with node_modules/@litertjs/core; default: fetched by npm to the cache, once."
     )
 
 

@@ -15,11 +15,7 @@ from bridge_tf.utils.user_modules import import_modules
 
 
 def existing_run(flags: Flags, stages=STAGES, **changes):
-    """The run in --workdir, with its own configuration.
-
-    Args:
-        stages: names of the requested stages.
-        **changes: settings to replace.
+    """The run in --workdir, with its own configuration except for `changes`.
 
     Raises:
         InputError: there is no run, or its configuration has `imports` that the command line

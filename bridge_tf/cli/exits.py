@@ -23,10 +23,7 @@ def exiting(
 ) -> Iterator[None]:
     """Exits with the status of the block: success, or one of the failures above.
 
-    Args:
-        title: the command, at the start of a message.
-        in_words: rewrites settings in messages of the library as flags.
-        resumable: whether a rerun resumes an interrupted run.
+    A message begins with `title`; `in_words` rewrites settings in it as flags.
     """
     try:
         yield

@@ -48,14 +48,9 @@ class Group(NamedTuple):
 
 
 class Flags:
-    """The flags of one call of a subcommand, with their values.
+    """The flags of one call of a subcommand, with their values, and its other `arguments`.
 
-    Args:
-        options: a dataclass of settings, the subcommand's own flags.
-        settings: names of the fields of `Config` that are also flags; None: all.
-
-    Attributes:
-        arguments: the arguments that aren't flags.
+    `options` and `settings` are those of its `Command`.
     """
 
     def __init__(self, options: type, settings: Sequence[str] | None = ()):
@@ -72,10 +67,7 @@ class Flags:
                 self._define(field)
 
     def parse(self, arguments: Sequence[str], positional: bool = False) -> None:
-        """Reads the command line.
-
-        Args:
-            positional: whether arguments besides flags are allowed.
+        """Reads the command line; `positional` allows arguments besides flags.
 
         Raises:
             InputError: the command line is invalid.
@@ -104,22 +96,14 @@ class Flags:
 
     @property
     def options(self):
-        """The subcommand's own flags, checked: an instance of their dataclass.
-
-        Raises:
-            InputError: a value is out of its range.
-        """
+        """The subcommand's own flags in their dataclass; InputError if one is out of range."""
         values = {field.name: self._value(field) for field in dataclasses.fields(self._options)}
         for field in dataclasses.fields(self._options):
             check_setting(field, values[field.name])
         return self._options(**values)
 
     def config(self, names: Sequence[str] | None = None) -> Config:
-        """The configuration given by all flags, or by the named ones.
-
-        Raises:
-            InputError: a value is out of its range.
-        """
+        """The configuration of all flags, or of the named ones; InputError if one is invalid."""
         found = [field for field in dataclasses.fields(Config) if not names or field.name in names]
         return Config(**{field.name: self._value(field) for field in found})
 

@@ -10,11 +10,7 @@ _WIDTH = 100
 
 
 def command_help(usage: str, flags: Flags, full: bool) -> str:
-    """The help text of a subcommand: usage and flags, in groups.
-
-    Args:
-        full: include the flags for clusters and several devices.
-    """
+    """A subcommand's usage and flags; `full`: also those for clusters and several devices."""
     parts = [usage.strip()]
     for group in flags.groups:
         if full or not group.rarely_needed:

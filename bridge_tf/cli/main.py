@@ -30,11 +30,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Runs a subcommand and exits with its status (see `bridge_tf.cli.exits`).
 
-    One process may call it many times: flags, signal handlers, log handlers and warning filters
-    belong to a single call.
-
-    Args:
-        argv: the subcommand and its arguments; default: the process's arguments.
+    `argv` defaults to the process's arguments. One process may call it many times: flags, signal
+    handlers, log handlers and warning filters belong to a single call.
     """
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in COMMANDS:

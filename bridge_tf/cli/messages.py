@@ -21,12 +21,10 @@ class _InWords(logging.Formatter):
 
 @contextmanager
 def messages_on_terminal(verbosity: int, in_words: Callable[[str], str]) -> Iterator[None]:
-    """Shows the messages of --verbosity during the block, and restores all settings after it.
+    """Shows messages, rewritten by `in_words`, during the block; restores all settings after it.
 
-    Args:
-        verbosity: -2 only errors, -1 also warnings and the progress of this package, 0 also
-            information, 1 also debugging.
-        in_words: rewrites settings in messages of the library as flags.
+    `verbosity`: -2 only errors, -1 also warnings and the progress of this package, 0 also
+    information, 1 also debugging.
     """
     level = max(logging.DEBUG, logging.WARNING - 10 * (verbosity + 1))
     own = TerminalHandler()

@@ -33,8 +33,7 @@ class Options(FinishedRun):
         (0.1, 0.2, 0.3), "For taps: budgets of a bridge, FLOPs relative to the base's."
     )
     shared_until: str = setting(
-        "",
-        "For conditioned: adds a bridge of width 1 that does not depend on r up to this layer.",
+        "", "For conditioned: adds a bridge of width 1 that does not depend on r up to this layer."
     )
 
 

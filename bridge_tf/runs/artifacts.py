@@ -17,10 +17,9 @@ from bridge_tf.utils.terminal import logger
 
 
 def exported_files(run: Run) -> list[pathlib.Path]:
-    """The SavedModel and the TFLite files in the run's export folder.
+    """The SavedModel and the TFLite files that this run exports, if all are there, or [].
 
-    None if they aren't there as this run's ensemble is to be exported. There may be more files
-    than are asked for.
+    There may be more files than are asked for.
     """
     config, source = run.config, run.files.manifest.digest(run.files.ensemble)
     wanted = settings_of(config.tflite, config.tflite_io, config.early_exit_budget)
@@ -91,11 +90,7 @@ def _read(run: Run, path: pathlib.Path, made_from) -> list[dict]:
 
 
 def row_of_keras(run: Run, test: np.ndarray, validation: np.ndarray) -> dict:
-    """A row of "artifacts", of the ensemble.
-
-    Args:
-        test, validation: its members' log-probabilities, members×N×classes.
-    """
+    """The ensemble's row of "artifacts", from members' log-probabilities, members×N×classes."""
     path, labels = run.files.ensemble, (run.data.test.labels, run.data.validation.labels)
     test, validation = ensemble_log_probs(test), ensemble_log_probs(validation)
     figures = score(test, labels[0], validation, labels[1])
@@ -103,11 +98,9 @@ def row_of_keras(run: Run, test: np.ndarray, validation: np.ndarray) -> dict:
 
 
 def row_of(run: Run, path: pathlib.Path, float32: pathlib.Path, name: str) -> dict:
-    """A row of "artifacts", of a .tflite file.
+    """The row of "artifacts" of a .tflite file that is to be called `name`.
 
-    Args:
-        float32: the file whose base it is timed against.
-        name: of the file, as it is to be.
+    It is timed against the base in the file `float32`.
     """
     logger.info(f"export: measuring {name}")
     row = {"file": name, **score_tflite(path, run.data), "latency_ratio": None}
@@ -117,14 +110,9 @@ def row_of(run: Run, path: pathlib.Path, float32: pathlib.Path, name: str) -> di
 
 
 def check_accuracy(run: Run, keras: dict, row: dict, setting: str) -> None:
-    """Checks that a file loses no more accuracy than it may.
+    """Raises a ParityError naming `setting` if a file loses more accuracy than it may.
 
-    Args:
-        keras, row: rows of the ensemble and of the file.
-        setting: the one that asked for the file.
-
-    Raises:
-        ParityError: it does.
+    `keras` and `row` are the rows of the ensemble and of the file.
     """
     most = run.config.max_accuracy_drop
     if keras["accuracy"] - row["accuracy"] > most:

@@ -14,9 +14,8 @@ from bridge_tf.utils.terminal import logger
 def bridge_settings(run: Run, base=None) -> tuple[list[str], float]:
     """The taps and the width of a run's bridges.
 
-    Args:
-        base: a network of the run's architecture; default: mode 0. With taps `auto`, they are
-            chosen for it unless an earlier choice is on file.
+    Taps `auto` are chosen for `base`, of the run's architecture (default: mode 0), unless an
+    earlier choice is on file.
 
     Raises:
         InputError: no bridge keeps to the budget, or the file can't be read.
@@ -50,11 +49,9 @@ def bridge_settings(run: Run, base=None) -> tuple[list[str], float]:
 
 
 def new_bridge(run: Run, base, *, choose_for=None, **options):
-    """An untrained bridge of the run, on `base`.
+    """An untrained bridge of the run on `base`, its taps chosen for `choose_for`.
 
-    Args:
-        choose_for: as `base` of `bridge_settings`.
-        **options: as in `build_bridge`.
+    `options` are those of `build_bridge`.
     """
     config = run.config
     taps, width = bridge_settings(run, choose_for)

@@ -36,30 +36,19 @@ class Run:
     """A run of `config` in the work directory `workdir`.
 
     Args:
-        stages: names of the stages that are asked for.
+        stages: names of the requested stages.
         wait: wait while another process writes there; else that is an error.
         repair: make damaged files again; else they are errors.
-
-    Attributes:
-        config: every setting.
-        files: the work directory.
     """
 
     def __init__(
-        self,
-        config: Config,
-        workdir,
-        stages=STAGES,
-        *,
-        wait: bool = False,
-        repair: bool = False,
+        self, config: Config, workdir, stages=STAGES, *, wait: bool = False, repair: bool = False
     ):
         self.config, self.stages, self.wait = config, tuple(stages), wait
         self.files = WorkDir(workdir, repair)
 
     @functools.cached_property
     def graph(self) -> TaskGraph:
-        """The tasks of the run."""
         return TaskGraph(self.config)
 
     @functools.cached_property
@@ -112,11 +101,9 @@ class Run:
         return Recipe(epochs=epochs, seed=seed, **(values | changes))
 
     def curve_recipe(self, epochs: int, seed: int) -> Recipe:
-        """The run's recipe for curves."""
         return self.recipe(epochs, seed, weight_decay=self.config.curve_weight_decay)
 
     def bridge_recipe(self, epochs: int, seed: int) -> Recipe:
-        """The run's recipe for bridges."""
         config = self.config
         return self.recipe(
             epochs,
@@ -170,18 +157,13 @@ class Run:
         """Reads a .keras file of the run, which must hold a `kind`.
 
         Raises:
-            InputError: it is damaged or holds something else; the message says how to make it
-                again.
+            InputError: it is damaged or holds something else.
         """
         self.files.verify(path)
         return read_as(path, kind, _AGAIN)
 
     def load_mode(self, index: int) -> keras.Model:
-        """A trained mode.
-
-        Raises:
-            InputError: as `load`, or it isn't for the run's images and classes.
-        """
+        """A trained mode; errors as in `load`, or if it isn't for the run's images and classes."""
         path = self.files.mode(index)
         mode = self.for_images(self.load(path, keras.Model), path, _AGAIN)
         if index and self.operation_names and is_graph(mode):
@@ -194,7 +176,7 @@ class Run:
     def operation_names(self) -> list[str]:
         """The names of the base's operations, which taps are named by, or none.
 
-        Keras numbers what has no name of its own, so that modes from elsewhere may have others.
+        Keras numbers operations without a name, so that modes from elsewhere may have others.
         """
         if not self.files.mode(0).exists():
             return []
@@ -202,10 +184,11 @@ class Run:
         return [item.name for item in as_functional(base).operations] if is_graph(base) else []
 
     def for_images(self, mode, name, remedy: str) -> keras.Model:
-        """A network that is for the run's images and classes, sizes that it leaves open closed.
+        """The network with its open sizes set to those of the run's images.
 
         Raises:
-            InputError: it isn't; the message begins with `name` and ends in `remedy`.
+            InputError: it isn't for the run's images and classes; the message begins with `name`
+                and ends in `remedy`.
         """
         wanted = [(None, *self.data.image_shape), (None, self.data.num_classes)]
         # A subclassed model has no static shapes.

@@ -1,7 +1,6 @@
-"""What the tasks of a run take: steps, FLOPs, and the size of what they make; see docs/scale.md.
+"""What a run's tasks cost: steps, FLOPs, and the size of their results; see docs/scale.md.
 
-All is computed from the configuration and the sizes of the data, so that a run can be weighed
-before there are machines or images for it.
+It needs only the configuration and the sizes of the data, no machines and no images.
 """
 
 import dataclasses
@@ -15,20 +14,14 @@ from bridge_tf.runs.task_graph import ENSEMBLE, Task, TaskGraph, kind_of
 from bridge_tf.runs.training_cost import epochs_of, flops_of_image
 
 _FLOAT = 4
-# Copies of what gradients change that the file of a training holds besides the weights: momentum.
-# A student and MIMO are saved without it, SWA with its average too.
+# Copies of the trainable weights in a training's file, besides themselves: momentum; none for a
+# student and MIMO; for SWA also the average.
 _MORE = {"bridge": 0, "distillation": 0, "mimo": 0, "swa": 2}
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSizes:
-    """How large a data set is; it need not be there.
-
-    Attributes:
-        train, validation, test: images of the splits, as the run uses them.
-        image_shape: (height, width, channels) as the network takes them.
-        classes: their number.
-    """
+    """Images of each split as the run uses them, (height, width, channels), number of classes."""
 
     train: int
     validation: int
@@ -45,13 +38,9 @@ class DataSizes:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a task takes, or several.
+    """Gradient steps, FLOPs (`bridge_tf.networks.flops`), and bytes of the numbers in .keras files.
 
-    Attributes:
-        steps: gradient steps.
-        flops: floating-point operations, as `bridge_tf.networks.flops` counts them.
-        result: bytes of the numbers in the .keras file that it makes; what HDF5 and the
-            architecture take besides isn't counted.
+    What HDF5 and the architecture take besides isn't counted.
     """
 
     steps: int = 0
@@ -63,16 +52,10 @@ class Cost:
 
 
 class CostModel:
-    """The costs of a run's tasks. Tasks of one kind cost the same.
-
-    Not in them: trainings that are interrupted or retried.
-
-    Args:
-        config: the run's.
-        sizes: of its data.
+    """The costs of a run's tasks, without interruptions and retries. Tasks of a kind cost the same.
 
     Raises (`of` and what uses it):
-        InputError: what the run itself would raise, of a network, taps or batch size that can't be.
+        InputError: as in the run, if network, taps or batch size are impossible.
     """
 
     def __init__(self, config: Config, sizes: DataSizes):
@@ -97,10 +80,8 @@ class CostModel:
     def critical_path(self, tasks: Iterable[Task] | None = None) -> list[Task]:
         """The chain of tasks, each after the one before, that has the most FLOPs.
 
-        With a machine a task, these tasks take as long as this chain does.
-
-        Args:
-            tasks: in the order of the run's; others are taken to be done. Default: all.
+        With a machine for each task, all take as long as this chain. `tasks` (default: all) are in
+        the run's order; others count as done.
         """
         tasks = self.graph.tasks.values() if tasks is None else tasks
         longest: dict[str, tuple[int, list[Task]]] = {}

@@ -10,12 +10,7 @@ from bridge_tf.utils.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """What of a network decides its costs.
-
-    Attributes:
-        flops: of one image's forward pass, by `bridge_tf.networks.flops`.
-        trained, fixed: numbers in its variables that training changes by gradients, and in others.
-    """
+    """FLOPs of one image's forward pass; numbers in its trainable variables, and in the others."""
 
     flops: int
     trained: int
@@ -23,11 +18,7 @@ class Network:
 
     @classmethod
     def of(cls, model) -> "Network":
-        """Of a built classifier, bridge or other Functional model.
-
-        Raises:
-            InputError: it is a subclassed one.
-        """
+        """Of a built Functional or Sequential model; InputError if it is subclassed."""
         from bridge_tf.networks.flops import count_flops
         from bridge_tf.utils.graph import is_graph
 
@@ -45,15 +36,10 @@ class Network:
 
 
 class Networks:
-    """The networks of a run, each built when it is asked for.
-
-    Args:
-        config: the run's.
-        image_shape: (height, width, channels) of its images.
-        classes: their number.
+    """The networks of a run, each built on first use; `image_shape` is (height, width, channels).
 
     Raises (each attribute):
-        InputError: the settings name no network, or one of which no bridge can be made.
+        InputError: the settings name no network, or one for which there is no bridge.
     """
 
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int):
@@ -75,7 +61,6 @@ class Networks:
 
     @functools.cached_property
     def mode(self) -> Network:
-        """The network of the run."""
         return Network.of(self.model)
 
     @functools.cached_property
@@ -106,7 +91,6 @@ class Networks:
 
     @functools.cached_property
     def bridge(self) -> Network:
-        """A bridge of the run."""
         return Network.of(self._bridge_model)
 
     @functools.cached_property
@@ -117,11 +101,7 @@ class Networks:
         return tapped_flops(self.model, self._bridge_model, self.config.repulsion)
 
     def trained(self, kind: str) -> Network:
-        """The network whose weights a training changes, of a curve the one that it is made of.
-
-        Args:
-            kind: "mode", "curve", "bridge", or the name of a baseline.
-        """
+        """The network trained as "mode", "bridge" or a baseline; for "curve" one control point."""
         if kind == "bridge":
             return self.bridge
         if kind not in ("batch_ensemble", "mc_dropout", "mimo"):

@@ -17,13 +17,10 @@ _OF_STATE = {"current": "done", "replaced": "to do", "missing": "to do"}
 
 
 class Plan:
-    """The tasks of some stages of a run, none of which is done by this. Nothing is written.
-
-    Args:
-        run: the run, with the stages that are asked for.
+    """The tasks of the requested stages of a run. Runs and writes nothing.
 
     Raises:
-        InputError: the work directory holds another run, or data, network or taps can't be.
+        InputError: the work directory holds another run, or data, network or taps are invalid.
     """
 
     def __init__(self, run: Run):

@@ -13,13 +13,9 @@ _PATH_POINTS = 15
 
 
 class EvaluationCost:
-    """FLOPs of what predicts, by `bridge_tf.runs.stages.evaluate.predictions`.
+    """FLOPs of predictions, as `bridge_tf.runs.stages.evaluate.predictions` makes them.
 
-    Args:
-        config: the run's.
-        sizes: `DataSizes` of its data. Of `ood_dataset` as many images are assumed as of the test
-            split.
-        networks: its networks.
+    `sizes` are `DataSizes`; `ood_dataset` is assumed to be as large as the test split.
     """
 
     def __init__(self, config: Config, sizes, networks: Networks):

@@ -37,12 +37,9 @@ class Manifest:
     """The finished files of a work directory, in its manifest.json.
 
     {"files": {NAME: {"sha256", "made_from": {NAME: sha256, …}, …}}, "fingerprint", "inputs",
-    "sha256"}: names are relative to the directory; "fingerprint" is the configuration's, "inputs"
-    are digests of what isn't in the directory, and the last is of the rest, so that damage shows.
-    An entry is written before its file gets its name: what is listed is whole or isn't there.
-
-    Args:
-        folder: the work directory; it need not exist yet.
+    "sha256"}: names are relative to the directory, "fingerprint" is the configuration's, "inputs"
+    are digests of what isn't in the directory, "sha256" is of the rest and reveals damage. An
+    entry is written before its file gets its name: what is listed is whole or isn't there.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -52,11 +49,7 @@ class Manifest:
         self._parsed: tuple[tuple, dict] | None = None
 
     def read(self) -> dict:
-        """The content, {"files": {…}, …}.
-
-        Raises:
-            InputError: it is damaged.
-        """
+        """The content, {"files": {…}, …}; InputError if it is damaged."""
         if not self.path.exists():
             return {"files": {}}
         remedy = "`repair` lists the files anew"
@@ -85,13 +78,9 @@ class Manifest:
         sources: Sequence[pathlib.Path] = (),
         **notes,
     ) -> None:
-        """Lists a file.
+        """Lists the file `path`, made from `sources`, with `notes` as plain data.
 
-        Args:
-            path: its name.
-            written: where its content is; elsewhere if it hasn't got its name yet.
-            sources: the files that it was made from.
-            **notes: more to remember of it, as plain data.
+        Its content is in `written`, which is another file until it gets its name.
         """
         content = self.read()
         earlier = self.digest(path) if path.exists() and path != written else None

@@ -41,12 +41,10 @@ _OF_EVALUATION = {
 def log_report(
     logs_folder: str | os.PathLike, report: Mapping, lines: Sequence[Mapping] = ()
 ) -> None:
-    """Logs the figures of an evaluation, in place of those that were logged before.
+    """Logs the figures of an evaluation, in place of earlier ones.
 
-    Of each curve `along_curve/nll` and `along_curve/accuracy`, the same along the straight line
-    as `along_line/…`, and of each bridge `bridge/kl`, `bridge/kl_base` and `bridge/agreement`, go
-    to the run of its training, at step 1000 r. Accuracy, calibration and cost of each ensemble, as
-    `ensemble/accuracy` for one, go to the run evaluate/NAME, at step `size`.
+    Those of curves, straight lines and bridges go to the run of their training, at step 1000 r;
+    those of ensembles go to the run evaluate/NAME, at step `size`.
 
     Args:
         logs_folder: that of the work directory.

@@ -10,11 +10,7 @@ FOLDERS = ("modes", "curves", "bridges", "baselines", "figures", "checkpoints", 
 
 
 class RunFiles:
-    """Where each file of a run is, whether it is there or not.
-
-    Args:
-        path: the work directory.
-    """
+    """Paths of a run's files in the work directory `path`, whether they exist or not."""
 
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)

@@ -16,7 +16,7 @@ from bridge_tf.utils.terminal import logger
 
 
 def execute(run: Run) -> None:
-    """Runs the stages that are asked for. What is there already is not made again.
+    """Runs the requested stages. Finished results are kept.
 
     Raises:
         InputError: an unknown stage, a work directory of another run or in use, bad data, or
@@ -33,12 +33,9 @@ def execute(run: Run) -> None:
 
 @contextlib.contextmanager
 def prepared(run: Run) -> Iterator[None]:
-    """Keeps the work directory for the block, which does the tasks of a run.
+    """Locks the work directory for the block, which does the tasks of a run.
 
-    What can be found wrong before work is begun is found here.
-
-    Raises:
-        InputError: see `execute`.
+    It first checks all that can be checked before work is begun; errors are as in `execute`.
     """
     check_stages(run.stages)
     with run.files.held(run.wait):
@@ -66,11 +63,7 @@ def measure_again(run: Run, loss_plane: tuple[int, int] | None = None) -> None:
 
 
 def check_stages(stages) -> None:
-    """Checks that there are stages of these names, and one at least.
-
-    Raises:
-        InputError: there aren't.
-    """
+    """Raises an InputError unless these are one or more names of stages."""
     if not stages or {*stages} - {*NAMES}:
         raise InputError(f"`stages={','.join(stages)}`: name one or more of {', '.join(NAMES)}")
 

@@ -44,11 +44,7 @@ def is_current(run: Run, target: pathlib.Path, sources=()) -> bool:
 
 
 def check_sources(run: Run, task: Task) -> None:
-    """Checks that what a task reads is there and whole.
-
-    Raises:
-        InputError: it isn't; the message names the stages to run first.
-    """
+    """Checks that what a task reads is there and whole; InputError names stages to run first."""
     for name, path in zip(task.after, task.sources(run.files), strict=True):
         before = TRAININGS[: TRAININGS.index(Task(name).stage) + 1]
         run.files.need([path], task.stage, ",".join(before))
@@ -56,11 +52,7 @@ def check_sources(run: Run, task: Task) -> None:
 
 
 def missing(run: Run, stage: str) -> list[Task]:
-    """The trainings of a stage that aren't done; what they read must be there.
-
-    Raises:
-        InputError: it isn't, or something is damaged; see `is_done`.
-    """
+    """The trainings of a stage that aren't done; InputError as in `check_sources` and `is_done`."""
     found = []
     for task in run.graph.of(stage):
         if task.is_training:
@@ -71,12 +63,10 @@ def missing(run: Run, stage: str) -> list[Task]:
 
 
 def check_trained(run: Run, stage: str) -> None:
-    """Checks that modes, curves and bridges are there, whole, and each made from the others.
-
-    The ensemble, which costs little, is made from them again if it isn't.
+    """Checks modes, curves and bridges; writes the ensemble if it isn't made from them.
 
     Raises:
-        InputError: something is missing, damaged, or made from another file.
+        InputError: a file is missing, damaged, or made from another file.
     """
     tasks = run.graph.tasks.values()
     _check_files(
@@ -111,12 +101,10 @@ def trained_baselines(run: Run) -> list[str]:
 
 
 def check_baselines(run: Run) -> None:
-    """Checks that baselines which are to be compared are there, whole, and of this run's modes.
-
-    What is trained already is compared whether the run names it or not.
+    """Checks the baselines that are to be compared: those trained already or named by the run.
 
     Raises:
-        InputError: one is missing, damaged, or made from another file.
+        InputError: a file is missing, damaged, or made from another file.
     """
     names = dict.fromkeys([*run.config.baselines, *trained_baselines(run)])
     _check_files(run, TaskGraph(run.config, names).of("baselines"), ("evaluate", "baselines"))

@@ -30,11 +30,9 @@ _SEED = 1
 
 
 class Studies:
-    """Studies of the first curves of a run.
+    """Studies of the first `num_curves` curves of a run whose modes and curves are done.
 
     Args:
-        run: one whose modes and curves are done.
-        num_curves: how many of its curves to use.
         budgets: of FLOPs, for `taps_and_widths`.
         shared_until: for `conditioned`, a layer up to which a further bridge, of width 1, is the
             same for all r.

@@ -78,14 +78,9 @@ def mode_task(index: int) -> str:
 
 
 class TaskGraph:
-    """The tasks of a run, each after those whose files it reads.
+    """The `tasks` of a run by name, in the order in which one process does them.
 
-    Args:
-        config: the run's.
-        baselines: those that are part of it; default: those of `baselines`.
-
-    Attributes:
-        tasks: by name, in the order in which one process does them.
+    `baselines` replace those of the configuration.
     """
 
     def __init__(self, config: Config, baselines=None):

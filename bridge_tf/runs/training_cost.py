@@ -12,12 +12,7 @@ _TRAINED = 3
 
 
 def epochs_of(config, kind: str) -> int:
-    """Epochs of a training.
-
-    Args:
-        config: the run's.
-        kind: "mode", "curve", "bridge", or the name of a baseline.
-    """
+    """Epochs of a training; `kind` is "mode", "curve", "bridge", or the name of a baseline."""
     if kind in ("curve", "bridge"):
         return getattr(config, f"{kind}_epochs")
     return cycle_epochs(config.mode_epochs) if kind == "fge" else config.mode_epochs
@@ -31,10 +26,7 @@ def flops_of_image(kind: str, trained, network, num_modes: int, tapped=0):
     counted: what acts on weights alone (curves, optimizers), alignment, batch-norm statistics.
 
     Args:
-        kind: as in `epochs_of`.
-        trained: a forward pass of what is trained.
-        network: one of the run's network.
-        num_modes: the run's.
+        trained, network: forward passes of what is trained, and of the run's network.
         tapped: for a bridge, what `tapped_flops` gives.
     """
     besides = {"bridge": tapped + network, "distillation": num_modes * network}
@@ -44,24 +36,17 @@ def flops_of_image(kind: str, trained, network, num_modes: int, tapped=0):
 def tapped_flops(base, bridge, repulsion: float) -> int:
     """FLOPs of an image in the modes that a bridge reads, as far as its training executes them.
 
-    Args:
-        base: the mode, or one of its architecture.
-        repulsion: the run's; above 0 the base's logits are needed too.
+    `base` has the modes' architecture. With `repulsion` its logits are needed too.
     """
     kind, features = bridge_features(bridge)
     return kind * count_flops(extractor(base, features, logits=repulsion > 0))
 
 
 class TrainingCosts:
-    """The cost of each row of a comparison, in trainings of one mode.
+    """The training cost of each row of a comparison; that of one mode is 1.
 
-    All trainings have the same batch size and images, so that steps go as epochs; what a step
-    costs is told by `flops_of_image`.
-
-    Args:
-        run: its configuration counts.
-        ensemble: its `BridgeEnsemble`.
-        flops: of one network.
+    All trainings have the same batch size and images, so that steps are proportional to epochs.
+    `ensemble` is the run's `BridgeEnsemble`; `flops` are those of one network.
     """
 
     def __init__(self, run, ensemble, flops: int):
@@ -69,11 +54,9 @@ class TrainingCosts:
         self._bridges: dict[int, float] = {}
 
     def of(self, members: list[tuple], relative_flops: float) -> float:
-        """What all trainings cost together that an ensemble of these members needs, ≥ 1.
+        """The cost of all trainings that an ensemble of these members needs, ≥ 1.
 
-        Args:
-            members: their names, as `Predictions` has them.
-            relative_flops: of their ensemble at inference.
+        Members are named as in `Predictions`; `relative_flops` are the ensemble's at inference.
         """
         tasks: set[tuple] = set()
         for member in members:

@@ -32,9 +32,7 @@ def versions() -> dict[str, str]:
 class WorkDir(RunFiles):
     """A run's files, and which of them are done. Nothing is written before `claim`.
 
-    Args:
-        path: the directory; it need not exist yet.
-        repair: make damaged files again instead of refusing them.
+    `repair` makes damaged files again instead of refusing them.
     """
 
     def __init__(self, path: str | os.PathLike, repair: bool = False):
@@ -58,10 +56,9 @@ class WorkDir(RunFiles):
 
     @contextlib.contextmanager
     def held(self, wait: bool = False) -> Iterator[None]:
-        """Keeps other processes from writing here: at once if a run is here, else from `claim` on.
+        """Locks the directory: at once if it holds a run, else from `claim` on.
 
-        Args:
-            wait: for a process that does write here; else it is an error.
+        `wait` waits for another process that writes here; without it, that is an error.
         """
         with contextlib.ExitStack() as stack:
 
@@ -80,11 +77,7 @@ class WorkDir(RunFiles):
             yield
 
     def read_config(self) -> Config:
-        """The configuration of the run that the directory holds.
-
-        Raises:
-            InputError: there is none, or it can't be read.
-        """
+        """The configuration of the run; InputError if there is none or it can't be read."""
         check_writable("workdir", self.path)
         if not self.config.exists():
             raise InputError(
@@ -101,11 +94,7 @@ class WorkDir(RunFiles):
             raise InputError(f"{self.config} can't be read ({error}); {remedy}") from error
 
     def check(self, config: Config) -> None:
-        """Checks that the directory is free or holds the run of `config`.
-
-        Raises:
-            InputError: it is a file, or holds another run; the settings that differ are named.
-        """
+        """Checks that the directory is free or holds the run of `config`, else InputError."""
         check_writable("workdir", self.path)
         for folder in self.linked_folders():
             raise InputError(
@@ -162,12 +151,7 @@ class WorkDir(RunFiles):
     def writing(
         self, target: pathlib.Path, sources: Sequence[pathlib.Path] = (), **notes
     ) -> Iterator[pathlib.Path]:
-        """Gives a name to write to, which becomes `target` and is listed in the manifest.
-
-        Args:
-            sources: the files that it is made from.
-            **notes: kept in the manifest.
-        """
+        """Gives a path to write to, which becomes `target`, listed with `sources` and `notes`."""
         with replacing(target) as partial:
             yield partial
             self.manifest.add(target, partial, sources, **notes)
@@ -199,19 +183,14 @@ class WorkDir(RunFiles):
         return self.state(path) == "damaged"
 
     def verify(self, path: pathlib.Path) -> None:
-        """Checks a file before it is read.
-
-        Raises:
-            InputError: it isn't as it was written.
-        """
+        """Raises an InputError if a file isn't as it was written."""
         if self.damaged(path):
             raise InputError(damage(path))
 
     def current(self, target: pathlib.Path, sources: Sequence[pathlib.Path]) -> bool:
-        """Whether a file that costs little to make again is as it should be.
+        """Whether a file that costs little to make again is current.
 
-        Raises:
-            InputError: it isn't as it was written, and isn't to be repaired.
+        A damaged one is set aside if it is to be repaired, else an InputError.
         """
         if self.repair and self.damaged(target):
             self.set_aside(target)
@@ -219,10 +198,7 @@ class WorkDir(RunFiles):
         return self.state(target, sources) == "current"
 
     def bind(self, inputs: dict[str, str]) -> None:
-        """Remembers what the run is made from that isn't in its directory.
-
-        Args:
-            inputs: digests by the settings that name the things.
+        """Remembers digests of what the run is made from outside its directory, by settings.
 
         Raises:
             InputError: something isn't what it was when the run began.
@@ -256,11 +232,7 @@ class WorkDir(RunFiles):
             self.manifest.remove(path)
 
     def need(self, paths: list[pathlib.Path], stage: str, before: str) -> None:
-        """Checks that the files `stage` reads are there.
-
-        Raises:
-            InputError: one is missing; the message names the stages to run first.
-        """
+        """Raises an InputError naming the stages `before` if a file `stage` reads is missing."""
         for path in paths:
             if not path.exists():
                 raise InputError(

@@ -35,11 +35,7 @@ class Baselines:
     """Trains the baselines that the configuration names."""
 
     def check(self, run: Run) -> None:
-        """Finds what can't be built, before anything is trained.
-
-        Raises:
-            InputError: the network of the run can't be made a baseline of.
-        """
+        """Raises an InputError, before any training, if a baseline can't be built."""
         for name in run.config.baselines:
             if not all(path.exists() for path in baseline_files(run, name)):
                 _network(run, name)

@@ -19,11 +19,7 @@ class Bridges:
         """Nothing that `prepare` doesn't find in time."""
 
     def prepare(self, run: Run) -> list[Task]:
-        """The bridges that are to be trained, and the ensemble.
-
-        Raises:
-            InputError: modes or curves are missing or damaged, or the disk has no room.
-        """
+        """The bridges to train, and the ensemble; InputError if files or disk space are missing."""
         tasks = missing(run, "bridges")
         compare_hosts(run, "bridges")
         if tasks:

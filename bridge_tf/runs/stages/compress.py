@@ -31,8 +31,7 @@ _COPIES, _GRAPHS = 8, 8e6
 def compress(run: Run, compressions: list[Compression]) -> list[pathlib.Path]:
     """Compresses the exported ensemble, and measures the files on the test split.
 
-    Those whose files are there are left as they are. What the files are worth goes into the
-    report, if there is one.
+    Finished files are kept. The measurements go into the report, if there is one.
 
     Returns:
         The files, EXPORT_DIR/NAME.METHOD.tflite, of the kinds in `tflite` where the method

@@ -18,11 +18,7 @@ class Curves:
         """Nothing that `prepare` doesn't find in time."""
 
     def prepare(self, run: Run) -> list[Task]:
-        """The curves that are to be trained.
-
-        Raises:
-            InputError: modes are missing or damaged, or the disk has no room.
-        """
+        """The curves to train; InputError if modes or disk space are missing."""
         tasks = missing(run, "curves")
         compare_hosts(run, "curves")
         if tasks:
@@ -32,11 +28,7 @@ class Curves:
         return tasks
 
     def do(self, run: Run, task: Task) -> None:
-        """Trains a curve, unless that is done.
-
-        Raises:
-            InputError: its modes are of different architectures.
-        """
+        """Trains a curve, unless that is done; InputError if its modes' architectures differ."""
         seed = begin(run, task)
         if seed is None:
             return

@@ -41,7 +41,7 @@ class Export:
     def do(self, run: Run, task: Task) -> None:
         """Exports the ensemble, unless that is done, and measures the files on the test split.
 
-        What they are worth goes into the report, if there is one.
+        The measurements go into the report, if there is one.
 
         Raises:
             InputError: something that is trained is missing or damaged.
@@ -104,10 +104,9 @@ def _write_files(run: Run, ensemble, early_exit: dict, rows: list[dict]) -> None
 
 
 def _early_exit(run: Run, ensemble, base) -> dict:
-    """The threshold of early answers, for the cost that is wanted.
+    """The threshold of early exits at the wanted cost.
 
-    Args:
-        base: log-probabilities of the base on the validation images, N×classes.
+    `base` are the base's log-probabilities of the validation images, N×classes.
     """
     budget = run.config.early_exit_budget
     whole = count_flops(ensemble) / count_flops(ensemble.base)

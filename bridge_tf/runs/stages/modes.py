@@ -26,11 +26,7 @@ class Modes:
         """Nothing that `prepare` doesn't find in time."""
 
     def prepare(self, run: Run) -> list[Task]:
-        """The modes that are to be trained.
-
-        Raises:
-            InputError: data, network or taps can't be, or the disk has no room.
-        """
+        """The modes to train; InputError for invalid data, network or taps, or a full disk."""
         tasks = missing(run, "modes")
         compare_hosts(run, "modes")
         if tasks:

@@ -21,18 +21,13 @@ from bridge_tf.utils.files import check_space
 
 
 def check_room(run: Run, stage: str, network, missing: int, networks: int = 1) -> None:
-    """Checks that the disk has room for a stage.
-
-    Args:
-        missing: results to be written.
-        networks: the weights of a result, in networks.
+    """Checks that the disk has room for `missing` results of `networks` networks each.
 
     Raises:
         InputError: it hasn't.
     """
     size = 4 * network.count_params()
-    # Weights and momentum, in at most four checkpoints: of two epochs, of a step in one, and of
-    # the one that replaces another.
+    # Weights and momentum in at most four checkpoints: two epochs, a step, and one being written.
     checkpoints = 4 * 2 * networks * size
     # A result is written twice, with the time and without it.
     wanted = (missing + 1) * networks * size + checkpoints
@@ -76,11 +71,9 @@ def begin(run: Run, task: Task) -> int | None:
 
 
 def train(run: Run, task: Task, model, title: str, recipe, fit, batches=None) -> None:
-    """Trains `model` by `fit`, from its checkpoint if there is one, and saves it.
+    """Trains `model`, from its checkpoint if there is one, and saves it.
 
-    Args:
-        fit: as `bridge_tf.fit_mode`, its model given.
-        batches: gives them, as `Run.training_batches`, which is the default.
+    `fit` is as `bridge_tf.fit_mode`, its model given; `batches` as `Run.training_batches`.
 
     Raises:
         TrainingError: the training diverged.

@@ -5,8 +5,7 @@ see, `exchange` knows what goes there and comes back; `board` shows how far all 
 the extra `ray`, are imported when they are needed.
 """
 
-# Of the process that hands tasks out and of those that do them: several may share a GPU; and no
-# messages of TensorFlow's start.
+# Of all processes: several may share a GPU, and TensorFlow starts silently.
 ENVIRONMENT = {
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",

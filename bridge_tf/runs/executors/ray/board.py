@@ -7,12 +7,9 @@ from bridge_tf.utils.terminal import logger, shows_bars
 
 
 class Board:
-    """A row for each task that runs, on a terminal; elsewhere its lines, each with its task.
+    """A row for each running task on a terminal, elsewhere its lines; a context manager.
 
-    Used as a context, so that the rows go whatever happens.
-
-    Args:
-        total: tasks of the run.
+    `total` is the number of the run's tasks.
     """
 
     def __init__(self, total: int):
@@ -36,11 +33,9 @@ class Board:
         self._view.stop()
 
     def begun(self, task: str) -> None:
-        """A task was handed out."""
         self._rows[task] = self._view.add_task(f"{task}: waits for a place")
 
     def line(self, task: str, text: str) -> None:
-        """A task says something."""
         if self._view.disable:
             logger.info(f"{task}: {text}")
         elif task in self._rows:

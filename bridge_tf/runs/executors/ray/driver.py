@@ -25,16 +25,12 @@ _POLL_SECONDS = 0.2
 
 
 class Driver:
-    """Hands out the tasks of a prepared run, and takes their results into its work directory.
+    """Hands out the tasks of a `prepared` run, and takes their results into its work directory.
 
     Args:
         ray: the module, connected.
-        run: within `bridge_tf.runs.runner.prepared`.
         storage: where nodes exchange files; the work directory itself, or it becomes its copy.
         results: where the table goes.
-
-    Attributes:
-        waiting: the tasks that aren't done and don't run, by name.
     """
 
     def __init__(self, ray, run: Run, storage: Storage, results: TextIO):
@@ -49,7 +45,7 @@ class Driver:
         self._remote = remote_work(ray)
 
     def finish(self, board: Board) -> None:
-        """Until all tasks are done, or those that are left need one that has failed.
+        """Does all tasks that need no failed one.
 
         Raises:
             InputError, TrainingError: a task has failed; the message names it.
@@ -74,8 +70,8 @@ class Driver:
         """Finds what can be wrong before anything is written.
 
         Raises:
-            InputError: the storage holds another run, the network or taps can't be, or what tasks
-                read isn't there and isn't to be made.
+            InputError: the storage holds another run, network or taps are invalid, or a file is
+                missing.
         """
         self.exchange.check()
         if "modes" in self.run.stages:
@@ -137,11 +133,7 @@ class Driver:
             self._fail(task, board, f"{type(error).__name__}: {reason(error)}", False)
 
     def _is_for_here(self, task: Task) -> bool:
-        """Whether a task is done already, or costs so little that this process does it.
-
-        Raises:
-            InputError: what it reads, or its result, is damaged.
-        """
+        """Whether a task is done, or this process does it; InputError if a file is damaged."""
         if task.is_training:
             check_sources(self.run, task)
             return is_done(self.run, task)
@@ -187,11 +179,7 @@ class Driver:
                 board.ended(task.name)
 
     def _result(self, ref) -> dict:
-        """What a worker has returned.
-
-        Raises:
-            TrainingError: it couldn't.
-        """
+        """What a worker has returned; TrainingError if it couldn't."""
         errors = self.ray.exceptions
         try:
             return self.ray.get(ref)

@@ -15,11 +15,9 @@ from bridge_tf.utils.files import sha256
 
 
 class Exchange:
-    """The files of a run that its process and the nodes exchange.
+    """Copies files between the work directory of this process and the storage that nodes see.
 
-    Args:
-        run: its work directory is this process's.
-        storage: the work directory itself, or it becomes a copy of it.
+    The storage is the work directory itself, or it becomes a copy of it.
     """
 
     def __init__(self, run: Run, storage: Storage):
@@ -29,11 +27,7 @@ class Exchange:
         self._sent: dict[str, str] = {}
 
     def check(self) -> None:
-        """Checks that the storage holds this run, or none.
-
-        Raises:
-            InputError: it holds another one.
-        """
+        """Raises an InputError if the storage holds another run."""
         name = self.files.manifest.path.name
         if self.shared or not self.storage.exists(name):
             return
@@ -54,10 +48,10 @@ class Exchange:
             self.storage.write(self.files.manifest.path, self.files.manifest.path.name)
 
     def send(self, task: Task, paths: list[pathlib.Path]) -> dict[str, dict]:
-        """Sees that the storage has what a task reads, and what it has got to.
+        """Gives the storage what a task reads, and its checkpoints and logs so far.
 
         Returns:
-            The manifest's entries of these files, those that are there.
+            The manifest's entries of those of `paths` that are there.
         """
         known = self.files.manifest.read()["files"]
         paths = {self._name(path): path for path in paths if path.exists()}
@@ -79,14 +73,7 @@ class Exchange:
         return entries
 
     def take(self, task: Task, result: dict) -> None:
-        """Takes a task's results into the work directory.
-
-        Args:
-            result: the worker's.
-
-        Raises:
-            TrainingError: a file isn't as the worker wrote it.
-        """
+        """Takes a worker's results into the work directory; TrainingError if a file is damaged."""
         box, target = outbox(self.files, task, result["attempt"]), task.file(self.files)
         for name, entry in result["entries"].items():
             notes = {

@@ -24,11 +24,10 @@ _ANSWER_SECONDS = 10
 
 
 def execute_on_ray(run: Run) -> None:
-    """Runs the stages that are asked for on the cluster of `ray_address`; else as `execute`.
+    """Runs the requested stages on the cluster of `ray_address`, otherwise as `execute`.
 
-    What this process writes are the run's files, so that a run may be begun here and go on with
-    the local executor, or the other way round. Exports are made in this process: they go to its
-    machine.
+    This process writes the run's files, so that a run may go on with the local executor, or the
+    other way round. It also makes the exports, which go to its machine.
 
     Raises:
         InputError: as `execute`, or the extra isn't installed, or no cluster is there.
@@ -107,11 +106,7 @@ def _connected(ray, config: Config) -> Iterator[TextIO]:
 
 
 def _check_listening(address: str) -> None:
-    """Checks that something listens at HOST:PORT; other addresses are left to Ray.
-
-    Raises:
-        OSError: nothing does.
-    """
+    """Raises an OSError if nothing listens at HOST:PORT; leaves other addresses to Ray."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "://" not in address:
         with socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS):
@@ -119,10 +114,7 @@ def _check_listening(address: str) -> None:
 
 
 def _say_what_is_there(ray, config: Config) -> None:
-    """Names the nodes, and says that tasks will wait where none has what they ask for.
-
-    One may yet come.
-    """
+    """Logs the nodes, and a warning if tasks will wait for one that has what they ask for."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     here = ray.get_runtime_context().get_node_id()[:6]
     for node in nodes:

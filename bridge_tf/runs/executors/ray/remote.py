@@ -4,8 +4,7 @@
 def remote_work(ray):
     """The function that a worker process runs."""
 
-    # Local, so that Ray sends it as it is: the settings must be there before the package, which
-    # imports Keras, is imported.
+    # Local, so that Ray sends its code: the environment must be set before Keras is imported.
     def do(order: dict, board) -> dict:
         import os
 

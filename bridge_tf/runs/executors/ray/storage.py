@@ -16,14 +16,11 @@ _SECONDS = 5.0
 
 
 class Storage:
-    """A folder that all machines see, laid out as a work directory.
+    """A folder that all machines see, laid out as a work directory; `folder` if it is a path.
 
     Args:
         url: a path, or what fsspec understands: gs://BUCKET/FOLDER, s3://…; protocols other than
             that of files need their own package (gcsfs, s3fs).
-
-    Attributes:
-        folder: the path, where it is one.
 
     Raises:
         InputError: it can't be opened.
@@ -48,11 +45,7 @@ class Storage:
             ) from error
 
     def probe(self) -> None:
-        """Writes, reads and removes a small file.
-
-        Raises:
-            InputError: that fails.
-        """
+        """Writes, reads and removes a small file; InputError if that fails."""
         try:
             with tempfile.TemporaryDirectory() as folder:
                 here = pathlib.Path(folder) / "probe"
@@ -114,12 +107,11 @@ class Storage:
 
     @contextlib.contextmanager
     def following(self, folder: pathlib.Path, names: list[str]) -> Iterator[None]:
-        """Keeps what is here of some folders equal to those in `folder`, while the block runs.
+        """Keeps the folders `names` here equal to those in `folder` while the block runs.
 
-        What is in `folder` when it begins is taken to be here.
-
-        Files must appear there whole, or grow. One that goes there goes here, but for the last of
-        its folder: checkpoints go when the result has come.
+        What is in `folder` when it begins is taken to be here. Files must appear there whole, or
+        grow. One that is removed there is removed here, unless it is the last of its folder:
+        checkpoints stay until the result has come.
         """
         copied = _states(folder, names)
         over, failed = threading.Event(), False

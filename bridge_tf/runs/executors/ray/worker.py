@@ -21,8 +21,7 @@ _EXPECTED = (InputError, TrainingError, ParityError)
 def outbox(files: RunFiles, task: Task, attempt: str) -> str:
     """Where a task's results wait in the storage: beside its checkpoints, with which they go.
 
-    Args:
-        attempt: names who did it; one that was given up may still be alive.
+    `attempt` names who did it; one that was given up may still be alive.
     """
     folder = files.checkpoints(task.file(files) or files.report)
     return f"{folder.relative_to(files.path).as_posix()}/results-{attempt}"

@@ -14,11 +14,7 @@ _ONE_NETWORK = ("swa", "distillation")
 
 
 def baseline_sources(run) -> Iterator[Source]:
-    """What the predictions of the trained baselines come from; members are named (NAME, number).
-
-    Args:
-        run: a `Run`.
-    """
+    """What the predictions of the trained baselines come from; members are named (NAME, number)."""
     for name in trained_baselines(run):
         predictor = network_predictor() if name == "fge" else None
         for k, path in enumerate(baseline_files(run, name)):
@@ -37,12 +33,7 @@ def baseline_size(model) -> int:
 
 
 def baseline_rows(run, modes) -> Iterator[tuple]:
-    """(method, name, the graph that is executed, its members) of each row.
-
-    Args:
-        run: as in `baseline_sources`.
-        modes: its networks.
-    """
+    """(method, name, the graph that is executed, its members) of each row; `modes` are networks."""
     for name in trained_baselines(run):
         files = baseline_files(run, name)
         if name == "fge":

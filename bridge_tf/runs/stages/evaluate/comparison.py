@@ -20,11 +20,7 @@ from bridge_tf.runs.training_cost import TrainingCosts
 
 
 def compare(run: Run) -> tuple[dict, dict]:
-    """Measures a run on its test split, once its trainings are done.
-
-    Returns:
-        The content of report.json, and of figures/data.json (see `details`).
-    """
+    """Measures a finished run on its test split: content of report.json and figures/data.json."""
     predictions, dataset = Predictions(run), run.data
     labels = dataset.test.labels, dataset.validation.labels
     table, details = Table(predictions.models[0], *labels), Details(dataset)

@@ -20,11 +20,7 @@ _TOP = 3
 
 
 class Details:
-    """Gathers what is to be drawn of the rows of a comparison, one after the other.
-
-    Args:
-        dataset: as measured.
-    """
+    """Gathers what is to be drawn of the rows of a comparison on `dataset`."""
 
     def __init__(self, dataset: Dataset):
         self.dataset, self.labels = dataset, dataset.test.labels
@@ -33,12 +29,7 @@ class Details:
         self.best = np.inf
 
     def add(self, name: str, method: str, log_probs: np.ndarray, figures: dict) -> None:
-        """Adds a row.
-
-        Args:
-            log_probs: of the test images, N×classes.
-            figures: of `bridge_tf.evaluation.score`.
-        """
+        """Adds a row: test images' log-probabilities, N×classes, and the figures of `score`."""
         calibrated = apply_temperature(log_probs, figures["temperature"])
         self.reliability.append(
             {
@@ -55,9 +46,7 @@ class Details:
     def to_json(self, lines: list[dict], logs: pathlib.Path) -> dict:
         """All of it as plain data.
 
-        Args:
-            lines: what was measured along the straight lines, as "curves" in report.json.
-            logs: the folder of the run's logs, for the histories of the trainings.
+        `lines` are the straight lines, as "curves" in report.json; `logs` is the run's log folder.
         """
         compared = [row for row in (self.single, self.bridge) if row]
         return {

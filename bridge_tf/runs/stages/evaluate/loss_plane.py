@@ -11,20 +11,14 @@ from bridge_tf.utils.npz_cache import KeptPredictions
 
 
 def check_plane(run: Run) -> None:
-    """Checks that a run's first curve spans a plane.
-
-    Raises:
-        InputError: it is a straight line, or can't be read.
-    """
+    """Raises an InputError if a run's first curve is straight, or can't be read."""
     Plane(run.load_curve(run.config.curves()[0]))
 
 
 def write_loss_plane(run: Run, points: int, images: int) -> None:
     """Measures the plane of a run's first curve and writes it, unless that is done.
 
-    Args:
-        points: of the grid, a side.
-        images: of the test split, at most; they are spread evenly over it.
+    The grid has `points` a side; at most `images` test images are used, spread evenly.
     """
     files, pair = run.files, run.config.curves()[0]
     target, source = files.loss_plane(pair), files.curve(pair)

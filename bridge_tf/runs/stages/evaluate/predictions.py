@@ -68,7 +68,7 @@ class Predictions:
         return [(pair, r) for pair in pairs for r in self.positions]
 
     def add(self, source: Source) -> None:
-        """Predicts a source's members on test and validation split; `on` predicts them too.
+        """Predicts a source's members on both splits, and in later calls of `on`.
 
         Raises:
             TrainingError: it predicts NaN.
@@ -80,17 +80,10 @@ class Predictions:
         self.sources.append(source)
 
     def on(self, name: str, images: np.ndarray) -> dict[tuple, np.ndarray]:
-        """Log-probabilities of all members on other images.
+        """Log-probabilities of all members on other images, by member's name, N×classes.
 
-        They are kept on disk until the report is written, as those of the splits are. Models that
-        are needed stay open for the next images.
-
-        Args:
-            name: of the images, for the names of files.
-            images: N×H×W×C, of the run's size and channels, raw pixels 0…255.
-
-        Returns:
-            By member's name, N×classes.
+        They are kept on disk, under `name`, until the report is written; models stay open for the
+        next images. `images` are N×H×W×C, of the run's size and channels, raw pixels 0…255.
 
         Raises:
             TrainingError: a source predicts NaN.

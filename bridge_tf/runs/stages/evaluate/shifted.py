@@ -15,12 +15,9 @@ from bridge_tf.utils.terminal import track
 
 
 def measure_shifted(run, predictions: Predictions, rows: Sequence[tuple[dict, list]]) -> dict:
-    """What is wanted of "ood" and "corruptions" in report.json.
+    """What the run wants of "ood" and "corruptions" in report.json.
 
-    Args:
-        run: a `bridge_tf.runs.context.Run`; its configuration says what is wanted.
-        predictions: of its members.
-        rows: of "ensembles", each with the names of its members.
+    `rows` are those of "ensembles", each with the names of its members.
     """
     found = {}
     if run.config.ood_dataset:
@@ -31,7 +28,7 @@ def measure_shifted(run, predictions: Predictions, rows: Sequence[tuple[dict, li
 
 
 def other_images(run) -> tuple[str, np.ndarray]:
-    """The name of the run's `ood_dataset`, and its test images as the run's networks take them.
+    """The name of the run's `ood_dataset`, and its test images in the run's size and channels.
 
     Raises:
         InputError: they can't be read, or can't be brought to the size and channels.

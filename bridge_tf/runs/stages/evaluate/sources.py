@@ -16,12 +16,11 @@ class Source:
     Args:
         name: unique; files that keep its predictions are named by it.
         members: names of the members that it predicts for, as ("mode", 0), in the order of its
-            predictions; None for a member that another source predicts for. A classifier predicts
-            for one; a model with the output `log_probabilities`, N×members×classes, as
-            `BridgeEnsemble`, for several.
+            predictions; None for a member of another source. A classifier has one; a model with
+            the output `log_probabilities`, N×members×classes, as `BridgeEnsemble`, several.
         model: reads or builds the model, when it is needed.
-        predictor: of `network_predictor`, to share it with networks that differ in their weights
-            alone; default: one of its own.
+        predictor: of `network_predictor`, shared by networks that differ in their weights alone;
+            default: one of its own.
     """
 
     name: str
@@ -37,11 +36,7 @@ class Source:
         return log_prob_predictor(model)
 
     def by_member(self, log_probs: np.ndarray) -> dict[tuple, np.ndarray]:
-        """N×classes of each of its members, by their names.
-
-        Args:
-            log_probs: what the function of `open` gave.
-        """
+        """N×classes of each of its members, by names, from what the function of `open` gave."""
         by_member = [log_probs] if log_probs.ndim == 2 else log_probs
         return {
             name: predicted

@@ -36,9 +36,7 @@ class Evaluate:
 
 
 def is_evaluated(run: Run) -> bool:
-    """Whether there is a report of the files as they are now, with all that is wanted.
-
-    That is early answers at the cost that is wanted, and figures on the other images.
+    """Whether the report is current, for the wanted cost of early exits and other images.
 
     Raises:
         InputError: it is damaged.
@@ -53,11 +51,7 @@ def is_evaluated(run: Run) -> bool:
 
 
 def remeasure(run: Run) -> None:
-    """Measures everything and writes the report.
-
-    Raises:
-        InputError: something that is trained is missing or damaged.
-    """
+    """Measures everything and writes the report; InputError if a trained file is damaged."""
     check_trained(run, "evaluate")
     check_baselines(run)
     sources = measured_files(run)
@@ -74,9 +68,7 @@ def remeasure(run: Run) -> None:
 def reevaluate(run: Run, loss_plane: tuple[int, int] | None = None) -> None:
     """Measures everything anew, whatever report there is, and writes its pages.
 
-    Args:
-        loss_plane: measure the plane of the first curve too, with so many points a side, on at
-            most so many test images.
+    `loss_plane` (points a side, most test images) also measures the plane of the first curve.
 
     Raises:
         InputError: files are missing or damaged, or the first curve spans no plane; nothing is

@@ -29,12 +29,11 @@ def find_warnings(
     """A sentence without its full stop for each thing that spoils figures of a report.
 
     Args:
-        dataset: as measured.
         validation_errors: how many validation images one network is wrong on.
         curves, bridges: as in report.json.
         accuracies: of the modes on the test images.
-        changed: the settings that name something else now than when the run began.
         retries: why a training was retried at a lower rate, each time, by its file's name.
+        changed: the settings that name something else now than when the run began.
     """
     return [
         *_of_inputs(changed),
