@@ -4,8 +4,8 @@ import dataclasses
 import json
 
 from bridge_tf.bridges.bridge import build_bridge
-from bridge_tf.bridges.tap_choice import WIDTHS, choose_bridge
-from bridge_tf.config import AUTO
+from bridge_tf.bridges.tap_choice import WIDTHS, Choice, choose_bridge
+from bridge_tf.config import AUTO, Config
 from bridge_tf.runs.context import Run
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.terminal import logger
@@ -31,14 +31,7 @@ def bridge_settings(run: Run, base=None) -> tuple[list[str], float]:
             raise InputError(
                 f"{files.choice} can't be read ({reason(error)}); remove it and train again"
             ) from error
-    choice = choose_bridge(
-        base or run.load_mode(0),
-        config.bridge_budget,
-        widths=(config.bridge_width,) if config.bridge_width else WIDTHS,
-        bridge_type=config.bridge_type,
-        residual=config.residual,
-        conditioned=config.conditioned,
-    )
+    choice = choose_tap(config, base or run.load_mode(0))
     if base is None:
         logger.info(
             f"bridges: `taps=auto` chose '{choice.tap}' at width {choice.width:g}, "
@@ -53,15 +46,21 @@ def new_bridge(run: Run, base, *, choose_for=None, **options):
 
     `options` are those of `build_bridge`.
     """
-    config = run.config
     taps, width = bridge_settings(run, choose_for)
-    return build_bridge(
-        base,
-        taps,
-        width,
-        bridge_type=config.bridge_type,
-        residual=config.residual,
-        conditioned=config.conditioned,
-        shared_until=config.shared_until or None,
-        **options,
-    )
+    return configured_bridge(run.config, base, taps, width, **options)
+
+
+def choose_tap(config: Config, base) -> Choice:
+    """The tap and the width for `base` with taps `auto`."""
+    widths = (config.bridge_width,) if config.bridge_width else WIDTHS
+    return choose_bridge(base, config.bridge_budget, widths=widths, **_kind(config))
+
+
+def configured_bridge(config: Config, base, taps: list[str], width: float, **options):
+    """An untrained bridge of the configuration's kind; `options` are those of `build_bridge`."""
+    until = config.shared_until or None
+    return build_bridge(base, taps, width, shared_until=until, **_kind(config), **options)
+
+
+def _kind(config: Config) -> dict:
+    return {name: getattr(config, name) for name in ("bridge_type", "residual", "conditioned")}

@@ -5,7 +5,16 @@ import functools
 import math
 
 from bridge_tf.config import AUTO, Config
+from bridge_tf.curves.batch_norm import batch_norms
+from bridge_tf.ensembles.baselines import batch_ensemble, mc_dropout
+from bridge_tf.ensembles.baselines.mimo import mimo_network
+from bridge_tf.networks import build_network, network_options
+from bridge_tf.networks.flops import count_flops
+from bridge_tf.networks.loading import read_model
+from bridge_tf.runs.bridge_settings import choose_tap, configured_bridge
+from bridge_tf.runs.training_cost import tapped_flops
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.graph import is_graph, with_input_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +28,6 @@ class Network:
     @classmethod
     def of(cls, model) -> "Network":
         """Of a built Functional or Sequential model; InputError if it is subclassed."""
-        from bridge_tf.networks.flops import count_flops
-        from bridge_tf.utils.graph import is_graph
-
         if not is_graph(model):
             raise InputError(
                 f"`dry_run`: can't tell what the subclassed network {model.name} takes; its layers "
@@ -49,10 +55,6 @@ class Networks:
     @functools.cached_property
     def model(self):
         """The network with fresh weights, or with those of `modes`."""
-        from bridge_tf.networks import build_network
-        from bridge_tf.networks.loading import read_model
-        from bridge_tf.utils.graph import with_input_shape
-
         config = self.config
         if config.modes:
             return with_input_shape(read_model(config.modes[0], "modes"), self.image_shape)
@@ -66,28 +68,16 @@ class Networks:
     @functools.cached_property
     def has_batch_norm(self) -> bool:
         """Whether members of curves have statistics to be re-estimated."""
-        from bridge_tf.curves.batch_norm import batch_norms
-
         return bool(batch_norms(self.model))
 
     @functools.cached_property
     def _bridge_model(self):
-        from bridge_tf.bridges.bridge import build_bridge
-        from bridge_tf.bridges.tap_choice import WIDTHS, choose_bridge
-
         config = self.config
-        kind = {
-            "bridge_type": config.bridge_type,
-            "residual": config.residual,
-            "conditioned": config.conditioned,
-        }
         taps, width = [*config.taps], config.bridge_width
         if config.taps == (AUTO,):
-            widths = (width,) if width else WIDTHS
-            choice = choose_bridge(self.model, config.bridge_budget, widths=widths, **kind)
+            choice = choose_tap(config, self.model)
             taps, width = [choice.tap], choice.width
-        until = config.shared_until or None
-        return build_bridge(self.model, taps, width, shared_until=until, **kind)
+        return configured_bridge(config, self.model, taps, width)
 
     @functools.cached_property
     def bridge(self) -> Network:
@@ -96,8 +86,6 @@ class Networks:
     @functools.cached_property
     def tapped(self) -> int:
         """FLOPs of an image in the modes that a bridge reads, in its training."""
-        from bridge_tf.runs.training_cost import tapped_flops
-
         return tapped_flops(self.model, self._bridge_model, self.config.repulsion)
 
     def trained(self, kind: str) -> Network:
@@ -111,9 +99,6 @@ class Networks:
         return self._baselines[kind]
 
     def _baseline_model(self, kind: str):
-        from bridge_tf.ensembles.baselines import batch_ensemble, mc_dropout
-        from bridge_tf.ensembles.baselines.mimo import mimo_network
-
         if kind == "mimo":
             name = self.config.model
             return mimo_network(name, self.image_shape, self.classes, **self._options())
@@ -121,6 +106,4 @@ class Networks:
         return build(self.model, self.config.num_modes)
 
     def _options(self) -> dict:
-        from bridge_tf.networks import network_options
-
         return {name: getattr(self.config, name) for name in network_options(self.config.model)}

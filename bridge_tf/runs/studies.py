@@ -91,7 +91,6 @@ class Studies:
             members = [self.run.member(curve, r) for r in _POSITIONS]
             for r, member in zip(_POSITIONS, members, strict=True):
                 bridge = self._bridge(self.taps, self.width)
-                row = self._trained(bridge, member, epochs)
                 yield {
                     "study": "conditioned",
                     "curve": list(pair),
@@ -99,7 +98,7 @@ class Studies:
                     "width": self.width,
                     "shared_until": None,
                     "r": r,
-                    **row,
+                    **self._trained(bridge, member, epochs),
                 }
             path = self.run.path(curve)
             bodies = [(self.width, None)]
@@ -109,7 +108,7 @@ class Studies:
                 bridge = self._bridge(self.taps, width, conditioned=True, shared_until=shared)
                 self._fit(bridge, path, factor * epochs)
                 predicted = self._predictions(bridge, _POSITIONS)
-                together = self._relative_flops([bridge], _POSITIONS)
+                together = self._relative_flops(bridge, _POSITIONS)
                 for r, member, log_probs in zip(_POSITIONS, members, predicted, strict=True):
                     yield {
                         "study": "conditioned",
@@ -132,7 +131,9 @@ class Studies:
                 other = end if method == "none" else align(start, end, method, images)
                 line = Curve.between(start, other, degree=1)
                 curve = self.run.new_curve(start, other, seed=0)
-                self._fit_curve(curve)
+                recipe = self.run.curve_recipe(self.run.config.curve_epochs, _SEED)
+                fit = functools.partial(fit_curve, curve)
+                self._train(fit, recipe, self.run.training_batches)
                 yield {
                     "study": "alignment",
                     "curve": list(pair),
@@ -154,7 +155,7 @@ class Studies:
         self._fit(bridge, member, epochs)
         return {
             "epochs": epochs,
-            "relative_flops": round(self._relative_flops([bridge]), 4),
+            "relative_flops": round(self._relative_flops(bridge), 4),
             **self._closeness(member, self._predictions(bridge)[0]),
         }
 
@@ -162,10 +163,6 @@ class Studies:
         share = self.run.config.label_share
         fit = functools.partial(fit_bridge, bridge, self.base, member, label_share=share)
         self._train(fit, self.run.bridge_recipe(epochs, _SEED), self.run.bridge_batches)
-
-    def _fit_curve(self, curve) -> None:
-        recipe = self.run.curve_recipe(self.run.config.curve_epochs, _SEED)
-        self._train(functools.partial(fit_curve, curve), recipe, self.run.training_batches)
 
     def _train(self, fit, recipe, batches) -> None:
         steps = data.steps_per_epoch(self.run.data.train, self.run.config.batch_size)
@@ -187,9 +184,9 @@ class Studies:
     def _base_log_probs(self) -> np.ndarray:
         return log_prob_predictor(self.base)(self.test.images)
 
-    def _relative_flops(self, bridges: list, positions=()) -> float:
-        """FLOPs of bridges on one base, over the base's."""
-        executed = count_flops(BridgeEnsemble(self.base, bridges, positions=positions))
+    def _relative_flops(self, bridge, positions=()) -> float:
+        """FLOPs of a bridge at all positions, over the base's."""
+        executed = count_flops(BridgeEnsemble(self.base, [bridge], positions=positions))
         return (executed - self._flops_alone) / self.flops
 
     @functools.cached_property

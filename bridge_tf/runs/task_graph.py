@@ -50,11 +50,6 @@ class Task:
         """The number of a mode, or the two of a curve or bridge."""
         return tuple(int(part) for part in self.name.split("-")[1:])
 
-    @property
-    def pair(self) -> str:
-        """The modes at the ends of a curve or bridge, as 0-1."""
-        return pair_name(self.modes)
-
     def file(self, files: RunFiles) -> pathlib.Path | None:
         """The one file that it makes; None if it makes others."""
         if self.name == ENSEMBLE:
@@ -72,11 +67,6 @@ class Task:
         return [Task(name).file(files) for name in self.after]
 
 
-def mode_task(index: int) -> str:
-    """The name of the task that trains a mode."""
-    return f"mode-{index}"
-
-
 class TaskGraph:
     """The `tasks` of a run by name, in the order in which one process does them.
 
@@ -85,7 +75,7 @@ class TaskGraph:
 
     def __init__(self, config: Config, baselines=None):
         self.tasks: dict[str, Task] = {}
-        modes = [self._add(mode_task(k)) for k in range(config.num_modes)]
+        modes = [self._add(f"mode-{k}") for k in range(config.num_modes)]
         pairs = [(pair_name(pair), [modes[k] for k in pair]) for pair in config.curves()]
         curves = [self._add(f"curve-{name}", ends) for name, ends in pairs]
         bridges = [

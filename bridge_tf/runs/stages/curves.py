@@ -2,6 +2,7 @@
 
 import functools
 
+from bridge_tf.config.names import pair_name
 from bridge_tf.curves.alignment import align
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.stages.training import begin, check_room, compare_hosts, train
@@ -49,4 +50,4 @@ class Curves:
 def title_of(run: Run, task: Task) -> str:
     """A curve, or the bridge of one, among the others."""
     pairs = run.config.curves()
-    return f"{task.pair} ({pairs.index(task.modes) + 1} of {len(pairs)})"
+    return f"{pair_name(task.modes)} ({pairs.index(task.modes) + 1} of {len(pairs)})"

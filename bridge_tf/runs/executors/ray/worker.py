@@ -15,8 +15,6 @@ from bridge_tf.utils.errors import InputError, ParityError, TrainingError, reaso
 from bridge_tf.utils.files import sha256
 from bridge_tf.utils.terminal import told_to
 
-_EXPECTED = (InputError, TrainingError, ParityError)
-
 
 def outbox(files: RunFiles, task: Task, attempt: str) -> str:
     """Where a task's results wait in the storage: beside its checkpoints, with which they go.
@@ -49,7 +47,7 @@ def work(order: dict, tell: Callable[[str], None]) -> dict:
         try:
             attempt = uuid.uuid4().hex
             return {"entries": _work(order, pathlib.Path(folder), attempt), "attempt": attempt}
-        except _EXPECTED as error:
+        except (InputError, TrainingError, ParityError) as error:
             message, is_input = str(error), isinstance(error, InputError)
         except Exception as error:  # whatever it is, the other tasks go on
             message, is_input = f"{type(error).__name__}: {reason(error)}", False

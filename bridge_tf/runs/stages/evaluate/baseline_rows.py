@@ -10,8 +10,6 @@ from bridge_tf.evaluation.scores import network_predictor
 from bridge_tf.runs.stages.evaluate.sources import Source
 from bridge_tf.runs.status import baseline_files, trained_baselines
 
-_ONE_NETWORK = ("swa", "distillation")
-
 
 def baseline_sources(run) -> Iterator[Source]:
     """What the predictions of the trained baselines come from; members are named (NAME, number)."""
@@ -42,7 +40,7 @@ def baseline_rows(run, modes) -> Iterator[tuple]:
             for size in range(2, len(members) + 1):
                 graph = BridgeEnsemble(modes[0], [], [modes[0]] * (size - 1))
                 yield name, f"{name}_{size}", graph, members[:size]
-        elif name in _ONE_NETWORK:
+        elif name in ("swa", "distillation"):
             yield name, f"{name}_1", modes[0], [(name, 0)]
         else:
             graph = run.load(files[0], keras.Model)
