@@ -1,6 +1,7 @@
 """report.html: the whole report as one self-contained page."""
 
 import functools
+import re
 from collections.abc import Sequence
 
 from bridge_tf.config import INDECISIVE
@@ -60,7 +61,15 @@ def _template():
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["with_code"] = _with_code
     return environment.get_template("report.html.jinja")
+
+
+def _with_code(text: str):
+    """Markup of a text, with `<code>` for what stands in backticks."""
+    import markupsafe
+
+    return markupsafe.Markup(re.sub("`([^`]*)`", r"<code>\1</code>", markupsafe.escape(text)))
 
 
 def _most_confused(confusions: Sequence[dict], names: Sequence[str]) -> list[tuple]:

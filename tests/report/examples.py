@@ -51,7 +51,7 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
     counts = dict.fromkeys(("num_train", "num_validation", "num_test"), images)
     report = {
         "schema": 1,
-        "warnings": ["test images <script>alert(1)</script> are few"],
+        "warnings": ["test images <script>alert(1)</script> are few; set `max_images=0`"],
         "dataset": {"name": dataset.name, **counts, "num_classes": classes},
         "base": {"params": 1000, "flops": 2000000},
         "ensembles": rows,

@@ -109,6 +109,10 @@ def test_no_disagreements_are_told_in_words(made, figures, page):
     assert "They name different classes for" not in quiet
 
 
+def test_settings_in_warnings_are_code(page):
+    assert "are few; set <code>max_images=0</code>.</li>" in page
+
+
 def test_a_curve_has_one_name(page):
     # The name of its files too; in warnings as well.
     assert "Along the curve 0-1" in page and "0–1" not in page
