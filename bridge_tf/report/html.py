@@ -69,7 +69,8 @@ def _with_code(text: str):
     """Markup of a text, with `<code>` for what stands in backticks."""
     import markupsafe
 
-    return markupsafe.Markup(re.sub("`([^`]*)`", r"<code>\1</code>", markupsafe.escape(text)))
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escaped))
 
 
 def _most_confused(confusions: Sequence[dict], names: Sequence[str]) -> list[tuple]:
