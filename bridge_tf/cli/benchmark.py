@@ -28,7 +28,6 @@ ratio is the median of --rounds (default: 100) rounds of 5 calls each. Each numb
 measured in its own process.
 """
 
-# Methods of `Benchmarks`.
 TRAINING = ("curve_step", "curve_memory", "bridge_step", "pipeline")
 MEASURES = (*TRAINING, "latency")
 MOST_THREADS = 256
@@ -73,9 +72,14 @@ def _benchmark(flags: Flags) -> None:
         from bridge_tf.evaluation.benchmarks import Benchmarks
 
         benchmarks = Benchmarks(config, options.steps, options.rounds)
+        measured = {
+            "curve_step": benchmarks.curve_step,
+            "curve_memory": benchmarks.curve_memory,
+            "bridge_step": benchmarks.bridge_step,
+            "pipeline": benchmarks.pipeline,
+        }
         for name in training:
-            measure = getattr(benchmarks, name)
-            print(json.dumps(measure()), flush=True)
+            print(json.dumps(measured[name]()), flush=True)
     if latency:
         from bridge_tf.evaluation.latency import latencies
 

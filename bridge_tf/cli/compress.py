@@ -53,8 +53,12 @@ def _compress(flags: Flags) -> None:
     methods = some_of("method", options.method, METHODS)
     if methods == ["qat"] and flags.is_given("tflite"):
         raise InputError("`tflite`: qat writes files of 8 bits only; leave it out")
-    names = ("epochs", "learning_rate", "sparsity", "clusters")
-    settings = {name: getattr(options, name) for name in names}
+    settings = {
+        "epochs": options.epochs,
+        "learning_rate": options.learning_rate,
+        "sparsity": options.sparsity,
+        "clusters": options.clusters,
+    }
     # The run's own --tflite is for its export, not for compression.
     changes = {"tflite": ("float32",), **flags.given(_SETTINGS)}
     run = existing_run(flags, export_dir=required("export_dir", options.export_dir), **changes)
