@@ -4,17 +4,19 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.export.layout import check_export, models_in, publish, staging
 from bridge_tf.export.metadata import describe
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import write_json
 from bridge_tf.utils.terminal import logger
+
+if TYPE_CHECKING:  # readers of .tflite files import this without Keras
+    from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Artifacts:
 
 
 def export(
-    ensemble: BridgeEnsemble,
+    ensemble: "BridgeEnsemble",
     export_dir: str | os.PathLike,
     name: str,
     images: np.ndarray,

@@ -160,5 +160,5 @@ def test_bad_input_is_named(compressed, tmp_path):
     )
     elsewhere = f"--export_dir={tmp_path / 'elsewhere'}"
     message = refused("compress", work, elsewhere, "--method=qat")
-    assert "holds no export of this run's ensemble; bin/export" in message
+    assert "holds no export of this run's ensemble; export it there first" in message
     assert not (tmp_path / "elsewhere").exists()

@@ -33,7 +33,7 @@ for arguments in (["train", "--help"], ["predict", "--help"], ["train", "--help"
             main(arguments)
         except SystemExit as error:
             assert error.code == 0
-    print(out.getvalue().split(".")[0])
+    print(" ".join(out.getvalue().split(".")[0].split()))
 """
 
 
