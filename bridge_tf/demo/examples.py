@@ -14,12 +14,7 @@ COUNT = 40
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A picture.
-
-    Attributes:
-        png: a PNG file of the model's size.
-        label: its true class; empty if unknown.
-    """
+    """A PNG file of the model's size, and its true class, empty if unknown."""
 
     png: bytes
     label: str

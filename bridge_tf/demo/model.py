@@ -34,9 +34,7 @@ class DemoModel:
 def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel:
     """Reads an exported .tflite file, with the labels beside it.
 
-    Args:
-        path: of the file.
-        positions: those of conditioned bridges at export, which the file doesn't contain.
+    `positions` are those of conditioned bridges at export, which the file doesn't contain.
 
     Raises:
         InputError: it is missing or damaged, lacks the signatures serving_default and base, or

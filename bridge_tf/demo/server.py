@@ -42,12 +42,7 @@ _HEADERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """The content of a server.
-
-    Attributes:
-        files: paths or contents, by the path of their address.
-        policy: the Content-Security-Policy.
-    """
+    """A server's files (paths or contents) by URL path, and its Content-Security-Policy."""
 
     files: dict[str, pathlib.Path | bytes]
     policy: str

@@ -6,12 +6,7 @@ from bridge_tf.evaluation.metrics import nll
 
 
 def apply_temperature(log_probs, temperature: float) -> np.ndarray:
-    """Log-probabilities of softmax(log p / T), N×classes.
-
-    Args:
-        log_probs: N×classes.
-        temperature: T > 0; above 1 makes predictions less confident.
-    """
+    """Log-probabilities of softmax(log p / T), N×classes; T > 0, above 1 it lowers confidence."""
     from scipy.special import log_softmax
 
     if not temperature > 0:
@@ -20,19 +15,12 @@ def apply_temperature(log_probs, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(log_probs, labels) -> float:
-    """The maximum a posteriori temperature of a validation split.
+    """The maximum a posteriori temperature, in [0.01, 100], of a validation split of N images.
 
     Without a prior, the negative log-likelihood has no minimum if every prediction is right. With
     few, narrow errors it gives a T that is far too low. The prior log T ~ N(0, 0.5²) keeps T near 1
     on such splits (95 % of the prior is in 0.37 … 2.7). It matters less with more images: with
     5,000 images of CIFAR-10 it changes T by less than 0.1 %.
-
-    Args:
-        log_probs: N×classes.
-        labels: N.
-
-    Returns:
-        T in [0.01, 100].
     """
     from scipy.optimize import minimize_scalar
 

@@ -14,8 +14,7 @@ def deep_ensemble_equivalent(
     so that a higher calibrated NLL always gives a smaller equivalent.
 
     Args:
-        calibrated_nll: nats.
-        yardstick: calibrated NLL of deep ensembles of size 1, 2, ….
+        yardstick: calibrated NLL, in nats, of deep ensembles of size 1, 2, ….
 
     Returns:
         (equivalent, extrapolated). If fewer than two sizes remain, the equivalent is 1 for the

@@ -48,8 +48,7 @@ def latencies(
     Args:
         files: from `check_files`. All are compared with the base of the first file.
         threads: numbers of threads of an operation.
-        batch_size: number of random images in a call, with the type and shape of the signature's
-            input.
+        batch_size: number of random images in a call.
         rounds: number of rounds of five calls, after ten warm-up rounds.
 
     Yields:
@@ -129,12 +128,9 @@ def litert_runner(path: pathlib.Path, signature: str, threads: int | None = 1) -
 
 
 def latency_ratio(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> float:
-    """The latency of a file for one image relative to the base alone, on one thread.
+    """The latency of a .tflite file relative to the base alone, on one thread for an image H×W×C.
 
-    Args:
-        path: of a .tflite file; its serving_default is timed.
-        base: of the float32 file; its signature base is timed.
-        image: H×W×C.
+    serving_default of `path` is timed, and the signature base of `base`, the float32 file.
     """
     runners = litert_runner(path, "serving_default"), litert_runner(base, "base")
     calls = (lambda run=run: sum(_round(lambda: run(image[None]))) for run in runners)

@@ -10,14 +10,7 @@ BINS = 15
 
 
 def ensemble_log_probs(member_log_probs) -> np.ndarray:
-    """Log of the mean of the members' probabilities.
-
-    Args:
-        member_log_probs: members×N×classes.
-
-    Returns:
-        N×classes.
-    """
+    """Log of the mean of the members' probabilities, N×classes, from members×N×classes."""
     from scipy.special import logsumexp
 
     members = _checked_members(member_log_probs)
@@ -108,11 +101,7 @@ def area_under_risk_coverage(log_probs, labels) -> float:
 def disagreement(member_log_probs) -> float | None:
     """Share of images on which two members predict different classes, in [0, 1], over all pairs.
 
-    Args:
-        member_log_probs: members×N×classes.
-
-    Returns:
-        None for one member.
+    The shape is members×N×classes; None for one member.
     """
     from scipy.spatial.distance import pdist
 

@@ -7,11 +7,8 @@ def ood_detection(log_probs, other_log_probs) -> dict[str, float]:
     """How well confidence detects images from outside the distribution.
 
     The score is the largest probability before temperature scaling (Hendrycks and Gimpel, ICLR
-    2017); for an ensemble, that of the mean. The in-distribution images are the positive class.
-
-    Args:
-        log_probs: of the in-distribution images, N×classes.
-        other_log_probs: of the other images, M×classes.
+    2017); for an ensemble, that of the mean. The in-distribution images, N×classes, are the
+    positive class; the others are M×classes.
 
     Returns:
         "auroc": area under the receiver operating characteristic, in [0, 1]: the probability that

@@ -13,11 +13,7 @@ _SMALLEST_HEIGHT = 1e-6
 
 
 def check_degree(degree: int) -> None:
-    """Checks that a curve of this degree spans a plane.
-
-    Raises:
-        InputError: it is a straight line.
-    """
+    """Raises an InputError for a straight line, of degree 1, which spans no plane."""
     if degree < 2:
         raise InputError(
             f"`loss_plane`: a curve of degree {degree} is a straight line, which spans no plane; "
@@ -33,15 +29,12 @@ class Plane:
     So x and y are distances in weight space. The start is at (0, 0), the end at (distance, 0), and
     the control point has a positive y.
 
-    Args:
-        curve: a `Curve` of degree 2 or more.
-
     Attributes:
         distance: |θ_1 - θ_0|.
         points: (x, y) of "start", "end" and "control".
 
     Raises:
-        InputError: the curve is a straight line.
+        InputError: the curve is a straight line, or its ends are equal.
     """
 
     def __init__(self, curve):

@@ -21,11 +21,7 @@ def score(
 ) -> dict[str, float]:
     """A row of report.json: metrics of the test split before and after temperature scaling.
 
-    The temperature is fitted on the validation split.
-
-    Args:
-        test_log_probs, validation_log_probs: N×classes.
-        test_labels, validation_labels: N.
+    The temperature is fitted on the validation split. Log-probabilities are N×classes, labels N.
     """
     temperature = fit_temperature(validation_log_probs, validation_labels)
     calibrated = apply_temperature(test_log_probs, temperature)
@@ -52,7 +48,6 @@ def log_prob_predictor(
     Args:
         model: a classifier that ends in logits or a softmax, or a model with members, whose
             outputs are a dict with `log_probabilities`, N×members×classes, as `BridgeEnsemble`.
-        batch_size: images in a batch; the last batch may be smaller.
 
     Returns:
         A function from images N×H×W×C, raw pixels, to N×classes, or members×N×classes for a model

@@ -18,7 +18,6 @@ class Table:
 
     Args:
         base: the network to which costs are relative.
-        test_labels, validation_labels: N, integers.
 
     Attributes:
         rows: JSON data, in the order of adding.

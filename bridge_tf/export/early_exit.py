@@ -24,10 +24,6 @@ class EarlyExit:
         path: of an exported .tflite file.
         threshold: the confidence, in [0, 1], below which the whole ensemble predicts. Default: the
             one in NAME.early_exit.json, chosen on validation images for `early_exit_budget`.
-        num_threads: of LiteRT.
-
-    Attributes:
-        threshold: the one in use.
 
     Raises:
         ValueError: no threshold was given, and there is none beside the file.

@@ -49,34 +49,30 @@ def export(
     judge: Callable[[pathlib.Path], None] | None = None,
     card: Callable[[], str] | None = None,
 ) -> Artifacts:
-    """Exports a `BridgeEnsemble` as a SavedModel and a float32 TFLite file, and quantized ones.
+    """Exports a `BridgeEnsemble` as a SavedModel and TFLite files, in float32 and quantized.
 
     An ensemble of mixed precision is exported in float32, the precision of its weights.
 
-    Files are written to a hidden folder, compared with the Keras model, and then renamed to their
-    places; if anything fails, nothing is left. The next export finishes or removes what a killed
-    process left. Earlier exports of the same name keep their version folders; this one gets the
-    next number.
+    Files are compared with the Keras model before they appear; if anything fails, nothing is left.
+    The next export finishes or removes what a killed process left. Earlier exports of the same name
+    keep their version folders; this one gets the next number.
 
-    NAME.metadata.json describes the TFLite files for applications, see `metadata.py`. For
-    TensorFlow Serving there are warm-up requests in the version's folder, and
-    EXPORT_DIR/models.config and batching.config, unless someone has changed those.
+    NAME.metadata.json describes the TFLite files, see `metadata.py`. For TensorFlow Serving there
+    are warm-up requests in the version's folder, and EXPORT_DIR/models.config and batching.config,
+    unless someone has changed those.
 
     Args:
         ensemble: a `BridgeEnsemble` of one input, usually raw pixels. Signatures take the name and
             type of any other input, and serving_uint8 is left out.
         export_dir: made if it isn't there.
-        name: of the model.
         images: N×H×W×C, real images of raw pixels 0…255, or N inputs of the other kind, for the
             comparison and (8 of them) for the warm-up requests.
         class_names: written as labels.txt, one a line, beside both artifacts.
-        source: names what is exported, for example a digest; kept in assets.extra/export.json
-            with the digests of all files.
+        source: names what is exported, for example a digest; kept in assets.extra/export.json.
         tflite: quantized TFLite files to add: "float16", "int8", "int8_dynamic".
         tflite_io: type of the images that these take, "float32" or "uint8".
         calibration: for "int8", training inputs of the kind of `images`.
-        early_exit: "threshold" of early exit, and perhaps more about it; kept beside both
-            artifacts as early_exit.json.
+        early_exit: written as early_exit.json beside both; "threshold" and perhaps more about it.
         judge: called with each TFLite file, model.tflite or model.KIND.tflite, before it is
             visible; an error that it raises ends the export.
         card: called after `judge`; returns the text of NAME.md, a model card.

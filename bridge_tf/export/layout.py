@@ -20,8 +20,7 @@ from bridge_tf.utils.locks import locked
 _STAGING = ".bridge_tf-export-"
 # In a version's folder: the source of the export, and the digest of every file.
 _RECORD = "assets.extra/export.json"
-# Files beside the folder of a model's versions: names while staged, and endings after the model's
-# name.
+# Files beside the folder of a model's versions: names while staged, and endings after NAME.
 _BESIDE = {
     "model.tflite": ".tflite",
     **{f"model.{kind}.tflite": f".{kind}.tflite" for kind in QUANTIZED},
@@ -86,13 +85,11 @@ def publish(
     """Moves the files of a staging folder to their places, the SavedModel as the next version.
 
     Each file and the whole SavedModel appear in one rename. If the process is killed after the
-    first, the next `staging` finishes the moves.
+    first, the next `staging` finishes the moves. Other files of an earlier export are removed.
 
     Args:
         folder: from `staging`, with saved_model/, model.tflite, perhaps further files beside it,
-            and a server's configurations. These aren't in the record, since users may change
-            them. Files of an earlier export that this one doesn't replace are removed.
-        name: of the model.
+            and a server's configurations, which aren't in the record, since users may change them.
         source: names what was exported, for `find_export`.
         settings: of the export, as plain data.
 
@@ -130,10 +127,7 @@ def find_export(
 ) -> list[pathlib.Path]:
     """The SavedModel and the TFLite files, float32 first, that were exported from `source`.
 
-    Empty where there are none, or a file has changed since.
-
-    Args:
-        accept: whether an export with these settings of `publish` will do.
+    Empty if there are none with settings that `accept` takes, or a file has changed since.
     """
     model_dir = pathlib.Path(export_dir).resolve() / name
     for version in sorted(_versions(model_dir), reverse=True):

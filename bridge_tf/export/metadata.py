@@ -21,9 +21,7 @@ def describe(name: str, files: Sequence[pathlib.Path], labels: Sequence[str], sh
     """The metadata of an export.
 
     Args:
-        name: of the model.
         files: model.tflite and model.KIND.tflite.
-        labels: names of the classes; may be empty.
         shape: of an input: height, width and channels of an image.
     """
     found = {"name": name, "bridge_tf": importlib.metadata.version("bridge_tf")}

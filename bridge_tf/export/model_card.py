@@ -13,14 +13,7 @@ _LIMITS = """\
 
 
 def model_card(config, dataset, ensemble, rows: Sequence[dict]) -> str:
-    """A page of Markdown.
-
-    Args:
-        config: `Config` of the run.
-        dataset: `Dataset` of the run.
-        ensemble: its `BridgeEnsemble`.
-        rows: of "artifacts" in report.json.
-    """
+    """A page of Markdown about a run's `BridgeEnsemble`; `rows` are "artifacts" of report.json."""
     height_and_on = " × ".join(map(str, dataset.image_shape))
     counts = (len(split) for split in (dataset.train, dataset.validation, dataset.test))
     train, validation, test = (f"{count:,}" for count in counts)

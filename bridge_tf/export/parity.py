@@ -14,16 +14,11 @@ _IMAGES = 256
 
 
 def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
-    """The largest difference of a probability between an artifact and the Keras model.
+    """The largest difference of a probability between an artifact at `path` and the Keras model.
 
     base and serving_default are compared on all images, the other signatures on 256 of them:
     bridges on the features that the artifact's signature taps gives, conditioned ones at each of
     the ensemble's positions.
-
-    Args:
-        signatures: `Signatures` of the Keras model.
-        path: of a SavedModel or a .tflite file.
-        images: N inputs of the ensemble.
 
     Raises:
         ParityError: it is over 1e-4; the message names the file and the signature.

@@ -20,7 +20,6 @@ class Predictor:
     "disagreement" (N, nats).
 
     Attributes:
-        run: the function behind the call.
         image_shape: (height, width, channels).
         labels: names of the classes; empty if the file has none.
     """
@@ -34,11 +33,9 @@ class Predictor:
 
 
 def load_predictor(path, signature: str = "serving_default") -> Predictor:
-    """Loads a SavedModel directory (or the folder of its versions), .tflite or .keras file.
+    """Loads a .tflite or .keras file, a SavedModel directory or, of a folder of these, the newest.
 
-    Args:
-        path: a file or directory. Of a folder of versions the newest is loaded.
-        signature: of a SavedModel or .tflite; a .keras file has no signatures.
+    `signature` is ignored for a .keras file, which has none.
 
     Raises:
         InputError: no such file, or none of these kinds.

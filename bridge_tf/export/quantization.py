@@ -20,8 +20,8 @@ from bridge_tf.utils.terminal import quiet_stderr
 
 # Operations with weights, whose inputs quantization gains most on.
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
-# Operations of normalization over an image's own values. 8 bits are too few for the range of their
-# results, and the runtime is slower at 8 bits than in float, or has no 8-bit version.
+# Operations of normalization over an image's own values. At 8 bits they are slower or missing, and
+# less exact on images unlike the calibration's, since the range of their results is wide.
 _WIDE = ("SQUARE", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "DIV", "POW", "EXP", "LOG")
 
 
@@ -35,14 +35,12 @@ def write_quantized(
     """Writes a quantized .tflite file.
 
     With "int8", operations after the last ones with weights (softmax, mean and entropies, whose
-    precision matters near 0) stay in float32. So do those between operations with weights if they
-    normalize images by their own values, as filter response normalization does: at 8 bits they are
-    slower, and less exact on images unlike the calibration's.
+    precision matters near 0) stay in float32. So do those between operations with weights that
+    normalize images by their own values, as filter response normalization does.
 
     Args:
         signatures: of the ensemble, for the type of images that the file takes.
         saved_model: the folder with these signatures.
-        path: of the file.
         kind: "float16": weights of 16 bits; "int8_dynamic": weights of 8 bits, activations
             quantized at run time; "int8": both of 8 bits, activations by their ranges on `images`.
         images: for "int8", real inputs of the ensemble, at least one; up to 200 are used.

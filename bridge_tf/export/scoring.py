@@ -13,15 +13,7 @@ _BATCH = 100
 
 
 def score_tflite(path: pathlib.Path, dataset) -> dict:
-    """A row of "artifacts" in report.json, of a .tflite file.
-
-    Args:
-        path: of the file.
-        dataset: a `Dataset`; every test image counts once.
-
-    Returns:
-        bytes, gzip_bytes, and the figures of `bridge_tf.evaluation.score`.
-    """
+    """The `sizes` of a .tflite file, and its figures of `score` on a `Dataset`."""
     test, validation = (log_probs_of(path, s.images) for s in (dataset.test, dataset.validation))
     figures = score(test, dataset.test.labels, validation, dataset.validation.labels)
     return {**sizes(path), **figures}

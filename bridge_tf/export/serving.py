@@ -39,8 +39,6 @@ def write_warmup(signatures, name: str, images: np.ndarray, path: pathlib.Path) 
     long as later ones; so does the first batch of several rows.
 
     Args:
-        signatures: `Signatures` of the SavedModel.
-        name: of the model.
         images: N inputs of the ensemble, N at least 1; up to 8 are written.
         path: of the file, TFRecords of PredictionLog.
     """

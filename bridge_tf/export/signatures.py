@@ -33,12 +33,7 @@ _NEARLY_ONE = np.nextafter(np.float32(1), np.float32(2))
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """A function to export.
-
-    Attributes:
-        function: from tensors, in the order of `inputs`, to a dict of named tensors.
-        inputs: names, shapes and types.
-    """
+    """A function to export, from tensors in the order of `inputs` to a dict of named tensors."""
 
     name: str
     function: Callable
@@ -69,9 +64,7 @@ class Signatures:
 def signatures(ensemble, pixels: str = "float32") -> Signatures:
     """All signatures of a `BridgeEnsemble`; serving_uint8 only if it takes images.
 
-    Args:
-        ensemble: a `BridgeEnsemble`.
-        pixels: type of images in the other signatures, "float32" or "uint8".
+    `pixels` is the type of images in the other signatures, "float32" or "uint8".
     """
     name, takes_images = ensemble.input.name, len(ensemble.input_shape) == 4
     shape = (None, *ensemble.input_shape[1:])
@@ -100,10 +93,7 @@ def of_size(x, spec: tf.TensorSpec):
     Runtimes resize inputs to what they are given, and a network that ends in a global pooling would
     predict for images and features of any size. So they are multiplied by a constant of this height
     and width, which no other size but 1×1 fits. The time that this takes is too short to measure.
-
-    Args:
-        x: N×height×width×channels, float; tensors of other ranks are returned as they are.
-        spec: of the input.
+    `x` is float; tensors that aren't N×height×width×channels are returned as they are.
     """
     size = tuple(spec.shape[1:3])
     if len(spec.shape) != 4 or None in size:
@@ -206,12 +196,7 @@ def converter_of(signatures: Signatures, saved_model: pathlib.Path) -> tf.lite.T
 
 
 def values_for(taps: Signature, images: np.ndarray, positions: list[float]) -> dict:
-    """Inputs of all signatures for images, by name; features are from the signature `taps`.
-
-    Args:
-        images: inputs of the ensemble.
-        positions: the first is the position r, if bridges take one.
-    """
+    """Inputs of all signatures by name: images, features from `taps`, r if there are positions."""
     (spec,) = taps.inputs
     values = {key: tensor.numpy() for key, tensor in taps.function(as_typed(images, spec)).items()}
     for r in positions[:1]:

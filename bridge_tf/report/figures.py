@@ -20,14 +20,7 @@ _CURVES = 12  # at most on a page
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure of a report.
-
-    Attributes:
-        section: of the page.
-        name: of the file, without its ending.
-        title: of the figure.
-        svg: from `style.to_svg`.
-    """
+    """A figure of a section of the page, from `style.to_svg`; its file is NAME.svg."""
 
     section: str
     name: str
@@ -36,13 +29,7 @@ class Figure:
 
 
 def draw_figures(report: dict, details: dict, planes: Sequence[dict] = ()) -> list[Figure]:
-    """Draws all figures.
-
-    Args:
-        report: the content of report.json.
-        details: the content of figures/data.json.
-        planes: contents of figures/loss_plane_I-J.json.
-    """
+    """Draws the contents of report.json, figures/data.json and figures/loss_plane_I-J.json."""
     return [
         Figure(section, name, title, style.to_svg(chart, title))
         for section, name, (chart, title) in _charts(report, details, planes)

@@ -12,13 +12,9 @@ from bridge_tf.report.figures import Figure
 
 
 def render_html(report: dict, details: dict, config: dict, figures: Sequence[Figure]) -> str:
-    """A report as a page of HTML: one file, no scripts, no requests.
+    """A page of the contents of report.json, figures/data.json and config.json, and figures.
 
-    Args:
-        report: the content of report.json.
-        details: the content of figures/data.json.
-        config: the content of config.json.
-        figures: from `draw_figures`.
+    It is one file without scripts or requests.
     """
     by_section: dict[str, list] = {}
     for figure in figures:

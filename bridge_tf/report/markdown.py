@@ -5,12 +5,7 @@ from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary
 
 
 def render_table(report: dict, mark_best: bool = False) -> str:
-    """The comparison of a report as a Markdown table, padded for the terminal.
-
-    Args:
-        report: the content of report.json.
-        mark_best: set the best figures of each column in bold.
-    """
+    """The comparison as a padded Markdown table; `mark_best`: each column's best are in bold."""
     headings, rows = comparison(report)
     return padded_table(
         headings,

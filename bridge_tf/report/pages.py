@@ -15,7 +15,6 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
 
     Args:
         files: a `bridge_tf.runs.work_dir.WorkDir` with report.json and figures/data.json.
-        report: the content of report.json.
         planes: the files of the loss planes that are to be shown.
 
     Raises:

@@ -19,10 +19,7 @@ def read_report(path: str | os.PathLike) -> dict:
 
 
 def read_details(path: pathlib.Path, report: dict) -> dict:
-    """The content of figures/data.json.
-
-    Args:
-        report: the content of the report.json that it belongs to.
+    """The content of figures/data.json, which belongs to `report`.
 
     Raises:
         InputError: it can't be read, isn't such a file or belongs to another report.

@@ -1,10 +1,7 @@
 """The ways to compress a flat `tf_keras` model, by TensorFlow Model Optimization.
 
-Pruned and clustered are the layers with most of the weights. Convolutions of one channel each have
-few, and every one counts.
-
-Each function takes a model and a function that trains it, `fit(model, callbacks)`, and gives the
-compressed model, its weights trained on.
+Each takes a model and a function that trains it, `fit(model, callbacks)`, and returns the
+compressed model, trained again.
 """
 
 from collections.abc import Callable
@@ -19,8 +16,7 @@ from bridge_tf.export.compression.tf_keras_layers import LAYERS
 def qat(model, fit: Callable, settings: dict, steps: int):
     """Trains with weights and activations rounded to 8 bits (Jacob et al., CVPR 2018, section 3).
 
-    Moving averages of batch normalization stay as they are: they are folded into the weights that
-    are rounded.
+    Moving averages of batch normalization stay fixed, since they are folded into rounded weights.
     """
     quantization = tfmot.quantization.keras
 
@@ -40,9 +36,9 @@ def qat(model, fit: Callable, settings: dict, steps: int):
 
 
 def prune(model, fit: Callable, settings: dict, steps: int):
-    """Sets the smallest weights to 0, more and more of them (Zhu and Gupta, 2017, equation 1).
+    """Sets a growing share of the smallest weights to 0 (Zhu and Gupta, 2017, equation 1).
 
-    The share is reached after half of the steps.
+    The final share is reached after half of the steps.
     """
     sparsity = tfmot.sparsity.keras
     schedule = sparsity.PolynomialDecay(
@@ -87,5 +83,9 @@ METHODS = {"qat": qat, "prune": prune, "cluster": cluster}
 
 
 def _wrapped(model, wrap: Callable):
-    """The model with its layers, which keep their weights, inside others."""
+    """The model with its layers, which keep their weights, inside others.
+
+    Pruned and clustered are the layers with most of the weights. Convolutions of one channel each
+    have few, and every one counts.
+    """
     return tf_keras.models.clone_model(model, clone_function=wrap)

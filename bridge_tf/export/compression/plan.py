@@ -15,10 +15,9 @@ from bridge_tf.utils.keras_utils import to_config
 def write_plan(
     ensemble, folder: pathlib.Path, images: np.ndarray, targets: np.ndarray, settings: dict
 ) -> None:
-    """Writes all that the other process needs to an empty folder.
+    """Writes all that the other process needs of an ensemble of one input to an empty folder.
 
     Args:
-        ensemble: a `BridgeEnsemble` of one input.
         images: N×H×W×C, raw pixels, or other inputs: what it is trained on again.
         targets: N×members×classes, its probabilities there.
         settings: of the method, as plain data.

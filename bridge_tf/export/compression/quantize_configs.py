@@ -1,8 +1,8 @@
-"""How layers are quantized in training that TensorFlow Model Optimization has no recipe for.
+"""Quantization in training of layers for which TensorFlow Model Optimization has no recipe.
 
-The files must be computed as they were trained, so this follows `bridge_tf.export.quantization`:
-where a normalization over an image's own values stands, what lies between the layers with weights
-is computed in floating point, and only what goes into a layer with weights is rounded.
+It must be that of the files, see `bridge_tf.export.quantization`: around a normalization over an
+image's own values, layers between those with weights are computed in floating point, and only the
+inputs of layers with weights are rounded.
 """
 
 import tensorflow as tf
@@ -64,12 +64,12 @@ def config_of(layer):
 
 
 def kind_of(layer) -> LayerKind:
-    """What is known of a layer's namesake."""
+    """The kind of a layer's namesake in Keras."""
     return LAYERS.get(type(layer).__name__, UNKNOWN)
 
 
 def _joined(layer) -> list:
-    """What tensors join to a layer without passing through a layer with weights, it too."""
+    """A layer and those connected to it by tensors without a layer with weights between."""
     found, pending = [], [layer]
     while pending:
         here = pending.pop()

@@ -16,9 +16,7 @@ def write_file(model, plan: dict, path: pathlib.Path) -> None:
     """Writes a file of 8 bits with the signatures serving_default, base and taps, and bridges where
     the base is the only mode and no bridge is conditioned; see `bridge_tf.export.signatures`.
 
-    Args:
-        model: the trained one, from images to features and logits, as the plan's model.
-        plan: of the ensemble, with "io", the type of the images.
+    The trained model is from images to features and logits; the plan's "io" is the images' type.
     """
     signatures = _signatures(model, plan)
     module = tf.Module()
@@ -88,9 +86,7 @@ def _softmax(logits):
 
 
 def _rounding(model, tensor) -> Callable:
-    """Rounds features to 8 bits as their layer does; they are rounded already, which tells the
-    converter so.
-    """
+    """Rounds features to 8 bits once more as their layer did, which tells the converter so."""
     layer = next(x for x in model.layers if x.output is tensor)
     named = {v.name.split("/")[-1]: v for v in layer.weights}
     if not {"output_min:0", "output_max:0"} <= named.keys():

@@ -1,7 +1,7 @@
-"""A graph that Keras 3 serialized, built anew of `tf_keras` layers, layer by layer.
+"""The graph of a serialized Keras 3 model, rebuilt from `tf_keras` layers.
 
-Graphs inside the graph are unfolded, since tensorflow-model-optimization takes flat ones only. A
-layer's name is then its path, with dots between.
+Graphs inside the graph are unfolded, since TensorFlow Model Optimization takes only flat ones. A
+layer's name is then its path, joined by dots.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from bridge_tf.networks import layer_kinds
 from bridge_tf.utils.errors import InputError
 
 _GRAPHS = ("Functional", "Sequential")
-# Settings that only tell how weights begin or are regularized, or that copies don't share.
+# Settings of the training of weights, and those that copies don't share.
 _LEFT_OUT = ("_initializer", "_regularizer", "_constraint", "dtype", "trainable", "name")
 _OTHER_NAMES = {"silu": "swish"}
 
@@ -78,7 +78,7 @@ class _Rebuilder:
                 for number, output in enumerate(self._call(layer, args, path)):
                     found[layer["name"], k, number] = output
             pending = [item for item in pending if item not in ready]
-        # In this list alone, Keras counts the making of a graph as its first call.
+        # Only in this list does Keras count the making of a graph as its first call.
         graphs = {x["name"] for x in config["layers"] if x["class_name"] == "Functional"}
         return [
             found[name, k - (name in graphs), number]
@@ -169,7 +169,7 @@ def _reads(node) -> list[tuple]:
 
 
 def _filled(args, found: dict) -> list:
-    """Arguments with tensors in the place of what names them."""
+    """Arguments with tensors instead of their names."""
     if _is_tensor(args):
         return found[_history(args)]
     if isinstance(args, list | tuple):

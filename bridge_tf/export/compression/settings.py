@@ -11,9 +11,7 @@ METHODS = ("qat", "prune", "cluster")
 def file_names(method: str, kinds: Iterable[str]) -> list[str]:
     """The endings of the names of a method's files, NAME.ENDING.tflite.
 
-    Args:
-        method: one of `METHODS`; "qat" writes a single file, of 8 bits.
-        kinds: of TFLite files; float32 is always one of them.
+    The first is of float32; the method "qat" has a single file, of 8 bits.
     """
     quantized = [] if method == "qat" else [kind for kind in kinds if kind != "float32"]
     return [method, *(f"{method}.{kind}" for kind in quantized)]

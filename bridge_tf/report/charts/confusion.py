@@ -16,7 +16,6 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
 
     Args:
         confusion: of "confusions" of figures/data.json.
-        class_names: one a class.
         highest: the share of the last colour, from `highest_share`.
     """
     import numpy as np

@@ -24,7 +24,6 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
     """A chart of one metric of one stage, and its title.
 
     Args:
-        stage: "modes", "curves", "bridges" or "baselines".
         metric: of `LABELS`.
         histories: (epoch, value) of each training, by its name.
     """

@@ -14,12 +14,7 @@ _TICKS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 @style.styled
 def draw(rows: Sequence[dict], key: str):
-    """A chart of one figure over relative FLOPs, a series a method, and its title.
-
-    Args:
-        rows: "ensembles" of report.json.
-        key: of `KINDS`.
-    """
+    """A chart of a figure of `KINDS` over relative FLOPs, a series a method, and its title."""
     label, factor, title = KINDS[key]
     chart, axes = style.figure(4.8, 3.6)
     others = iter(style.OTHERS * len(rows))

@@ -67,12 +67,7 @@ def styled(draw):
 
 
 def figure(width: float = 6.4, height: float = 4.0, rows: int = 1, **options):
-    """A figure and its axes (an array if there are several), for `styled` functions.
-
-    Args:
-        width, height: inches.
-        **options: of `matplotlib.figure.Figure.subplots`.
-    """
+    """A figure in inches and its axes (an array if there are several), for `styled` functions."""
     from matplotlib.figure import Figure
 
     # pyplot would keep every figure and look for a display.
@@ -93,11 +88,7 @@ def loss_axis(axes, values) -> None:
 
 @styled
 def to_svg(chart, title: str) -> str:
-    """A figure as the text of an SVG element, in placeholder colours; see `for_page`, `for_file`.
-
-    Args:
-        title: for screen readers.
-    """
+    """A figure as an SVG element in placeholder colours, with a title for screen readers."""
     text = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings():
