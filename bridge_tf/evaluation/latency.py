@@ -16,7 +16,6 @@ import numpy as np
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.terminal import logger, quiet_stderr
 
-SIGNATURES = ("base", "serving_default")
 # Calls in a round, measured rounds, and warm-up rounds.
 CALLS, ROUNDS, WARM_UP = 5, 100, 10
 _WANTED = "name exported .tflite files, or folders with a saved_model.pb"
@@ -75,7 +74,7 @@ def _latencies(
     calls = {
         (path, name): _call(path, name, threads, batch_size)
         for path in paths
-        for name in SIGNATURES
+        for name in ("base", "serving_default")
     }
     base = _call(paths[0], "base", threads, batch_size)
     return [
@@ -181,9 +180,8 @@ def _litert(path: pathlib.Path, signature: str, threads: int | None) -> tuple:
     return run, name, shape, details["dtype"]
 
 
-def _saved_model(path: pathlib.Path, signature: str, threads: int) -> tuple:
+def _saved_model(path: pathlib.Path, signature: str, _threads: int) -> tuple:
     """The same for a SavedModel; the threads are those of the process."""
-    del threads
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))

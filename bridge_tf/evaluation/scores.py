@@ -63,9 +63,7 @@ def log_prob_predictor(
     return functools.partial(network_predictor(batch_size), model)
 
 
-def network_predictor(
-    batch_size: int = 500,
-) -> Callable[["keras.Model", np.ndarray], np.ndarray]:
+def network_predictor(batch_size: int = 500) -> Callable[["keras.Model", np.ndarray], np.ndarray]:
     """Like `log_prob_predictor`, for networks that differ only in their weights; compiled once.
 
     Returns:

@@ -134,13 +134,11 @@ def find_export(
         folder = model_dir / str(version)
         try:
             record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-            whole = all(sha256(folder / path) == digest for path, digest in record["files"].items())
+            digests = {folder / path: digest for path, digest in record["files"].items()}
             # Another run may have exported under the same name.
-            whole = whole and all(
-                sha256(_beside(model_dir, path)) == digest
-                for path, digest in record["beside"].items()
-                if path != "card.md"  # people may change it
-            )
+            digests |= {_beside(model_dir, path): x for path, x in record["beside"].items()}
+            digests.pop(_beside(model_dir, "card.md"), None)  # people may change it
+            whole = all(sha256(path) == digest for path, digest in digests.items())
             if record["source"] == source and accept(record["settings"]) and whole:
                 tflite = [path for path in _BESIDE if path.endswith(".tflite")]
                 return [folder, *(_beside(model_dir, x) for x in tflite if x in record["beside"])]
@@ -172,9 +170,9 @@ def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     # Last, so that a server finds the models that they list.
     shared = [(name, folder.parent / name) for name in (MODELS, BATCHING)]
     moves += [(name, target) for name, target in shared if replaceable(target)]
-    for path, target in ((folder / name, target) for name, target in moves):
-        if path.exists():
-            os.replace(path, target)
+    for staged, target in moves:
+        if (folder / staged).exists():
+            os.replace(folder / staged, target)
     record = json.loads((saved_model / _RECORD).read_text(encoding="utf-8"))
     for left in _BESIDE.keys() - record["beside"].keys():
         _beside(model_dir, left).unlink(missing_ok=True)  # of an earlier version

@@ -44,8 +44,8 @@ def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.nda
     """Signatures, with the artifact's probabilities and the Keras model's."""
     from bridge_tf.export.signatures import BRIDGES, SAVED_MODEL_ONLY
 
-    ensemble, specs = signatures.ensemble, signatures.specs
-    run = _open(path)
+    ensemble, run = signatures.ensemble, _open(path)
+    specs = {signature.name: signature.inputs for signature in signatures.all}
 
     def answer(signature: str, *values: np.ndarray) -> dict[str, np.ndarray]:
         pairs = zip(specs[signature], values, strict=True)

@@ -106,8 +106,7 @@ def _tflite(path: pathlib.Path, signature: str) -> Predictor:
     )
 
 
-def _keras(path: pathlib.Path, signature: str) -> Predictor:
-    del signature
+def _keras(path: pathlib.Path, _signature: str) -> Predictor:
     import keras
 
     from bridge_tf.curves.curve import Curve

@@ -61,10 +61,8 @@ def write_quantized(
     chosen = np.linspace(0, len(images) - 1, min(len(images), 200)).astype(int)
     converter.representative_dataset = _calibration(signatures, images[chosen])
     # Float operations are allowed for those that have no 8-bit version.
-    converter.target_spec.supported_ops = [
-        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-        tf.lite.OpsSet.TFLITE_BUILTINS,
-    ]
+    ops = tf.lite.OpsSet
+    converter.target_spec.supported_ops = [ops.TFLITE_BUILTINS_INT8, ops.TFLITE_BUILTINS]
     # The float file's tensors have the same names.
     float_nodes = _kept_in_float(converter_of(signatures, saved_model).convert())
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_nodes)

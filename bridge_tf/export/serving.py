@@ -6,7 +6,7 @@ folder; one that someone else has written or changed is kept.
 
 import hashlib
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -33,7 +33,7 @@ allowed_batch_sizes: [1, 2, 4, 8, 16, 32]
 
 
 def write_warmup(signatures, name: str, images: np.ndarray, path: pathlib.Path) -> None:
-    """Writes the requests that a server runs before it reports the model as available.
+    """Writes requests, of one row and of several, that a server runs before the model is available.
 
     The first request to each signature compiles and allocates, and takes up to a hundred times as
     long as later ones; so does the first batch of several rows.
@@ -45,12 +45,23 @@ def write_warmup(signatures, name: str, images: np.ndarray, path: pathlib.Path) 
     import tensorflow as tf
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+    from bridge_tf.export.signatures import as_typed, values_for
+
     path.parent.mkdir(exist_ok=True)
+    images = np.asarray(images[:_ROWS])
+    values = values_for(signatures["taps"], images, signatures.ensemble.positions)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for request in _requests(signatures, name, images):
-            log = PredictionLog()
-            log.predict_log.request.CopyFrom(request)
-            writer.write(log.SerializeToString(deterministic=True))
+        for signature in signatures.all:
+            inputs = {spec.name: as_typed(values[spec.name], spec) for spec in signature.inputs}
+            row = sum(value[:1].nbytes for value in inputs.values())
+            for size in sorted({1, min(len(images), max(1, _BYTES // row))}):
+                log = PredictionLog()
+                request = log.predict_log.request
+                request.model_spec.name = name
+                request.model_spec.signature_name = signature.name
+                for key, value in inputs.items():
+                    request.inputs[key].CopyFrom(tf.make_tensor_proto(value[:size]))
+                writer.write(log.SerializeToString(deterministic=True))
 
 
 def write_configurations(folder: pathlib.Path, models: Iterable[str]) -> None:
@@ -94,25 +105,3 @@ def lists_model(export_dir: pathlib.Path, name: str) -> bool:
 
 def _head(text: bytes) -> bytes:
     return f"{_HEAD}{hashlib.sha256(text).hexdigest()}\n".encode()
-
-
-def _requests(signatures, name: str, images: np.ndarray) -> Iterator:
-    """PredictRequests to each signature, of one row and of several."""
-    import tensorflow as tf
-    from tensorflow_serving.apis.predict_pb2 import PredictRequest
-
-    from bridge_tf.export.signatures import as_typed, values_for
-
-    images = np.asarray(images[:_ROWS])
-    values = values_for(signatures["taps"], images, signatures.ensemble.positions)
-    for signature in signatures.all:
-        inputs = {spec.name: as_typed(values[spec.name], spec) for spec in signature.inputs}
-        row = sum(value[:1].nbytes for value in inputs.values())
-        most = min(len(images), _ROWS, max(1, _BYTES // row))
-        for size in sorted({1, most}):
-            request = PredictRequest()
-            request.model_spec.name = name
-            request.model_spec.signature_name = signature.name
-            for key, value in inputs.items():
-                request.inputs[key].CopyFrom(tf.make_tensor_proto(value[:size]))
-            yield request

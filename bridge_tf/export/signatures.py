@@ -55,11 +55,6 @@ class Signatures:
         """Those of a .tflite file: all but serving_uint8."""
         return [signature for signature in self.all if signature.name != SAVED_MODEL_ONLY]
 
-    @property
-    def specs(self) -> dict[str, list[tf.TensorSpec]]:
-        """The inputs of each signature, by its name."""
-        return {signature.name: signature.inputs for signature in self.all}
-
 
 def signatures(ensemble, pixels: str = "float32") -> Signatures:
     """All signatures of a `BridgeEnsemble`; serving_uint8 only if it takes images.
@@ -176,9 +171,7 @@ def write_saved_model(signatures: Signatures, path: pathlib.Path) -> None:
     archive.track(signatures.ensemble)
     with unrolled(signatures.ensemble):  # TFLite has no lists of tensors of any batch size
         for signature in signatures.all:
-            archive.add_endpoint(
-                signature.name, signature.function, input_signature=signature.inputs
-            )
+            archive.add_endpoint(signature.name, signature.function, signature.inputs)
         archive.write_out(str(path), verbose=False)
 
 

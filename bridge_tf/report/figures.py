@@ -64,5 +64,4 @@ def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tup
                 if run.startswith(f"{stage}/") and metrics.get(metric)
             }
             if found:
-                chart = histories.draw(stage, metric, found)
-                yield "histories", f"history_{stage}_{metric}", chart
+                yield "histories", f"history_{stage}_{metric}", histories.draw(stage, metric, found)

@@ -4,12 +4,13 @@ Each takes a model and a function that trains it, `fit(model, callbacks)`, and r
 compressed model, trained again.
 """
 
+import functools
 from collections.abc import Callable
 
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from bridge_tf.export.compression.quantize_configs import CONFIGS, config_of, kind_of
+from bridge_tf.export.compression.quantize_configs import InFloat, config_of, kind_of
 from bridge_tf.export.compression.tf_keras_layers import LAYERS
 
 
@@ -19,17 +20,16 @@ def qat(model, fit: Callable, settings: dict, steps: int):
     Moving averages of batch normalization stay fixed, since they are folded into rounded weights.
     """
     quantization = tfmot.quantization.keras
-
     configs = {layer.name: config_of(layer) for layer in model.layers}
 
     def annotated(layer):
         return quantization.quantize_annotate_layer(layer, configs[layer.name])
 
-    with quantization.quantize_scope({**LAYERS, **CONFIGS}):
-        compressed = quantization.quantize_apply(_wrapped(model, annotated))
+    with quantization.quantize_scope({**LAYERS, "InFloat": InFloat}):
+        wrapped = tf_keras.models.clone_model(model, clone_function=annotated)
+        compressed = quantization.quantize_apply(wrapped)
     for layer in compressed.layers:
-        inner = getattr(layer, "layer", layer)
-        if kind_of(inner).normalizes == "batch":
+        if kind_of(getattr(layer, "layer", layer)).normalizes == "batch":
             layer.trainable = False
     fit(compressed)
     return compressed
@@ -48,44 +48,35 @@ def prune(model, fit: Callable, settings: dict, steps: int):
         end_step=max(1, steps // 2),
         frequency=max(1, steps // 100),
     )
-
-    def pruned(layer):
-        if not kind_of(layer).is_product:
-            return layer
-        return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
-
-    with tf_keras.utils.custom_object_scope(LAYERS):
-        compressed = _wrapped(model, pruned)
-        fit(compressed, [sparsity.UpdatePruningStep()])
-        return sparsity.strip_pruning(compressed)
+    wrap = functools.partial(sparsity.prune_low_magnitude, pruning_schedule=schedule)
+    callbacks = [sparsity.UpdatePruningStep()]
+    return _train_wrapped(model, fit, wrap, sparsity.strip_pruning, callbacks)
 
 
 def cluster(model, fit: Callable, settings: dict, steps: int):
     """Lets the weights of a layer share a few values (Han et al., ICLR 2016, section 3)."""
     clustering = tfmot.clustering.keras
-
-    def clustered(layer):
-        if not kind_of(layer).is_product:
-            return layer
-        return clustering.cluster_weights(
-            layer,
-            number_of_clusters=settings["clusters"],
-            cluster_centroids_init=clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
-        )
-
-    with tf_keras.utils.custom_object_scope(LAYERS):
-        compressed = _wrapped(model, clustered)
-        fit(compressed)
-        return clustering.strip_clustering(compressed)
+    wrap = functools.partial(
+        clustering.cluster_weights,
+        number_of_clusters=settings["clusters"],
+        cluster_centroids_init=clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
+    )
+    return _train_wrapped(model, fit, wrap, clustering.strip_clustering)
 
 
 METHODS = {"qat": qat, "prune": prune, "cluster": cluster}
 
 
-def _wrapped(model, wrap: Callable):
-    """The model with its layers, which keep their weights, inside others.
+def _train_wrapped(model, fit: Callable, wrap: Callable, strip: Callable, callbacks=()):
+    """Wraps the layers with most of the weights, trains the model, and strips the wrappers.
 
-    Pruned and clustered are the layers with most of the weights. Convolutions of one channel each
-    have few, and every one counts.
+    Convolutions of one channel each have few weights, and every one counts.
     """
-    return tf_keras.models.clone_model(model, clone_function=wrap)
+
+    def wrapped(layer):
+        return wrap(layer) if kind_of(layer).is_product else layer
+
+    with tf_keras.utils.custom_object_scope(LAYERS):
+        compressed = tf_keras.models.clone_model(model, clone_function=wrapped)
+        fit(compressed, callbacks)
+        return strip(compressed)

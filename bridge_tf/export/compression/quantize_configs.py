@@ -11,11 +11,12 @@ import tf_keras
 
 from bridge_tf.networks.layer_kinds import LAYERS, UNKNOWN, LayerKind
 
-_quantizers = tfmot.quantization.keras.quantizers
 
+class InFloat(tfmot.quantization.keras.QuantizeConfig):
+    """Of a layer in floating point, whose output is rounded to 8 bits or stays in float too."""
 
-class _NoWeights(tfmot.quantization.keras.QuantizeConfig):
-    """Of a layer none of whose weights are rounded."""
+    def __init__(self, rounds_output: bool):
+        self.rounds_output = rounds_output
 
     def get_weights_and_quantizers(self, layer):
         return []
@@ -29,29 +30,14 @@ class _NoWeights(tfmot.quantization.keras.QuantizeConfig):
     def set_quantize_activations(self, layer, quantize_activations):
         pass
 
+    def get_output_quantizers(self, layer):
+        quantizer = tfmot.quantization.keras.quantizers.MovingAverageQuantizer(
+            num_bits=8, per_axis=False, symmetric=False, narrow_range=False
+        )
+        return [quantizer] if self.rounds_output else []
+
     def get_config(self):
-        return {}
-
-
-class InFloat(_NoWeights):
-    """The layer and its output are in floating point."""
-
-    def get_output_quantizers(self, layer):
-        return []
-
-
-class RoundedOutput(_NoWeights):
-    """The layer is computed in floating point and its output is rounded to 8 bits."""
-
-    def get_output_quantizers(self, layer):
-        return [
-            _quantizers.MovingAverageQuantizer(
-                num_bits=8, per_axis=False, symmetric=False, narrow_range=False
-            )
-        ]
-
-
-CONFIGS = {config.__name__: config for config in (InFloat, RoundedOutput)}
+        return {"rounds_output": self.rounds_output}
 
 
 def config_of(layer):
@@ -59,8 +45,8 @@ def config_of(layer):
     if kind_of(layer).rounded:
         return None
     if any(kind_of(other).normalizes == "image" for other in _joined(layer)):
-        return RoundedOutput() if any(kind_of(x).rounded for x in _behind(layer)) else InFloat()
-    return None if _is_folded(layer) or _has_recipe(layer) else RoundedOutput()
+        return InFloat(rounds_output=any(kind_of(x).rounded for x in _behind(layer)))
+    return None if _is_folded(layer) or _has_recipe(layer) else InFloat(rounds_output=True)
 
 
 def kind_of(layer) -> LayerKind:
@@ -76,12 +62,9 @@ def _joined(layer) -> list:
         if here not in found:
             found.append(here)
             near = [*_before(here), *_behind(here)]
-            pending += [x for x in near if not (kind_of(x).rounded or _is_input(x))]
+            near = [x for x in near if not isinstance(x, tf_keras.layers.InputLayer)]
+            pending += [x for x in near if not kind_of(x).rounded]
     return found
-
-
-def _is_input(layer) -> bool:
-    return isinstance(layer, tf_keras.layers.InputLayer)
 
 
 def _before(layer) -> list:

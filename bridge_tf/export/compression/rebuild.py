@@ -59,8 +59,12 @@ class _Rebuilder:
 
     def graph(self, config: dict, inputs: list, path: str) -> list:
         """The outputs of a graph inside the graph at `path` on these inputs."""
-        if "inbound_nodes" not in config["layers"][-1]:
-            return self._chain(config, inputs, path)
+        if "inbound_nodes" not in config["layers"][-1]:  # Sequential
+            for layer in config["layers"]:
+                if layer["class_name"] != "InputLayer":
+                    named = {**layer, "name": layer["config"]["name"]}
+                    inputs = self._call(named, inputs, path)
+            return inputs
         names = [name for name, *_ in _keys(config["input_layers"])]
         found = {(name, 0, 0): x for name, x in zip(names, inputs, strict=True)}
         pending = [
@@ -85,25 +89,16 @@ class _Rebuilder:
             for name, k, number in _keys(config["output_layers"])
         ]
 
-    def _chain(self, config: dict, inputs: list, path: str) -> list:
-        for layer in config["layers"]:
-            if layer["class_name"] != "InputLayer":
-                layer = {**layer, "name": layer["config"]["name"]}
-                inputs = self._call(layer, inputs, path)
-        return inputs
-
     def _call(self, layer: dict, args: list, path: str) -> list:
         """The outputs of a layer."""
         path = f"{path}{layer['name']}"
         if layer["class_name"] in _GRAPHS:
             return self.graph(layer["config"], tf.nest.flatten(args), f"{path}.")
-        first, *more = args
-        if more:  # an operation of several tensors
-            first = [first, *more]
+        inputs = args[0] if len(args) == 1 else args  # operations take several tensors
         if path in self.layers:
-            return _listed(self.layers[path](first))
+            return _listed(self.layers[path](inputs))
         built = self.layers[path] = _layer(layer, path)
-        outputs = built(first)
+        outputs = built(inputs)
         if built.weights:
             set_named_weights(built, path, self.weights)
         return _listed(outputs)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from bridge_tf.data.issues import printable
 from bridge_tf.report.charts import style
 
@@ -18,8 +20,6 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
         confusion: of "confusions" of figures/data.json.
         highest: the share of the last colour, from `highest_share`.
     """
-    import numpy as np
-
     number = len(class_names)
     counts = _matrix(confusion, number)
     chart, axes = style.figure(4.6, 5.2)
@@ -31,8 +31,7 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
     bar.set_label("share of the true class's images (%)")
     bar.outline.set_visible(False)
     axes.grid(visible=False)
-    axes.set_xlabel("named class")
-    axes.set_ylabel("true class")
+    axes.set(xlabel="named class", ylabel="true class")
     if number <= _NAMED:
         _name_classes(axes, class_names)
     if number <= _COUNTED:
@@ -47,8 +46,6 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
 
 def highest_share(confusions: Sequence[dict], number: int) -> float:
     """The largest share of a class's images with the same wrong prediction, in (0, 1]."""
-    import numpy as np
-
     shares = [0.01]
     for confusion in confusions:
         counts = _matrix(confusion, number)
@@ -74,8 +71,6 @@ def _font_size(number: int, letters: int) -> float:
 
 
 def _matrix(confusion: dict, number: int):
-    import numpy as np
-
     counts = np.zeros((number, number), int)
     for true, top, images in confusion["cells"]:
         counts[true, top] = images

@@ -7,9 +7,6 @@ from bridge_tf.report.charts import style
 _POINTS = 200  # of a line at most
 # Marks of a line, and different places of the first, so that those of close lines don't overlap.
 _MARKS, _STAGGERED = 5, 4
-_COLOURS = (
-    *(style.BLUE, style.VERMILION, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.INK),
-)
 # One for each named training, so that colour alone tells none from another.
 _MARKERS = "oDs^vPX*<>"
 LABELS = {
@@ -41,19 +38,11 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
     axes.xaxis.get_major_locator().set_params(integer=True)
     if max(len(points) for points in histories.values()) == 1:
         axes.set_xticks(sorted({points[0][0] for points in histories.values()}))
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(LABELS[metric])
+    axes.set(xlabel="epoch", ylabel=LABELS[metric])
     if len(histories) > 1:
         # Above the axes, so that it hides no line.
-        legend = axes.legend(
-            title=stage,
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            ncols=4,
-            fontsize=9,
-            handlelength=1.8,
-            columnspacing=1.2,
-        )
+        small = {"fontsize": 9, "handlelength": 1.8, "columnspacing": 1.2}
+        legend = axes.legend(title=stage, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, **small)
         legend.set_alignment("left")
     return chart, f"{stage.capitalize()}: {LABELS[metric].partition(' (')[0]}"
 
@@ -66,7 +55,7 @@ def _look(k: int, points: int, name: str, number: int) -> dict:
         return {**look, "marker": "." if points == 1 else ""}
     step = max(1, points // _MARKS)
     return {
-        "color": _COLOURS[k % len(_COLOURS)],
+        "color": style.SERIES[k % len(style.SERIES)],
         "linewidth": 1.4,
         "marker": _MARKERS[k],
         "markersize": 5,

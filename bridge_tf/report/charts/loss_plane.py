@@ -28,13 +28,8 @@ def draw(plane: dict):
         axes.set(xlim=(left, right), ylim=(bottom, top))
         title += ": finite nowhere"
     projected = plane["out_of_plane"] > 0.01 * plane["distance"]
-    path = plane["path"]
-    _draw_line(
-        axes,
-        [point["x"] for point in path],
-        [point["y"] for point in path],
-        label="curve, projected" if projected else "curve",
-    )
+    path = ([point[axis] for point in plane["path"]] for axis in ("x", "y"))
+    _draw_line(axes, *path, label="curve, projected" if projected else "curve")
     start, end, control = (plane["points"][name] for name in ("start", "end", "control"))
     _draw_line(axes, *zip(start, end, strict=True), linestyle=(0, (4, 3)), label="straight line")
     _mark(axes, start, f"mode {i}")
@@ -62,15 +57,9 @@ def _draw_map(chart, axes, plane: dict, nll: np.ndarray, levels: np.ndarray) -> 
     from matplotlib.colors import BoundaryNorm
 
     colours = colormaps[style.SEQUENTIAL]
-    filled = axes.contourf(
-        plane["x"],
-        plane["y"],
-        np.minimum(nll, 2 * levels[-1]),
-        levels=levels,
-        cmap=colours,
-        norm=BoundaryNorm(levels, colours.N, extend="max"),
-        extend="max",
-    )
+    norm = BoundaryNorm(levels, colours.N, extend="max")
+    look = {"levels": levels, "cmap": colours, "norm": norm, "extend": "max"}
+    filled = axes.contourf(plane["x"], plane["y"], np.minimum(nll, 2 * levels[-1]), **look)
     filled.set(edgecolor="face", linewidth=0.4)  # no seams between the colours
     bar = chart.colorbar(filled, ax=axes, location="bottom", aspect=30)
     ticks = _ticks(levels)

@@ -20,10 +20,8 @@ def draw(row: dict):
         sizes = [12 + 150 * math.sqrt(point["images"] / images) for point in points]
         look = {"color": colour, "marker": marker, "alpha": 0.75, "linewidths": 0}
         axes.scatter(confidence, accuracy, sizes, label=f"{kind} temperature scaling", **look)
-    axes.set_xlim(0, 1.03)
-    axes.set_ylim(0, 1.05)
-    axes.set_xlabel("probability of the top class (mean of a bin)")
-    axes.set_ylabel("share that is right")
+    axes.set(xlim=(0, 1.03), ylim=(0, 1.05))
+    axes.set(xlabel="probability of the top class (mean of a bin)", ylabel="share that is right")
     # Above the axes, so that it hides no bin.
     legend = axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
     for handle in legend.legend_handles[1:]:

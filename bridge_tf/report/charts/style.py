@@ -19,6 +19,7 @@ INK, FAINT = "#010203", "#040506"
 # Of the series; each is visible on white and on near-black.
 BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
 PURPLE, VERMILION, SKY = "#cc79a7", "#d55e00", "#56b4e9"
+SERIES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK)
 # Colour and marker of each way of ensembling.
 METHODS = {
     "single": (INK, "*"),
