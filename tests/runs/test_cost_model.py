@@ -121,6 +121,7 @@ def numbers_in(path) -> int:
     return sum(found)
 
 
+@pytest.mark.integration
 def test_results_hold_as_many_numbers_as_said(smoke_run):
     work = smoke_run(REPOSITORY / "configs" / "digits.flags").work
     config = Config(**json.loads((work / "config.json").read_text("utf-8"))["flags"])

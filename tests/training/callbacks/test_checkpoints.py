@@ -128,7 +128,7 @@ def test_a_signal_is_answered_after_the_step(trainings, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip"])
+@pytest.mark.parametrize("damage", ["truncate", pytest.param("flip", marks=INTEGRATION)])
 def test_a_damaged_checkpoint_is_named_and_never_loaded(trainings, tmp_path, caplog, damage):
     train = trainings["mode"]
     undisturbed, _ = train()
