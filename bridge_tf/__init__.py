@@ -30,7 +30,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "curves.curve": ["Curve"],
         "data": ["Split", "load_dataset", "training_batches"],
         "ensembles.bridge_ensemble": ["BridgeEnsemble"],
-        "evaluation": ["evaluate"],
+        "evaluation": ["calibrate", "evaluate"],
         "networks": ["FilterResponseNormalization", "build_network"],
         "training.recipe": ["Recipe"],
         "training.trainers": ["fit_curve", "fit_mode", "fit_modes"],

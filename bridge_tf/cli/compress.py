@@ -19,7 +19,7 @@ qat: quantization-aware training, weights and activations rounded to 8 bits. pru
 original predictions as targets, writes EXPORT_DIR/NAME.METHOD.tflite and measures it on the test
 split.
 """
-_SETTINGS = ("tflite", "tflite_io", "max_accuracy_drop", "latency")
+_SETTINGS = ("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "latency")
 _DEFAULTS = Compression("qat")
 
 

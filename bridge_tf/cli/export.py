@@ -12,7 +12,10 @@ Exports the ensemble of a finished run as a SavedModel and a TFLite file.
 
     bridge-tf export --workdir=DIR --export_dir=DIR [--tflite=float32,float16,int8,int8_dynamic]
 """
-_SETTINGS = ("tflite", "tflite_io", "max_accuracy_drop", "latency", "early_exit_budget")
+_SETTINGS = (
+    *("tflite", "tflite_io", "max_accuracy_drop"),
+    *("calibrate", "latency", "early_exit_budget"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "baselines", "early_exit_budget"),
     *("ood_dataset", "corruptions", "corruption_images"),
-    *("tflite", "tflite_io", "max_accuracy_drop", "latency"),
+    *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
 )
 

@@ -252,6 +252,9 @@ class ExportSettings:
     max_accuracy_drop: float = setting(
         0.01, "Maximum loss of test accuracy of a quantized file, as a fraction.", low=0
     )
+    calibrate: bool = setting(
+        True, "Scale exported probabilities by temperatures fitted on the validation split."
+    )
     latency: bool = setting(True, "Measure the latency of exported files relative to one network.")
     export_dir: str = setting("saved_models", "Folder for the exported model.")
     export_name: str = setting("", "Name of the exported model; default: DATASET_MODEL.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.predictor import load_predictor
 from bridge_tf.utils.errors import InputError
 
@@ -22,6 +23,7 @@ class DemoModel:
         image_shape: (height, width, channels), 1 or 3 channels.
         labels: one a class; numbers if the export has no names.
         positions: r of conditioned bridges in the ensemble; empty if unknown.
+        temperature: of the ensemble's probabilities.
     """
 
     name: str
@@ -29,6 +31,7 @@ class DemoModel:
     image_shape: tuple[int, int, int]
     labels: tuple[str, ...]
     positions: tuple[float, ...] = ()
+    temperature: float = 1.0
 
 
 def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel:
@@ -58,7 +61,8 @@ def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel
     if len(labels) != num_classes:
         labels = tuple(str(k) for k in range(num_classes))
     content = with_batch_of_one(path.read_bytes())
-    return DemoModel(path.stem, content, (height, width, channels), labels, tuple(positions))
+    shape, temperature = (height, width, channels), ensemble_temperature(path)
+    return DemoModel(path.stem, content, shape, labels, tuple(positions), temperature)
 
 
 def with_batch_of_one(content: bytes) -> bytes:

@@ -55,6 +55,7 @@ class Site:
             **dict(zip(("height", "width", "channels"), model.image_shape, strict=True)),
             "labels": model.labels,
             "positions": model.positions,
+            "temperature": model.temperature,
             "examples": [
                 {"image": f"examples/{k}.png", "label": example.label}
                 for k, example in enumerate(examples)

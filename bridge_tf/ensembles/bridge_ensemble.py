@@ -1,6 +1,7 @@
 """The model for deployment: a base and its bridges as one Functional graph."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,17 +37,20 @@ class BridgeEnsemble(keras.Model):
         ends: for bridges of Type II, a pair (i, j) for each bridge: the modes at the ends of its
             curve, as indices in [base, *other_modes]. Default: (0, k + 1) for bridge k.
         positions: for conditioned bridges, the positions r in [0, 1] at which each is a member.
+        temperature: T > 0 of `probabilities` and `entropy`: the softmax of log p / T, for the mean
+            p of the members' probabilities (Guo et al., ICML 2017). 1 leaves p as it is.
+        base_temperature: that of the base's predictions in the exported signature `base`.
 
     Input: that of the base. Images are one tensor named `image`, N×H×W×C (raw pixels 0…255, if the
     base takes these); other inputs keep their names.
 
     Output: a dict of
-        probabilities: N×classes, the mean over the members.
-        entropy: N, of that mean, in nats, 0 … log(classes).
-        mutual_information: N, in nats, ≥ 0: `entropy` less the mean of the members' entropies.
-            Exported models call it `disagreement`.
-        log_probabilities: N×members×classes: the modes, then the bridges, conditioned ones at each
-            position.
+        probabilities: N×classes, the mean over the members, calibrated by `temperature`.
+        entropy: N, of these probabilities, in nats, 0 … log(classes).
+        mutual_information: N, in nats, ≥ 0: the entropy of the members' mean less the mean of
+            their entropies, both without the temperature. Exported models call it `disagreement`.
+        log_probabilities: N×members×classes, without the temperature: the modes, then the bridges,
+            conditioned ones at each position.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class BridgeEnsemble(keras.Model):
         ends: Sequence[tuple[int, int]] | None = None,
         positions: Sequence[float] = (),
         name: str = "bridge_ensemble",
+        temperature: float = 1.0,
+        base_temperature: float = 1.0,
     ):
         # Copies with unique names, because bridges from different files may have equal names.
         bridges = [clone(bridge, f"bridge{k}") for k, bridge in enumerate(bridges)]
@@ -69,6 +75,9 @@ class BridgeEnsemble(keras.Model):
         modes = [logits_copy(as_classifier(mode)) for mode in (base, *other_modes)]
         _check_ends(bridges, ends, len(modes))
         _check_positions(bridges, positions)
+        for key, value in (("temperature", temperature), ("base_temperature", base_temperature)):
+            if not 0 < value < math.inf:
+                raise ValueError(f"{key} must be positive and finite. Received: {key}={value}")
 
         taps = list(dict.fromkeys(tap for bridge in bridges for tap in bridge_taps(bridge)[1]))
         if taps:
@@ -86,18 +95,35 @@ class BridgeEnsemble(keras.Model):
         for bridge, kind, pair in zip(bridges, types, ends, strict=True):
             reads = [features[i][name] for i in pair[:kind] for name in bridge_features(bridge)[1]]
             logits += answers_at(bridge, reads, at)
-        super().__init__(inputs=inputs, outputs=statistics(logits), name=name)
+        super().__init__(inputs=inputs, outputs=statistics(logits, temperature), name=name)
         self.base, self.bridges, self.other_modes = modes[0], bridges, modes[1:]
         self.ends = [(start, end) for start, end in ends]
         self.positions = positions
+        self.temperature, self.base_temperature = float(temperature), float(base_temperature)
         self._members = Untracked((features, logits))
 
     def first(self, num_bridges: int) -> "BridgeEnsemble":
-        """The ensemble of the first bridges only, with copies of the modes that they read."""
+        """The ensemble of the first bridges only, with copies of the modes that they read.
+
+        It has no temperatures, since those were fitted for all members.
+        """
         ends = self.ends[:num_bridges]
         others = self.other_modes[: max(itertools.chain(*ends), default=0)]
         return BridgeEnsemble(
             self.base, self.bridges[:num_bridges], others, ends, self.positions, self.name
+        )
+
+    def calibrated(self, temperature: float, base_temperature: float) -> "BridgeEnsemble":
+        """The ensemble with copies of its networks and these temperatures; 1 for none."""
+        return BridgeEnsemble(
+            self.base,
+            self.bridges,
+            self.other_modes,
+            self.ends,
+            self.positions,
+            self.name,
+            temperature,
+            base_temperature,
         )
 
     def reads(self) -> list[list[tuple[int, str]]]:
@@ -126,6 +152,8 @@ class BridgeEnsemble(keras.Model):
             "other_modes": [serialize(mode) for mode in self.other_modes],
             "ends": [list(pair) for pair in self.ends],
             "positions": self.positions,
+            "temperature": self.temperature,
+            "base_temperature": self.base_temperature,
             "name": self.name,
         }
 
@@ -173,20 +201,24 @@ def _check_ends(
             )
 
 
-def statistics(logits: list) -> dict[str, Any]:
+def statistics(logits: list, temperature: float = 1.0) -> dict[str, Any]:
     """The outputs of `BridgeEnsemble` from each member's logits or log-probabilities, N×classes."""
     log_probs = _log_softmax(ops.stack([ops.cast(x, "float32") for x in logits], axis=1))
-    probabilities = ops.mean(ops.exp(log_probs), axis=1)
-    # The lower bound makes 0 · log 0 equal 0.
-    entropy = -ops.sum(probabilities * ops.log(ops.maximum(probabilities, TINY)), axis=-1)
+    mean = ops.mean(ops.exp(log_probs), axis=1)
+    mean_log = ops.log(ops.maximum(mean, TINY))  # the lower bound makes 0 · log 0 equal 0
+    entropy = -ops.sum(mean * mean_log, axis=-1)
     member_entropies = -ops.sum(ops.exp(log_probs) * log_probs, axis=-1)
-    mutual_information = ops.maximum(entropy - ops.mean(member_entropies, axis=-1), 0.0)
-    return {
-        "probabilities": probabilities,
+    outputs = {
+        "probabilities": mean,
         "entropy": entropy,
-        "mutual_information": mutual_information,
+        "mutual_information": ops.maximum(entropy - ops.mean(member_entropies, axis=-1), 0.0),
         "log_probabilities": log_probs,
     }
+    if temperature != 1:
+        calibrated = _log_softmax(mean_log / temperature)
+        outputs["probabilities"] = ops.exp(calibrated)
+        outputs["entropy"] = -ops.sum(ops.exp(calibrated) * calibrated, axis=-1)
+    return outputs
 
 
 def _log_softmax(logits: Any) -> Any:

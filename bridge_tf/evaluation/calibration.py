@@ -14,7 +14,7 @@ def apply_temperature(log_probs, temperature: float) -> np.ndarray:
     return log_softmax(np.asarray(log_probs, "float64") / temperature, axis=1)
 
 
-def fit_temperature(log_probs, labels) -> float:
+def fit_temperature(log_probs, labels, *, prior: bool = True) -> float:
     """The maximum a posteriori temperature, in [0.01, 100], of a validation split of N images.
 
     Without a prior, the negative log-likelihood has no minimum if every prediction is right. With
@@ -25,9 +25,14 @@ def fit_temperature(log_probs, labels) -> float:
     from scipy.optimize import minimize_scalar
 
     def loss(log_t: float) -> float:
-        prior = 0.5 * (log_t / 0.5) ** 2 / len(log_probs)
-        return nll(apply_temperature(log_probs, np.exp(log_t)), labels) + prior
+        penalty = prior * 0.5 * (log_t / 0.5) ** 2 / len(log_probs)
+        return nll(apply_temperature(log_probs, np.exp(log_t)), labels) + penalty
 
     bounds = np.log([0.01, 100.0])
     result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(result.x))
+
+
+def rounded(temperature: float) -> float:
+    """The six digits of a temperature that files keep; the rest is below what predictions show."""
+    return float(f"{temperature:.6g}")

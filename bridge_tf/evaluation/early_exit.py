@@ -1,7 +1,8 @@
 """Early exit: the base's prediction where it is confident, else the whole ensemble's.
 
-Confidence is the probability of the top class, as in cascades of networks (Wang et al., "Wisdom of
-Committees", ICLR 2022, section 4).
+Confidence is the probability of the top class before calibration, as in cascades of networks (Wang
+et al., "Wisdom of Committees", ICLR 2022, section 4). The base's predictions that are final have a
+temperature of their own, since they are those of its confident images alone.
 """
 
 import math
@@ -9,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
-from bridge_tf.evaluation.scores import score
+from bridge_tf.evaluation.scores import both_scores
 
 # Above every confidence: the whole ensemble predicts all images.
 ALWAYS = 2.0
@@ -48,11 +50,17 @@ def confidences(log_probs) -> np.ndarray:
     return np.exp(np.max(log_probs, axis=1)).astype("float32")
 
 
-def early_answers(base_log_probs, whole_log_probs, threshold: float) -> tuple[np.ndarray, float]:
-    """Log-probabilities N×classes, and the share of images that the whole ensemble predicts."""
-    goes_on = confidences(base_log_probs) < threshold
-    answers = np.where(goes_on[:, None], whole_log_probs, base_log_probs)
-    return answers, float(goes_on.mean())
+def fit_early_exit(base_log_probs, labels, budget: float, more: float) -> dict[str, float]:
+    """The threshold for an average cost, and the temperature of the predictions that are final.
+
+    Args:
+        base_log_probs, budget, more: as for `choose_threshold`.
+        labels: N, of the validation images.
+    """
+    threshold = choose_threshold(base_log_probs, budget, more)
+    final = confidences(base_log_probs) >= threshold
+    temperature = fit_temperature(base_log_probs[final], labels[final]) if final.any() else 1.0
+    return {"threshold": threshold, "temperature": temperature}
 
 
 def measure_early_exit(
@@ -67,24 +75,31 @@ def measure_early_exit(
 
     Args:
         base, whole: log-probabilities of base and ensemble, N×classes, of test and validation
-            split; the threshold and the temperature are fitted on the second.
+            split; the threshold and the temperatures are fitted on the second.
         labels: N, of both splits.
         budget, more: as for `choose_threshold`.
         yardstick: calibrated NLL of deep ensembles of size 1, 2, ….
 
     Returns:
         budget; threshold; share of test images that the ensemble predicts; relative_flops, the mean
-        over test images; and the figures of a row of the comparison.
+        over test images; temperature, of the base's final predictions; and the figures of a row of
+        the comparison.
     """
-    threshold = choose_threshold(base[1], budget, more)
-    (test, share), (validation, _) = (
-        early_answers(*log_probs, threshold) for log_probs in zip(base, whole, strict=True)
+    fitted = fit_early_exit(base[1], labels[1], budget, more)
+    goes_on = confidences(base[0]) < fitted["threshold"]
+    pairs = (
+        (base[0], whole[0]),
+        (
+            apply_temperature(base[0], fitted["temperature"]),
+            apply_temperature(whole[0], fit_temperature(whole[1], labels[1])),
+        ),
     )
-    figures = score(test, labels[0], validation, labels[1])
+    figures = both_scores(*(np.where(goes_on[:, None], b, a) for a, b in pairs), labels[0])
     dee, extrapolated = deep_ensemble_equivalent(figures["calibrated_nll"], yardstick)
+    share = float(goes_on.mean())
     return {
         "budget": budget,
-        "threshold": threshold,
+        **fitted,
         "share": share,
         "relative_flops": 1 + share * more,
         **figures,

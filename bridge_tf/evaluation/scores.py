@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bridge_tf.evaluation import metrics
-from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature
+from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
+from bridge_tf.utils.errors import TrainingError
 
 if TYPE_CHECKING:
     import keras
+
+    from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+
+# Validation images, below which the prior of the temperature counts.
+_FEW = 2000
 
 
 def score(
@@ -21,22 +27,35 @@ def score(
 ) -> dict[str, float]:
     """A row of report.json: metrics of the test split before and after temperature scaling.
 
-    The temperature is fitted on the validation split. Log-probabilities are N×classes, labels N.
+    The temperature is fitted on the validation split. If that has fewer than 2,000 images, where
+    the prior counts, the maximum-likelihood temperature is there too, as `temperature_ml`.
+    Log-probabilities are N×classes, labels N.
     """
     temperature = fit_temperature(validation_log_probs, validation_labels)
     calibrated = apply_temperature(test_log_probs, temperature)
+    found = {"temperature": temperature, **both_scores(test_log_probs, calibrated, test_labels)}
+    if len(validation_labels) < _FEW:
+        found["temperature_ml"] = fit_temperature(
+            validation_log_probs, validation_labels, prior=False
+        )
+    return found
+
+
+def both_scores(
+    log_probs: np.ndarray, calibrated: np.ndarray, labels: np.ndarray
+) -> dict[str, float]:
+    """The metrics of `score` for log-probabilities N×classes before and after calibration."""
     return {
-        "accuracy": metrics.accuracy(test_log_probs, test_labels),
-        "nll": metrics.nll(test_log_probs, test_labels),
-        "brier": metrics.brier(test_log_probs, test_labels),
-        "ece": metrics.expected_calibration_error(test_log_probs, test_labels),
-        "adaptive_ece": metrics.adaptive_calibration_error(test_log_probs, test_labels),
-        "aurc": metrics.area_under_risk_coverage(test_log_probs, test_labels),
-        "temperature": temperature,
-        "calibrated_nll": metrics.nll(calibrated, test_labels),
-        "calibrated_brier": metrics.brier(calibrated, test_labels),
-        "calibrated_ece": metrics.expected_calibration_error(calibrated, test_labels),
-        "calibrated_adaptive_ece": metrics.adaptive_calibration_error(calibrated, test_labels),
+        "accuracy": metrics.accuracy(log_probs, labels),
+        "nll": metrics.nll(log_probs, labels),
+        "brier": metrics.brier(log_probs, labels),
+        "ece": metrics.expected_calibration_error(log_probs, labels),
+        "adaptive_ece": metrics.adaptive_calibration_error(log_probs, labels),
+        "aurc": metrics.area_under_risk_coverage(log_probs, labels),
+        "calibrated_nll": metrics.nll(calibrated, labels),
+        "calibrated_brier": metrics.brier(calibrated, labels),
+        "calibrated_ece": metrics.expected_calibration_error(calibrated, labels),
+        "calibrated_adaptive_ece": metrics.adaptive_calibration_error(calibrated, labels),
     }
 
 
@@ -101,10 +120,44 @@ def evaluate(
 
     Returns:
         accuracy, nll, brier, ece, adaptive_ece, aurc, temperature, calibrated_nll,
-        calibrated_brier, calibrated_ece, calibrated_adaptive_ece.
+        calibrated_brier, calibrated_ece, calibrated_adaptive_ece; temperature_ml with fewer than
+        2,000 validation images. The figures without "calibrated" are those of temperature 1, also
+        for an ensemble that has a temperature.
     """
     predict = log_prob_predictor(model)
     log_probs = [predict(images) for images, _ in (test, validation)]
     if log_probs[0].ndim == 3:
         log_probs = [metrics.ensemble_log_probs(members) for members in log_probs]
     return score(log_probs[0], test[1], log_probs[1], validation[1])
+
+
+def calibrate(
+    ensemble: "BridgeEnsemble", validation: tuple[np.ndarray, np.ndarray]
+) -> "BridgeEnsemble":
+    """A copy of a bridge ensemble with the temperatures of a validation split.
+
+    Args:
+        ensemble: a `BridgeEnsemble`.
+        validation: (images N×H×W×C, labels N) that no network was trained on.
+    """
+    images, labels = validation
+    return ensemble.calibrated(*fit_temperatures(ensemble, images, labels))
+
+
+def fit_temperatures(
+    ensemble: "BridgeEnsemble", images: np.ndarray, labels: np.ndarray
+) -> tuple[float, float]:
+    """The temperatures of a `BridgeEnsemble` and of its base, rounded to six digits.
+
+    Raises:
+        TrainingError: it predicts NaN.
+    """
+    members = log_prob_predictor(ensemble)(images)
+    if np.isnan(members).any():
+        raise TrainingError(
+            "the ensemble answers with what is not a number; train with a lower `learning_rate` in "
+            "another `workdir`"
+        )
+    fitted = (fit_temperature(x, labels) for x in (metrics.ensemble_log_probs(members), members[0]))
+    ensemble_temperature, base_temperature = map(rounded, fitted)
+    return ensemble_temperature, base_temperature

@@ -31,7 +31,12 @@ class EarlyExit:
 
     def __init__(self, path: str | os.PathLike, threshold: float | None = None, num_threads=1):
         path = pathlib.Path(path)
-        self.threshold = _stored_threshold(path) if threshold is None else threshold
+        stored = _stored(path)
+        if threshold is None and "threshold" not in stored:
+            raise ValueError(f"{path.with_suffix(_ENDING)} isn't there: give a threshold in [0, 1]")
+        self.threshold = stored["threshold"] if threshold is None else threshold
+        self.temperature = stored.get("temperature", 1.0)
+        self._base_temperature = stored.get("base_temperature", 1.0)
         interpreter = Interpreter(str(path), num_threads=num_threads)
         # Where the base is the only mode, bridges continue from its features.
         self._continues = "bridges" in interpreter.get_signature_list()
@@ -48,27 +53,46 @@ class EarlyExit:
         Returns:
             probabilities: N×classes.
             whole: N, whether the whole ensemble predicted them.
+
+        Raises:
+            ValueError: there are no images, for which some files end the process, or pixels are
+                NaN.
         """
+        images = np.asarray(images)
+        if not len(images) or np.isnan(images).any():
+            raise ValueError(
+                f"images must be at least one, of numbers. Received: shape={images.shape}, "
+                f"{np.isnan(images).sum()} NaN"
+            )
         ((name, details),) = self._first.get_input_details().items()
-        inputs = {name: np.asarray(images).astype(details["dtype"])}
+        inputs = {name: images.astype(details["dtype"])}
         first = self._first(**inputs)
         probabilities = first["probabilities"]
         if self._continues:
             probabilities = probabilities[:, 0]
+        else:  # the signature `base` is calibrated
+            probabilities = _scaled(probabilities, 1 / self._base_temperature)
         whole = probabilities.max(axis=1) < self.threshold
+        probabilities = _scaled(probabilities, self.temperature)
         if whole.any():
             given = first if self._continues else inputs
             then = self._then(**{key: value[whole] for key, value in given.items()})
-            probabilities = probabilities.copy()
             probabilities[whole] = then["probabilities"]
         return {"probabilities": probabilities, "whole": whole}
 
 
-def _stored_threshold(path: pathlib.Path) -> float:
+def _scaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """The softmax of log p / T, float32."""
+    logs = np.log(np.maximum(probabilities.astype("float64"), 1e-38)) / temperature
+    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype("float32")
+
+
+def _stored(path: pathlib.Path) -> dict[str, float]:
     # NAME.early_exit.json is that of NAME.tflite and of NAME.int8.tflite.
     parts = path.name.split(".")[:-1]
     for k in range(len(parts), 0, -1):
         beside = path.with_name(".".join(parts[:k]) + _ENDING)
         if beside.exists():
-            return float(json.loads(beside.read_text(encoding="utf-8"))["threshold"])
-    raise ValueError(f"{path.with_suffix(_ENDING)} isn't there: give a threshold in [0, 1]")
+            return json.loads(beside.read_text(encoding="utf-8"))
+    return {}

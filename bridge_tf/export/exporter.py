@@ -1,6 +1,7 @@
 """Exporting an ensemble: files are written, compared with the Keras model, then published."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -46,12 +47,14 @@ def export(
     tflite_io: str = "float32",
     calibration: Any = (),
     early_exit: dict | None = None,
-    judge: Callable[[pathlib.Path], None] | None = None,
+    judge: Callable[[pathlib.Path, Callable[[float], None]], None] | None = None,
     card: Callable[[], str] | None = None,
 ) -> Artifacts:
     """Exports a `BridgeEnsemble` as a SavedModel and TFLite files, in float32 and quantized.
 
-    An ensemble of mixed precision is exported in float32, the precision of its weights.
+    An ensemble of mixed precision is exported in float32, the precision of its weights. Exported
+    probabilities of ensemble and base are calibrated by the ensemble's temperatures, see
+    `bridge_tf.calibrate`.
 
     Files are compared with the Keras model before they appear; if anything fails, nothing is left.
     The next export finishes or removes what a killed process left. Earlier exports of the same name
@@ -74,7 +77,8 @@ def export(
         calibration: for "int8", training inputs of the kind of `images`.
         early_exit: written as early_exit.json beside both; "threshold" and perhaps more about it.
         judge: called with each TFLite file, model.tflite or model.KIND.tflite, before it is
-            visible; an error that it raises ends the export.
+            visible, and with a function that writes a quantized file again with another
+            temperature of the ensemble. An error that it raises ends the export.
         card: called after `judge`; returns the text of NAME.md, a model card.
 
     Raises:
@@ -87,7 +91,12 @@ def export(
 
     from bridge_tf.export.parity import spread
     from bridge_tf.export.signatures import signatures
-    from bridge_tf.export.tflite_files import in_float32, write_float32, write_others
+    from bridge_tf.export.tflite_files import (
+        in_float32,
+        rewrite_with,
+        write_float32,
+        write_others,
+    )
 
     if not keras.utils.is_keras_tensor(ensemble.input):
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
@@ -96,17 +105,29 @@ def export(
         raise InputError("`tflite_io=uint8`: is for images; leave it out")
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
-    settings = settings_of(tflite, tflite_io, (early_exit or {}).get("budget"))
+    calibrated = (ensemble.temperature, ensemble.base_temperature) != (1, 1)
+    settings = settings_of(tflite, tflite_io, (early_exit or {}).get("budget"), calibrated)
     with staging(export_dir) as folder:
         saved_model = folder / "saved_model"
         found = signatures(ensemble)
         difference = write_float32(found, folder, images)
         paths = [folder / "model.tflite"]
         paths += write_others(ensemble, folder, settings["tflite"], tflite_io, calibration)
+        temperatures = dict.fromkeys(paths, ensemble.temperature)
+
+        def rewrite(path: pathlib.Path, temperature: float) -> None:
+            rewrite_with(temperature, ensemble, path, tflite_io, calibration)
+            temperatures[path] = temperature
+
         if judge:
             for path in paths:
-                judge(path)
-        write_json(folder / "metadata.json", describe(name, paths, class_names, shape))
+                judge(path, functools.partial(rewrite, path))
+        others = {"base": ensemble.base_temperature}
+        if early_exit:
+            early_exit = {**early_exit, "base_temperature": ensemble.base_temperature}
+            others["early_exit"] = early_exit.get("temperature", 1.0)
+        files = {path: {"ensemble": t, **others} for path, t in temperatures.items()}
+        write_json(folder / "metadata.json", describe(name, files, class_names, shape))
         if card:
             (folder / "card.md").write_text(card(), encoding="utf-8")
         write_warmup(found, name, spread(images), saved_model / WARMUP)
@@ -131,11 +152,14 @@ def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
         )
 
 
-def settings_of(tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None) -> dict:
+def settings_of(
+    tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None, calibrated: bool
+) -> dict:
     """The settings in an export's record."""
     kinds = sorted({*tflite} - {"float32"})
     return {
         "tflite": kinds,
         "tflite_io": tflite_io if kinds else None,
         "early_exit_budget": early_exit_budget,
+        "calibrated": calibrated,
     }

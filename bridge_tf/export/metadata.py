@@ -1,12 +1,14 @@
 """NAME.metadata.json: a description of exported .tflite files for applications.
 
-It has the labels, the images' format, and of each file its size, digest and signatures: their
-tensors' names, indices (for runtimes without names), shapes, types, and the scaling of 8-bit ones.
+It has the labels, the images' format, and of each file its size, digest, temperatures and
+signatures: their tensors' names, indices (for runtimes without names), shapes, types, and the
+scaling of 8-bit ones.
 """
 
 import importlib.metadata
+import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -17,11 +19,17 @@ _TYPES = {
 }
 
 
-def describe(name: str, files: Sequence[pathlib.Path], labels: Sequence[str], shape: tuple) -> dict:
+def describe(
+    name: str,
+    files: Mapping[pathlib.Path, Mapping[str, float]],
+    labels: Sequence[str],
+    shape: tuple,
+) -> dict:
     """The metadata of an export.
 
     Args:
-        files: model.tflite and model.KIND.tflite.
+        files: model.tflite and model.KIND.tflite, each with the temperatures in it: of the
+            "ensemble", the "base", and of "early_exit", which the reader applies. 1 is none.
         shape: of an input: height, width and channels of an image.
     """
     found = {"name": name, "bridge_tf": importlib.metadata.version("bridge_tf")}
@@ -39,11 +47,23 @@ def describe(name: str, files: Sequence[pathlib.Path], labels: Sequence[str], sh
                 "file": path.name.replace("model", name, 1),
                 "bytes": path.stat().st_size,
                 "sha256": sha256(path),
+                "temperatures": dict(temperatures),
                 "signatures": signatures_in(path.read_bytes()),
             }
-            for path in files
+            for path, temperatures in files.items()
         ],
     }
+
+
+def ensemble_temperature(path: pathlib.Path) -> float:
+    """The ensemble's temperature in an exported .tflite file; 1 if no metadata is beside it."""
+    name = path.name.partition(".")[0]
+    metadata = path.with_name(f"{name}.metadata.json")
+    if not metadata.exists():
+        return 1.0
+    files = json.loads(metadata.read_text(encoding="utf-8"))["files"]
+    found = [item["temperatures"]["ensemble"] for item in files if item["file"] == path.name]
+    return found[0] if found else 1.0
 
 
 def signatures_in(content: bytes) -> dict[str, dict]:

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 
 _LIMITS = """\
 - The figures hold for images like those of the test split; none was measured on others.
-- `probabilities` are as the members give them, without the temperature; divide their logarithms by
-  the file's temperature, and normalize, to have the calibrated ones.
+- {calibration}
 - Latency is that of the machine that uses the file; `bridge-tf benchmark` measures it.
 - Licence and permitted use are those of the images and weights that it was made from."""
+
+
+_CALIBRATED = """\
+`probabilities` and `entropy` are calibrated by the file's temperature, on images like those of the
+  validation split. `disagreement`, the signature `taps` and single bridges are not."""
+_UNCALIBRATED = """\
+`probabilities` are as the members give them, without the temperature; divide their logarithms by
+  the file's temperature, and normalize, to have the calibrated ones."""
 
 
 def model_card(config, dataset, ensemble, rows: Sequence[dict]) -> str:
@@ -54,7 +61,7 @@ for the calibrated figures, was fitted on the validation images.
 
 ## Limits
 
-{_LIMITS}
+{_LIMITS.format(calibration=_CALIBRATED if config.calibrate else _UNCALIBRATED)}
 """
 
 

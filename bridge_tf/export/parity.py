@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from bridge_tf.evaluation.calibration import apply_temperature
 from bridge_tf.utils.errors import ParityError
 from bridge_tf.utils.terminal import quiet_stderr
 
@@ -53,13 +54,14 @@ def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.nda
 
     def predicted(images) -> tuple[np.ndarray, np.ndarray]:
         outputs = ensemble.predict(images, verbose=0)
-        return outputs["probabilities"], np.exp(outputs["log_probabilities"])
+        return outputs["probabilities"], outputs["log_probabilities"]
 
     for start in range(0, len(images), _IMAGES):
         part = np.asarray(images[start : start + _IMAGES], "float32")
         whole, members = predicted(part)
         yield "serving_default", answer("serving_default", part)["probabilities"], whole
-        yield "base", answer("base", part)["probabilities"], members[:, 0]
+        base = np.exp(apply_temperature(members[:, 0], ensemble.base_temperature))
+        yield "base", answer("base", part)["probabilities"], base
     images = np.asarray(spread(images), "float32")
     whole, members = predicted(images)
     if path.is_dir() and SAVED_MODEL_ONLY in specs:
@@ -71,14 +73,14 @@ def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.nda
         given = [taps[spec.name] for spec in specs[BRIDGES]]
         yield BRIDGES, answer(BRIDGES, *given)["probabilities"], whole
     member = 1 + len(ensemble.other_modes)
-    yield "taps", taps["probabilities"], members[:, :member]
+    yield "taps", taps["probabilities"], np.exp(members[:, :member])
     for k in range(len(ensemble.bridges)):
         features = [taps[spec.name] for spec in specs[f"bridge_{k}"] if spec.name in taps]
         conditioned = len(features) < len(specs[f"bridge_{k}"])
         for r in ensemble.positions if conditioned else [None]:
             position = [np.full((len(images), 1), r)] if conditioned else []
             found = answer(f"bridge_{k}", *features, *position)["probabilities"]
-            yield f"bridge_{k}", found, members[:, member]
+            yield f"bridge_{k}", found, np.exp(members[:, member])
             member += 1
 
 

@@ -1,4 +1,4 @@
-"""Accuracy, calibration and size of exported files."""
+"""Predictions and size of exported files."""
 
 import gzip
 import os
@@ -7,16 +7,8 @@ import pathlib
 import numpy as np
 
 from bridge_tf.evaluation.latency import litert_runner
-from bridge_tf.evaluation.scores import score
 
 _BATCH = 100
-
-
-def score_tflite(path: pathlib.Path, dataset) -> dict:
-    """The `sizes` of a .tflite file, and its figures of `score` on a `Dataset`."""
-    test, validation = (log_probs_of(path, s.images) for s in (dataset.test, dataset.validation))
-    figures = score(test, dataset.test.labels, validation, dataset.validation.labels)
-    return {**sizes(path), **figures}
 
 
 def sizes(path: pathlib.Path) -> dict[str, int]:

@@ -4,6 +4,9 @@
 after the other: `taps` gives the modes' predictions and the features that bridges read. From these
 `bridges` predicts as the whole ensemble, so that early exit costs only the base, and `bridge_0`,
 `bridge_1`… predict as single bridges. All signatures share their weights.
+
+Probabilities of the ensemble and of `base` are calibrated by the ensemble's temperatures. Those of
+`taps` and of single bridges are not, since the ensemble is made of them.
 """
 
 import dataclasses
@@ -73,7 +76,8 @@ def signatures(ensemble, pixels: str = "float32") -> Signatures:
 
     def base(inputs):
         inputs = of_size(tf.cast(inputs, own), spec)
-        return {"probabilities": _softmax(ensemble.base(inputs, training=False))}
+        logits = ensemble.base(inputs, training=False)
+        return {"probabilities": _softmax(logits, ensemble.base_temperature)}
 
     found = [Signature("serving_default", serving_default, [spec]), Signature("base", base, [spec])]
     if takes_images:
@@ -160,7 +164,7 @@ def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
         at = [tf.fill((tf.shape(probabilities)[0], 1), r) for r in ensemble.positions]
         for bridge, read in zip(ensemble.bridges, reads, strict=True):
             logits += answers_at(bridge, [named[spec.name] for spec in read], at, training=False)
-        return exported(statistics(logits))
+        return exported(statistics(logits, ensemble.temperature))
 
     return Signature(BRIDGES, whole, [*features, of_base])
 
@@ -203,5 +207,6 @@ def as_typed(values: np.ndarray, spec: tf.TensorSpec) -> np.ndarray:
     return rounded.astype(spec.dtype.as_numpy_dtype)
 
 
-def _softmax(logits):
-    return tf.nn.softmax(tf.cast(logits, tf.float32))
+def _softmax(logits, temperature: float = 1.0):
+    logits = tf.cast(logits, tf.float32)
+    return tf.nn.softmax(logits if temperature == 1 else logits / temperature)

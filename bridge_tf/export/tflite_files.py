@@ -1,6 +1,7 @@
 """The TFLite files of an export, written to a folder and compared with the Keras model."""
 
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,3 +70,16 @@ def write_others(
     for kind, path in paths.items():
         write_quantized(found, saved_model, path, kind, images)
     return list(paths.values())
+
+
+def rewrite_with(
+    temperature: float, ensemble, path: pathlib.Path, io: str, images: np.ndarray
+) -> None:
+    """Writes a file of `write_others` again, with another temperature of the ensemble."""
+    kind = path.name.split(".")[1]
+    ensemble = ensemble.calibrated(temperature, ensemble.base_temperature)
+    found = signatures(ensemble, io)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        saved_model = pathlib.Path(folder) / "saved_model"
+        write_saved_model(found, saved_model)
+        write_quantized(found, saved_model, path, kind, images)

@@ -7,7 +7,7 @@ def early_exit(report: dict) -> str:
     if not found:
         return ""
     return (
-        f"Early answers: with the base's answer where its confidence is at least "
+        f"Early exit: with the base's prediction where its confidence is at least "
         f"{found['threshold']:.4f}, and {whole['name']}'s for the other "
         f"{100 * found['share']:.1f} % of the test images, the calibrated NLL is "
         f"{found['calibrated_nll']:.4f} and the accuracy {100 * found['accuracy']:.2f} %, at "

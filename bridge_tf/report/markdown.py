@@ -1,7 +1,7 @@
 """report.md, and the table that commands print."""
 
 from bridge_tf.report import deployment, uncertainty
-from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary
+from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary, temperatures
 
 
 def render_table(report: dict, mark_best: bool = False) -> str:
@@ -30,6 +30,10 @@ def render_markdown(report: dict) -> str:
             "".join(f"**{text}**" if bold else text for text, bold in summary(report["ensembles"])),
             "",
             render_table(report, mark_best=True),
+            "",
+            "## Temperatures",
+            "",
+            padded_table(*temperatures(report["ensembles"])),
             "",
             *_deployed(report),
             *_uncertainty(report),

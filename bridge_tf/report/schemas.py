@@ -52,7 +52,7 @@ _ROW = _object(
     relative_params=Number,
     **_SCORE,
     **_EQUIVALENT,
-    **_all(NotRequired[Number], f"{_MORE} training_cost"),
+    **_all(NotRequired[Number], f"{_MORE} training_cost temperature_ml"),
     disagreement=NotRequired[_MAYBE],
 )
 _EARLY_EXIT = _object(**_all(Number, f"budget threshold share {_MORE}"), **_SCORE, **_EQUIVALENT)

@@ -35,7 +35,9 @@ LEGEND = (
     (
         "cal.",
         "after temperature scaling, with one temperature fitted on the validation split (maximum a "
-        "posteriori, with the weak prior log T ~ N(0, 0.5²), which matters on small splits only).",
+        "posteriori, with the weak prior log T ~ N(0, 0.5²), which matters on small splits only; "
+        "below 2,000 validation images the maximum-likelihood temperature is given beside it). "
+        "Models are exported with it.",
     ),
     (
         "DEE",
@@ -60,6 +62,17 @@ def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     best = {key: _best(rows, key, sign) for _, key, _, sign in columns}
     return [column[0] for column in columns], [
         [(_cell(row, key, form), row in best[key]) for _, key, form, _ in columns] for row in rows
+    ]
+
+
+def temperatures(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of temperatures."""
+    return ["probabilities of", "T", "T, max. likelihood"], [
+        [
+            row["name"],
+            *(figure(row.get(key), "{:.3f}") for key in ("temperature", "temperature_ml")),
+        ]
+        for row in rows
     ]
 
 

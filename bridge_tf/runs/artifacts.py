@@ -2,18 +2,24 @@
 
 import json
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
+from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
 from bridge_tf.evaluation.latency import latency_ratio
 from bridge_tf.evaluation.metrics import ensemble_log_probs
-from bridge_tf.evaluation.scores import score
+from bridge_tf.evaluation.scores import both_scores
 from bridge_tf.export.exporter import settings_of
 from bridge_tf.export.layout import find_export
-from bridge_tf.export.scoring import score_tflite, sizes
+from bridge_tf.export.scoring import log_probs_of, sizes
 from bridge_tf.runs.context import Run
 from bridge_tf.utils.errors import InputError, ParityError
 from bridge_tf.utils.terminal import logger
+
+# By how much a quantized file's own temperature must lower the NLL, in nats.
+_LOWER = 1e-4
 
 
 def exported_files(run: Run) -> list[pathlib.Path]:
@@ -22,11 +28,13 @@ def exported_files(run: Run) -> list[pathlib.Path]:
     There may be more files than are asked for.
     """
     config, source = run.config, run.files.manifest.digest(run.files.ensemble)
-    wanted = settings_of(config.tflite, config.tflite_io, config.early_exit_budget)
+    wanted = settings_of(
+        config.tflite, config.tflite_io, config.early_exit_budget, config.calibrate
+    )
 
     def accept(there: dict) -> bool:
         kinds = set(wanted["tflite"])
-        others = ["early_exit_budget", *(["tflite_io"] if kinds else [])]
+        others = ["early_exit_budget", "calibrated", *(["tflite_io"] if kinds else [])]
         return kinds <= {*there["tflite"]} and all(there[name] == wanted[name] for name in others)
 
     return find_export(config.export_dir, config.export_name, source, accept)
@@ -89,24 +97,55 @@ def _read(run: Run, path: pathlib.Path, made_from) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def row_of_keras(run: Run, test: np.ndarray, validation: np.ndarray) -> dict:
+def row_of_keras(run: Run, ensemble, test: np.ndarray) -> dict:
     """The ensemble's row of "artifacts", from members' log-probabilities, members×N×classes."""
-    path, labels = run.files.ensemble, (run.data.test.labels, run.data.validation.labels)
-    test, validation = ensemble_log_probs(test), ensemble_log_probs(validation)
-    figures = score(test, labels[0], validation, labels[1])
+    path, log_probs = run.files.ensemble, ensemble_log_probs(test)
+    figures = _figures(log_probs, ensemble.temperature, run.data.test.labels)
     return {"file": path.name, **sizes(path), **figures, "latency_ratio": None}
 
 
-def row_of(run: Run, path: pathlib.Path, float32: pathlib.Path, name: str) -> dict:
+def row_of(
+    run: Run,
+    path: pathlib.Path,
+    float32: pathlib.Path,
+    name: str,
+    temperature: float,
+    rewrite: Callable[[float], None] | None = None,
+) -> dict:
     """The row of "artifacts" of a .tflite file that is to be called `name`.
 
-    It is timed against the base in the file `float32`.
+    Args:
+        float32: the file whose base it is timed against.
+        temperature: that inside the file. With `calibrate=false` the calibrated figures are those
+            of a temperature that is fitted to its predictions.
+        rewrite: for quantized files, writes it again with another temperature; called if its own
+            lowers the NLL of the validation split by more than 1e-4.
     """
     logger.info(f"export: measuring {name}")
-    row = {"file": name, **score_tflite(path, run.data), "latency_ratio": None}
-    if run.config.latency:
-        row["latency_ratio"] = latency_ratio(path, float32, run.data.test.images[0])
-    return row
+    dataset = run.data
+    # Without the temperature.
+    test, validation = (
+        apply_temperature(log_probs_of(path, split.images), 1 / temperature)
+        for split in (dataset.test, dataset.validation)
+    )
+    own = fit_temperature(validation, dataset.validation.labels)
+    before, after = (
+        metrics.nll(apply_temperature(validation, t), dataset.validation.labels)
+        for t in (temperature, own)
+    )
+    if not run.config.calibrate:
+        temperature = own
+    elif rewrite and after < before - _LOWER:
+        temperature = rounded(own)
+        rewrite(temperature)
+    row = {"file": name, **sizes(path), **_figures(test, temperature, dataset.test.labels)}
+    ratio = latency_ratio(path, float32, dataset.test.images[0]) if run.config.latency else None
+    return {**row, "latency_ratio": ratio}
+
+
+def _figures(log_probs: np.ndarray, temperature: float, labels: np.ndarray) -> dict:
+    calibrated = apply_temperature(log_probs, temperature)
+    return {**both_scores(log_probs, calibrated, labels), "temperature": temperature}
 
 
 def check_accuracy(run: Run, keras: dict, row: dict, setting: str) -> None:

@@ -70,7 +70,7 @@ def test_what_is_shared_is_computed_once(build):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("norm", ["frn", pytest.param("batch", marks=pytest.mark.integration)])
+@pytest.mark.parametrize("norm", ["frn", "batch"])
 def test_it_learns_the_whole_curve(build, images, norm):
     ends = build(norm), build(norm)
     curve = Curve.between(*ends)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
     "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated "
-    "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost".split()
+    "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost temperature_ml".split()
 )
 BRIDGE_KEYS = set(
     "curve r type taps width residual relative_flops relative_params kl kl_base agreement".split()

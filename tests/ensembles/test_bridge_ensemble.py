@@ -1,11 +1,11 @@
 import keras
 import numpy as np
 import pytest
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 from scipy.stats import entropy
 
 from bridge_tf import BridgeEnsemble, build_bridge
-from bridge_tf.evaluation import count_flops, count_params
+from bridge_tf.networks.flops import count_flops, count_params
 
 
 def tapped(mode, images):
@@ -51,6 +51,26 @@ def test_the_first_bridges_answer_as_an_ensemble_of_them(build, images, bridge_t
     )
     built = BridgeEnsemble(modes[0], bridges[:1], modes[1:2], ends=ends[:1])
     assert (count_params(first), count_flops(first)) == (count_params(built), count_flops(built))
+
+
+def test_temperatures_calibrate_the_mean_and_leave_the_members(build, images, tmp_path):
+    base = build("batch")
+    raw = BridgeEnsemble(base, [build_bridge(base, "stage2_block1", 0.5)])
+    expected = raw.predict(images, verbose=0)
+    raw.calibrated(2.5, 0.7).save(tmp_path / "ensemble.keras")
+    loaded = keras.models.load_model(tmp_path / "ensemble.keras", safe_mode=True)
+    assert (loaded.temperature, loaded.base_temperature) == (2.5, 0.7)
+    outputs = loaded.predict(images, verbose=0)
+    for key in ("log_probabilities", "mutual_information"):
+        np.testing.assert_allclose(outputs[key], expected[key], atol=1e-6)
+    wanted = softmax(np.log(expected["probabilities"].astype("float64")) / 2.5, axis=1)
+    np.testing.assert_allclose(outputs["probabilities"], wanted, atol=1e-6)
+    np.testing.assert_allclose(outputs["entropy"], entropy(wanted, axis=1), atol=1e-5)
+    # Those of the first bridges aren't those of all.
+    assert (loaded.first(1).temperature, raw.temperature, raw.base_temperature) == (1, 1, 1)
+    for value in (0, -1, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"temperature must be positive.*={value}"):
+            BridgeEnsemble(base, [], temperature=value)
 
 
 def test_sure_predictions_give_no_nan(build, images):

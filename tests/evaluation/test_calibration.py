@@ -113,9 +113,17 @@ def test_score_fits_on_validation_and_measures_on_test():
         "calibrated_brier": brier(calibrated, test[1]),
         "calibrated_ece": expected_calibration_error(calibrated, test[1]),
         "calibrated_adaptive_ece": adaptive_calibration_error(calibrated, test[1]),
+        "temperature_ml": fit_temperature(*validation, prior=False),
     }
     result = score(*test, *validation)
     assert result == expected
     assert all(type(value) is float for value in result.values())
     assert result["calibrated_nll"] < result["nll"]
     assert accuracy(calibrated, test[1]) == result["accuracy"]
+    # It is the minimum of the NLL alone; with 2,000 images it isn't told.
+    near = [
+        nll(apply_temperature(validation[0], factor * result["temperature_ml"]), validation[1])
+        for factor in (0.99, 1, 1.01)
+    ]
+    assert near[1] == min(near)
+    assert "temperature_ml" not in score(*test, *draw(2.0, 2000, seed=4))

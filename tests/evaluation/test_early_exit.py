@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from bridge_tf.evaluation import nll, score
+from bridge_tf.evaluation import apply_temperature, brier, fit_temperature, nll, score
 from bridge_tf.evaluation.early_exit import (
     ALWAYS,
     choose_threshold,
     confidences,
-    early_answers,
     measure_early_exit,
 )
 
@@ -31,9 +30,7 @@ def test_as_many_images_go_on_as_the_budget_allows(budget, more, number):
 def test_images_of_one_confidence_stay_together_within_the_budget():
     base = of_confidence(0.6, 0.7, 0.7, 0.7, 0.9)
     assert choose_threshold(base, 1 + 0.3 * 2 / 5, 0.3) == np.float32(0.7)
-    answers, share = early_answers(base, of_confidence(*[0.5] * 5), np.float32(0.7))
-    assert share == 0.2
-    np.testing.assert_allclose(np.exp(answers[:, 0]), [0.5, 0.7, 0.7, 0.7, 0.9])
+    assert (confidences(base) < np.float32(0.7)).tolist() == [True, False, False, False, False]
 
 
 def test_figures_are_those_of_the_answers_that_were_given():
@@ -51,14 +48,22 @@ def test_figures_are_those_of_the_answers_that_were_given():
     goes_on = np.exp(base[0].max(axis=1)) < threshold
     assert found["share"] == goes_on.mean()
     assert found["relative_flops"] == pytest.approx(1 + goes_on.mean() * 0.25)
-    by_hand = [np.array([w if b.max() < np.log(threshold) else b for b, w in zip(*x, strict=True)])
-               for x in zip(base, whole, strict=True)]  # fmt: skip
-    assert found["nll"] == pytest.approx(nll(by_hand[0], labels[0]))
-    expected = score(by_hand[0], labels[0], by_hand[1], labels[1])
-    assert {key: found[key] for key in expected} == pytest.approx(expected)
+    final = np.exp(base[1].max(axis=1)) >= threshold
+    temperature = fit_temperature(base[1][final], labels[1][final])
+    assert found["temperature"] == temperature != fit_temperature(base[1], labels[1])
+    scaled = (
+        apply_temperature(base[0], temperature),
+        apply_temperature(whole[0], fit_temperature(whole[1], labels[1])),
+    )
+    for prefix, (b, w) in (("", (base[0], whole[0])), ("calibrated_", scaled)):
+        by_hand = np.array([w[k] if goes_on[k] else b[k] for k in range(40)])
+        assert found[f"{prefix}nll"] == pytest.approx(nll(by_hand, labels[0]))
+        assert found[f"{prefix}brier"] == pytest.approx(brier(by_hand, labels[0]))
     assert found["dee"] is not None and not found["dee_extrapolated"]
     # At the cost of the whole ensemble, its figures; at the base's, those of the base.
     for budget, all_of in ((1.25, whole), (1.0, base)):
         found = measure_early_exit(base, whole, labels, budget, 0.25, [0.9, 0.5])
-        assert found["nll"] == pytest.approx(nll(all_of[0], labels[0]))
+        expected = score(all_of[0], labels[0], all_of[1], labels[1])
+        for key in ("nll", "calibrated_nll", "calibrated_ece", "aurc"):
+            assert found[key] == pytest.approx(expected[key])
         assert found["relative_flops"] == budget

@@ -28,18 +28,21 @@ def test_only_images_of_low_confidence_go_on(tiny, images, tmp_path, bridge_type
     base, end = tiny(), tiny()
     modes = [end] if bridge_type == 2 else []
     bridge = build_bridge(base, "relu0", 1, bridge_type=bridge_type)
-    ensemble = BridgeEnsemble(base, [bridge], modes)
+    ensemble = BridgeEnsemble(base, [bridge], modes).calibrated(1.7, 0.6)
     artifacts = export(ensemble, tmp_path, "model", images)
     expected = ensemble.predict(images, verbose=0)
     of_base = np.exp(expected["log_probabilities"][:, 0])
     threshold = float(np.median(of_base.max(axis=1)))
-    (tmp_path / "model.early_exit.json").write_text(json.dumps({"threshold": threshold}))
+    stored = {"threshold": threshold, "temperature": 1.4, "base_temperature": 0.6}
+    (tmp_path / "model.early_exit.json").write_text(json.dumps(stored))
     np.save(tmp_path / "images.npy", images)
     given = early_exit.__file__, artifacts.tflite, tmp_path / "images.npy"
     whole, *alone = json.loads(printed(STRANGER, *given, cwd=tmp_path))
     goes_on = of_base.max(axis=1) < threshold
     assert whole["whole"] == goes_on.tolist() and goes_on.sum() == 12
-    wanted = np.where(goes_on[:, None], expected["probabilities"], of_base)
+    final = of_base ** (1 / 1.4)
+    final /= final.sum(axis=1, keepdims=True)
+    wanted = np.where(goes_on[:, None], expected["probabilities"], final)
     np.testing.assert_allclose(whole["probabilities"], wanted, atol=1e-4)
     np.testing.assert_allclose([x["probabilities"][0] for x in alone], wanted, atol=1e-4)
 
@@ -47,6 +50,15 @@ def test_only_images_of_low_confidence_go_on(tiny, images, tmp_path, bridge_type
 def test_the_threshold_of_a_model_is_that_of_all_its_files(tmp_path):
     (tmp_path / "a.v2.early_exit.json").write_text('{"threshold": 0.75}')
     for name in ("a.v2.tflite", "a.v2.int8.tflite"):
-        assert early_exit._stored_threshold(tmp_path / name) == 0.75
+        assert early_exit._stored(tmp_path / name) == {"threshold": 0.75}
     with pytest.raises(ValueError, match=r"a.early_exit.json isn't there: give a threshold"):
         early_exit.EarlyExit(pathlib.Path(tmp_path / "a.tflite"))
+
+
+def test_no_images_and_no_numbers_are_refused(tiny, images, tmp_path):
+    export(BridgeEnsemble(tiny(), []), tmp_path, "model", images)
+    model = early_exit.EarlyExit(tmp_path / "model.tflite", threshold=0.5)
+    with pytest.raises(ValueError, match=r"at least one.*shape=\(0, 8, 8, 1\), 0 NaN"):
+        model(images[:0])
+    with pytest.raises(ValueError, match="64 NaN"):
+        model(np.full((1, 8, 8, 1), np.nan))

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from scipy.special import softmax
 
 from bridge_tf import BridgeEnsemble, InputError, ParityError, build_bridge, export
 from bridge_tf.export import load_predictor, tflite_files
@@ -42,7 +43,8 @@ EXIT = {"model": "model.early_exit.json", "x": "early_exit.json"}
 @pytest.fixture(scope="module")
 def ensemble():
     base = tiny_network(0)
-    return BridgeEnsemble(base, [build_bridge(base, "relu0", 1) for _ in range(2)])
+    bridges = [build_bridge(base, "relu0", 1) for _ in range(2)]
+    return BridgeEnsemble(base, bridges, temperature=1.6, base_temperature=0.7)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,7 @@ def test_artifacts_answer_as_keras_does_in_a_process_without_the_package(
     base = build(norm)
     bridges = [build_bridge(base, "stage2_block1", 0.5, bridge_type=t) for t in (1, 2)]
     ensemble = BridgeEnsemble(base, bridges, [build(norm)], ends=[(0, 0), (0, 1)])
+    ensemble = ensemble.calibrated(1.6, 0.7)
     images = np.round(images)
     artifacts = export(ensemble, tmp_path, "model", images, class_names=list("abcde"))
     assert artifacts.saved_model == tmp_path / "model" / "1"
@@ -87,7 +90,7 @@ def test_artifacts_answer_as_keras_does_in_a_process_without_the_package(
         for name_in_file, key in (("entropy", "entropy"), ("disagreement", "mutual_information")):
             found = answers[name][name_in_file]
             np.testing.assert_allclose(found, expected[key], atol=1e-4)
-    base_probabilities = np.exp(expected["log_probabilities"][:, 0])
+    base_probabilities = softmax(expected["log_probabilities"][:, 0] / 0.7, axis=1)
     for name in ("saved_model/base", "tflite/base"):
         assert set(answers[name]) == {"probabilities"}
         np.testing.assert_allclose(answers[name]["probabilities"], base_probabilities, atol=1e-4)
@@ -170,12 +173,30 @@ def test_quantized_files_go_beside_and_leave_with_their_version(tiny, images, tm
 
     judged = []
     early_exit = {"threshold": 0.75, "budget": 1.05}
-    options = {"tflite_io": "uint8", "early_exit": early_exit, "judge": judged.append}
+
+    def judge(path, rewrite):
+        judged.append(path)
+        if "int8" in path.name:
+            before = load_predictor(path)(images)
+            rewrite(2.0)
+            after = load_predictor(path)(images)
+            wanted = softmax(np.log(before["probabilities"]) / 2, axis=1)
+            np.testing.assert_allclose(after["probabilities"], wanted, atol=1e-5)
+            np.testing.assert_allclose(after["disagreement"], before["disagreement"], atol=1e-6)
+
+    options = {"tflite_io": "uint8", "early_exit": early_exit, "judge": judge}
     artifacts = export_as("float32", "int8", "float16", **options)
     names = ["model.tflite", "model.float16.tflite", "model.int8.tflite"]
     assert [path.name for path in judged] == names
     for path in (tmp_path / "model", artifacts.saved_model / "assets.extra" / "x"):
-        assert json.loads(path.with_name(EXIT[path.name]).read_text()) == early_exit
+        stored = json.loads(path.with_name(EXIT[path.name]).read_text())
+        assert stored == {**early_exit, "base_temperature": 1.0}
+    metadata = json.loads((tmp_path / "model.metadata.json").read_text())
+    others = {"base": 1.0, "early_exit": 1.0}
+    temperatures = {item["file"]: item["temperatures"] for item in metadata["files"]}
+    assert temperatures == {
+        name: {"ensemble": 2.0 if "int8" in name else 1.0, **others} for name in names
+    }
     whole = load_predictor(tmp_path / "model.tflite")(np.round(images))["probabilities"]
     for name, atol in (("float16", 1e-2), ("int8", 0.1)):
         path = tmp_path / f"model.{name}.tflite"
@@ -192,7 +213,7 @@ def test_quantized_files_go_beside_and_leave_with_their_version(tiny, images, tm
 def test_a_judge_ends_an_export(tiny, images, tmp_path):
     ensemble = BridgeEnsemble(tiny(), [])
 
-    def judge(path):
+    def judge(path, rewrite):
         raise ParityError(f"{path.name} is wrong")
 
     with pytest.raises(ParityError, match=r"model.tflite is wrong"):

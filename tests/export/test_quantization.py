@@ -12,10 +12,11 @@ from keras import layers
 from bridge_tf import BridgeEnsemble, InputError, build_bridge, load_dataset
 from bridge_tf.config.fields import QUANTIZED
 from bridge_tf.data import Dataset
+from bridge_tf.evaluation import score
 from bridge_tf.evaluation.latency import latency_ratio
 from bridge_tf.export import quantization
 from bridge_tf.export.quantization import write_quantized
-from bridge_tf.export.scoring import log_probs_of, score_tflite
+from bridge_tf.export.scoring import log_probs_of
 from bridge_tf.export.signatures import Signatures, signatures, write_saved_model, write_tflite
 from bridge_tf.networks import FilterResponseNormalization
 
@@ -135,7 +136,14 @@ def test_quantized_files_answer_as_the_float_one_does(written, images):
 
 @pytest.mark.integration
 def test_int8_keeps_accuracy_and_calibration(trained):
-    float32, int8 = (score_tflite(path, trained.data) for path in (trained.float32, trained.int8))
+    test, validation = trained.data.test, trained.data.validation
+    float32, int8 = (
+        score(
+            *(log_probs_of(path, test.images), test.labels),
+            *(log_probs_of(path, validation.images), validation.labels),
+        )
+        for path in (trained.float32, trained.int8)
+    )
     assert float32["accuracy"] > 0.9
     assert abs(int8["accuracy"] - float32["accuracy"]) <= 0.01
     assert abs(int8["calibrated_nll"] / float32["calibrated_nll"] - 1) <= 0.05

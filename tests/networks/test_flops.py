@@ -4,7 +4,7 @@ import keras
 import pytest
 from keras import layers
 
-from bridge_tf.evaluation import count_flops, count_params
+from bridge_tf.networks.flops import count_flops, count_params
 
 
 def chain(shape, *steps):

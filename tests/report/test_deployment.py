@@ -27,7 +27,7 @@ def test_reports_without_them_are_as_they_were(made):
     del report["early_exit"], report["artifacts"]
     assert early_exit(report) == "" and artifacts(report) is None
     for shown in (render_html(report, details, CONFIG, []), render_markdown(report)):
-        assert "Early answers" not in shown and "Exported files" not in shown
+        assert "Early exit:" not in shown and "Exported files" not in shown
     report["artifacts"] = []
     assert artifacts(report) is None
 

@@ -77,7 +77,7 @@ def cells(text, heading):
         values = [cell.strip() for cell in line.strip("|").split("|")]
         if set(line) <= set("|-: "):
             continue
-        if values[0] in ("ensemble", "curve"):
+        if values[0] in ("ensemble", "curve", "probabilities of"):
             inside = values[: len(heading)] == heading
         if inside:
             table.append(values)
@@ -116,6 +116,14 @@ def test_page_marks_the_best_of_each_column(report):
         }
         # All rows share the calibration errors: each is the best.
         assert bold == expected.get(page_row[0], ["**2.34**", "**1.23**"])
+
+
+def test_temperatures_are_told_with_the_likeliest_where_that_is_known(report):
+    report["ensembles"][0]["temperature_ml"] = 0.81249
+    table = cells(render_markdown(report), ["probabilities of"])
+    assert table[0] == ["probabilities of", "T", "T, max. likelihood"]
+    assert table[1] == ["single", f"{report['ensembles'][0]['temperature']:.3f}", "0.812"]
+    assert [row[2] for row in table[2:]] == ["–"] * 3
 
 
 def test_missing_figures_are_dashes(report):

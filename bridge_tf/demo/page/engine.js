@@ -7,11 +7,12 @@ const KEPT_TIMES = 15;
 const WARM_UP_MS = 500;
 
 /** Loads the runtime and the model, and runs it a few times, for latencies of a warm model. */
-export async function loadEngine(size) {
+export async function loadEngine(size, temperature) {
   // LiteRT's log would land among the console's errors.
   self.Module = { printErr: (line) => console.debug(line) };
   await loadLiteRt("./runtime/wasm/");
-  const engine = new Engine(await loadAndCompile("./model.tflite", { accelerator: "wasm" }));
+  const model = await loadAndCompile("./model.tflite", { accelerator: "wasm" });
+  const engine = new Engine(model, temperature);
   const end = performance.now() + WARM_UP_MS;
   for (let k = 0; k < KEPT_TIMES && performance.now() < end; k++) {
     await engine.see(new Float32Array(size));
@@ -30,8 +31,9 @@ export async function loadEngine(size) {
  * one.
  */
 class Engine {
-  constructor(model) {
+  constructor(model, temperature) {
     this.model = model;
+    this.temperature = temperature;
     this.times = new Map();
     this.results = null;
     const signatures = model.signatures;
@@ -86,7 +88,7 @@ class Engine {
     if (this.moves) {
       const members = [...this.results.modes, ...bridges.map((bridge) => bridge.probabilities)];
       const ms = bridges.reduce((sum, bridge) => sum + bridge.ms, this.taps.ms);
-      this.results.at = { r, ...combine(members), ms };
+      this.results.at = { r, ...combine(members, this.temperature), ms };
     }
   }
 

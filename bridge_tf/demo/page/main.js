@@ -41,13 +41,13 @@ function oneAtATime(work) {
 
 async function start() {
   const about = await (await fetch("./about.json")).json();
-  const { name, height, width, channels, labels, positions, examples } = about;
+  const { name, height, width, channels, labels, positions, temperature, examples } = about;
   element("model-name").textContent = name;
   document.title = `${name}: bridge ensemble, live`;
   const bitmap = new Bitmap(height, width, channels);
   // Imported here, so that what goes wrong with the runtime is told on the page.
   const { loadEngine } = await import("./engine.js");
-  const engine = await loadEngine(height * width * channels);
+  const engine = await loadEngine(height * width * channels, temperature);
   let truth = "";
   // The pixels that the engine has seen last.
   let seen = null;

@@ -22,14 +22,23 @@ export function entropy(probabilities) {
   return -probabilities.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0);
 }
 
-/** The ensemble of members: their mean, its entropy, and the mutual information, in nats. */
-export function combine(members) {
-  const probabilities = members[0].map(
+/**
+ * The ensemble of members: their mean, calibrated by a temperature, its entropy, and the mutual
+ * information without the temperature, in nats.
+ */
+export function combine(members, temperature) {
+  const mean = members[0].map(
     (_, k) => members.reduce((sum, member) => sum + member[k], 0) / members.length,
   );
-  const whole = entropy(probabilities);
   const own = members.reduce((sum, member) => sum + entropy(member), 0) / members.length;
-  return { probabilities, entropy: whole, disagreement: Math.max(whole - own, 0) };
+  const powers = mean.map((p) => p ** (1 / temperature));
+  const total = powers.reduce((sum, p) => sum + p, 0);
+  const probabilities = powers.map((p) => p / total);
+  return {
+    probabilities,
+    entropy: entropy(probabilities),
+    disagreement: Math.max(entropy(mean) - own, 0),
+  };
 }
 
 /** A probability in per cent, without the sign. */

@@ -9,7 +9,10 @@ import pathlib
 
 import numpy as np
 import tf_keras
+from scipy.special import log_softmax
 
+from bridge_tf.evaluation.calibration import fit_temperature, rounded
+from bridge_tf.evaluation.metrics import ensemble_log_probs
 from bridge_tf.export.compression import folder as files
 from bridge_tf.export.compression.methods import METHODS
 from bridge_tf.export.compression.rebuild import check_equal, rebuild
@@ -58,7 +61,20 @@ def compress(folder: pathlib.Path) -> None:
     if method == "qat":
         from bridge_tf.export.compression.quantized_file import write_file
 
-        write_file(compressed, plan, folder / files.TFLITE)
+        temperatures = _temperatures(compressed, plan, folder / files.VALIDATION)
+        (folder / files.TEMPERATURES).write_text(json.dumps(temperatures), encoding="utf-8")
+        write_file(compressed, plan, temperatures, folder / files.TFLITE)
     else:
         weights = files.named_weights((layer.name, layer) for layer in compressed.layers)
         np.savez(folder / files.COMPRESSED, **weights)
+
+
+def _temperatures(model, plan: dict, validation: pathlib.Path) -> list[float]:
+    """Those of the ensemble and its base, fitted to a compressed model; 1 without validation."""
+    if not validation.exists():
+        return [1.0, 1.0]
+    with np.load(validation) as stored:
+        logits = model.predict(stored["inputs"], plan["batch_size"], verbose=0)[plan["features"] :]
+        members = [log_softmax(x.astype("float64"), axis=1) for x in logits]
+        both = ensemble_log_probs(members), members[0]
+        return [rounded(fit_temperature(x, stored["labels"])) for x in both]

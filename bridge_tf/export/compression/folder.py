@@ -12,6 +12,8 @@ WEIGHTS = "weights.npz"
 IMAGES, TARGETS = "images.npy", "targets.npy"
 # Outputs of the graph for the first images, by their numbers.
 OUTPUTS = "outputs.npz"
+# Validation inputs and labels, for the temperatures; and those that were fitted.
+VALIDATION, TEMPERATURES = "validation.npz", "temperatures.json"
 # The result: weights as above or a file; or the text of an error.
 COMPRESSED, TFLITE, ERROR = "compressed.npz", "model.tflite", "error.txt"
 

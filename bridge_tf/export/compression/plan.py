@@ -13,7 +13,12 @@ from bridge_tf.utils.keras_utils import to_config
 
 
 def write_plan(
-    ensemble, folder: pathlib.Path, images: np.ndarray, targets: np.ndarray, settings: dict
+    ensemble,
+    folder: pathlib.Path,
+    images: np.ndarray,
+    targets: np.ndarray,
+    settings: dict,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> None:
     """Writes all that the other process needs of an ensemble of one input to an empty folder.
 
@@ -21,11 +26,16 @@ def write_plan(
         images: N×H×W×C, raw pixels, or other inputs: what it is trained on again.
         targets: N×members×classes, its probabilities there.
         settings: of the method, as plain data.
+        validation: inputs and labels to which qat fits the temperatures in its file; default: none
+            are in it.
     """
     model = ensemble.members()
     np.savez(folder / files.WEIGHTS, **files.named_weights(leaves(model)))
     np.save(folder / files.IMAGES, images)
     np.save(folder / files.TARGETS, np.asarray(targets, "float32"))
+    if validation:
+        inputs, labels = validation
+        np.savez(folder / files.VALIDATION, inputs=inputs, labels=labels)
     compared = ops.convert_to_tensor(images[:32].astype(ensemble.input.dtype))
     outputs = [ops.convert_to_numpy(x) for x in model(compared, training=False)]
     np.savez(folder / files.OUTPUTS, **{str(k): value for k, value in enumerate(outputs)})

@@ -2,7 +2,7 @@
 
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tf_keras
@@ -12,13 +12,14 @@ from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.signatures import exported, of_size
 
 
-def write_file(model, plan: dict, path: pathlib.Path) -> None:
+def write_file(model, plan: dict, temperatures: Sequence[float], path: pathlib.Path) -> None:
     """Writes a file of 8 bits with the signatures serving_default, base and taps, and bridges where
     the base is the only mode and no bridge is conditioned; see `bridge_tf.export.signatures`.
 
-    The trained model is from images to features and logits; the plan's "io" is the images' type.
+    The trained model is from images to features and logits; the plan's "io" is the images' type;
+    the temperatures are those of ensemble and base.
     """
-    signatures = _signatures(model, plan)
+    signatures = _signatures(model, plan, *temperatures)
     module = tf.Module()
     module.model = model
     with tempfile.TemporaryDirectory() as folder:
@@ -29,7 +30,7 @@ def write_file(model, plan: dict, path: pathlib.Path) -> None:
         path.write_bytes(with_main(converter.convert()))
 
 
-def _signatures(model, plan: dict) -> dict:
+def _signatures(model, plan: dict, temperature: float, base_temperature: float) -> dict:
     number, modes = plan["features"], plan["modes"]
     features, logits = model.outputs[:number], model.outputs[number:]
     name, shape = plan["input"]["name"], (None, *plan["input"]["shape"])
@@ -46,10 +47,11 @@ def _signatures(model, plan: dict) -> dict:
         return of_size(tf.cast(inputs, dtype), image)
 
     def serving_default(inputs):
-        return exported(statistics(tf.nest.flatten(whole(cast(inputs), training=False))))
+        logits = tf.nest.flatten(whole(cast(inputs), training=False))
+        return exported(statistics(logits, temperature))
 
     def of_base(inputs):
-        return {"probabilities": _softmax(base(cast(inputs), training=False))}
+        return {"probabilities": _softmax(base(cast(inputs), training=False), base_temperature)}
 
     def taps(inputs):
         outputs = tf.nest.flatten(tapped(cast(inputs), training=False))
@@ -71,7 +73,8 @@ def _signatures(model, plan: dict) -> dict:
             tapped = [of_size(x, spec) for x, spec in zip(tapped, of_features, strict=True)]
             tapped = [round(x) for round, x in zip(rounded, tapped, strict=True)]
             log = tf.math.log(tf.maximum(answer[:, 0], TINY))
-            return exported(statistics([log, *tf.nest.flatten(rest(tapped, training=False))]))
+            predicted = [log, *tf.nest.flatten(rest(tapped, training=False))]
+            return exported(statistics(predicted, temperature))
 
         functions["bridges"] = (bridges, [*of_features, of_modes])
     return {
@@ -80,9 +83,9 @@ def _signatures(model, plan: dict) -> dict:
     }
 
 
-def _softmax(logits):
+def _softmax(logits, temperature: float = 1.0):
     """As softmax, but of operations that aren't converted to 8 bits, see `bridge_ensemble.py`."""
-    return statistics([logits])["probabilities"]
+    return statistics([logits], temperature)["probabilities"]
 
 
 def _rounding(model, tensor) -> Callable:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
-from bridge_tf.evaluation.scores import log_prob_predictor
-from bridge_tf.export.compression.folder import COMPRESSED, TFLITE
+from bridge_tf.evaluation.scores import calibrate, log_prob_predictor
+from bridge_tf.export.compression.folder import COMPRESSED, TEMPERATURES, TFLITE
 from bridge_tf.export.compression.plan import read_weights, write_plan
 from bridge_tf.export.compression.process import run_method
 from bridge_tf.export.compression.settings import Compression, file_names
@@ -84,7 +85,12 @@ def _done(run: Run, compression: Compression) -> list[pathlib.Path]:
 
 
 def _settings(run: Run, compression: Compression) -> dict:
-    return {**compression.settings(), "tflite_io": run.config.tflite_io}
+    config = run.config
+    return {
+        **compression.settings(),
+        "tflite_io": config.tflite_io,
+        "calibrated": config.calibrate,
+    }
 
 
 def _places(run: Run, compression: Compression) -> list[pathlib.Path]:
@@ -101,10 +107,10 @@ def _compress(
     check_space("export_dir", run.config.export_dir, size + _GRAPHS, "the compression")
     places = _places(run, compression)
     with staging(float32.parent) as folder:
-        paths = _write(run, compression, folder, targets)
+        paths, temperature = _write(run, compression, folder, targets)
         new = []
         for path, place in zip(paths, places, strict=True):
-            row = row_of(run, path, float32, place.name)
+            row = row_of(run, path, float32, place.name, temperature)
             check_accuracy(run, export_rows(run)[0], row, "method")
             new.append(
                 {"row": row, "settings": _settings(run, compression), "sha256": sha256(path)}
@@ -133,8 +139,11 @@ def _training_images(run: Run) -> np.ndarray:
 
 def _write(
     run: Run, compression: Compression, folder: pathlib.Path, targets: Callable
-) -> list[pathlib.Path]:
-    """Writes the files to a folder, in the order of `_places`."""
+) -> tuple[list[pathlib.Path], float]:
+    """Writes the files to a folder, in the order of `_places`; the temperature in them.
+
+    It is fitted to the compressed ensemble.
+    """
     config, images, method = run.config, _training_images(run), compression.method
     ensemble = in_float32(run.load(run.files.ensemble, BridgeEnsemble))
     work = folder / "work"
@@ -145,11 +154,16 @@ def _write(
         "batch_size": config.batch_size,
         "io": config.tflite_io,
     }
-    write_plan(ensemble, work, images, targets(), settings)
+    split = run.data.validation
+    validation = (split.images, split.labels) if config.calibrate else None
+    write_plan(ensemble, work, images, targets(), settings, validation)
     run_method(work)
     if method == "qat":
-        return [work / TFLITE]
+        temperature, _ = json.loads((work / TEMPERATURES).read_text(encoding="utf-8"))
+        return [work / TFLITE], temperature
     read_weights(ensemble, work / COMPRESSED)
-    return write_tflite_files(
+    ensemble = calibrate(ensemble, validation) if validation else ensemble.calibrated(1, 1)
+    paths = write_tflite_files(
         ensemble, work, run.data.test.images, config.tflite, config.tflite_io, images
     )
+    return paths, ensemble.temperature

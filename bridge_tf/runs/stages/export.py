@@ -1,12 +1,14 @@
 """The stage `export`: the deployable files, measured on the test split."""
 
 import pathlib
+from collections.abc import Callable
 
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
-from bridge_tf.evaluation.early_exit import choose_threshold, going_on
+from bridge_tf.evaluation.early_exit import fit_early_exit, going_on
 from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.export.exporter import export
 from bridge_tf.export.layout import check_export, finish_exports
+from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.model_card import model_card
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.runs.artifacts import (
@@ -61,13 +63,13 @@ def _export(run: Run, exported: list[pathlib.Path]) -> None:
     """Writes the files that aren't there, and what they are worth."""
     ensemble = run.load(run.files.ensemble, BridgeEnsemble)
     predict = log_prob_predictor(ensemble)
-    test, validation = (predict(split.images) for split in (run.data.test, run.data.validation))
-    rows = [row_of_keras(run, test, validation)]
+    rows = [row_of_keras(run, ensemble, predict(run.data.test.images))]
     if exported:  # by a process that was killed before it wrote what they are worth
         float32 = exported[1]
-        rows += [row_of(run, path, float32, path.name) for path in exported[1:]]
+        for path in exported[1:]:
+            rows.append(row_of(run, path, float32, path.name, ensemble_temperature(path)))
     else:
-        _write_files(run, ensemble, _early_exit(run, ensemble, validation[0]), rows)
+        _write_files(run, ensemble, _early_exit(run, ensemble, predict), rows)
     run.files.claim(run.config)
     run.files.write_json(run.files.artifacts, rows, [run.files.ensemble])
 
@@ -77,11 +79,15 @@ def _write_files(run: Run, ensemble, early_exit: dict, rows: list[dict]) -> None
     config = run.config
     size = (_EXPORTED + len(config.tflite)) * run.files.ensemble.stat().st_size + _GRAPHS
     check_space("export_dir", config.export_dir, size, "the stage export")
+    if not config.calibrate:
+        ensemble = ensemble.calibrated(1, 1)
 
-    def judge(path: pathlib.Path) -> None:
-        name = path.name.replace("model", config.export_name, 1)
-        rows.append(row_of(run, path, path.with_name("model.tflite"), name))
-        check_accuracy(run, rows[0], rows[-1], "tflite")
+    def judge(path: pathlib.Path, rewrite: Callable[[float], None]) -> None:
+        name, float32 = path.name.replace("model", config.export_name, 1), "model.tflite"
+        again = rewrite if path.name != float32 else None
+        row = row_of(run, path, path.with_name(float32), name, ensemble.temperature, again)
+        rows.append(row)
+        check_accuracy(run, rows[0], row, "tflite")
 
     artifacts = export(
         ensemble,
@@ -103,12 +109,15 @@ def _write_files(run: Run, ensemble, early_exit: dict, rows: list[dict]) -> None
     )
 
 
-def _early_exit(run: Run, ensemble, base) -> dict:
-    """The threshold of early exits at the wanted cost.
+def _early_exit(run: Run, ensemble, predict: Callable) -> dict:
+    """Threshold and temperature of early exit, for the wanted cost.
 
-    `base` are the base's log-probabilities of the validation images, N×classes.
+    `predict` gives the members' log-probabilities of images, members×N×classes.
     """
-    budget = run.config.early_exit_budget
-    whole = count_flops(ensemble) / count_flops(ensemble.base)
+    validation, budget = run.data.validation, run.config.early_exit_budget
+    whole = count_flops(ensemble.calibrated(1, 1)) / count_flops(ensemble.base)
     more = going_on(run.config.bridge_type, whole)
-    return {"threshold": choose_threshold(base, budget, more), "budget": budget}
+    found = fit_early_exit(predict(validation.images)[0], validation.labels, budget, more)
+    if not run.config.calibrate:
+        found["temperature"] = 1.0
+    return {**found, "budget": budget}

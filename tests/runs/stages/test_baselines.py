@@ -18,6 +18,8 @@ from tests.runs.small import SMALL, check_interrupted, digests, executed
 
 CONFIG = Config(num_modes=3, norm="batch", baselines=BASELINES, **{**SMALL, "mode_epochs": 4})
 STAGES = ("modes", "curves", "bridges", "baselines", "evaluate")
+pytestmark = pytest.mark.slow
+
 FILES = {"swa", "fge-1", "fge-2", "distillation", "batch_ensemble", "mimo", "mc_dropout"}
 
 
@@ -42,7 +44,6 @@ def rows(run):
     return {row["name"]: row for row in json.loads(run.files.report.read_text())["ensembles"]}
 
 
-@pytest.mark.integration
 def test_each_baseline_has_its_files_and_rows(run, rows):
     assert {path.stem for path in run.files.path.glob("baselines/*")} == FILES
     assert [*rows] == [
@@ -53,7 +54,6 @@ def test_each_baseline_has_its_files_and_rows(run, rows):
     assert {row["method"] for row in rows.values()} == {"single", "bridge", *BASELINES}
 
 
-@pytest.mark.integration
 def test_costs_of_inference(rows):
     def costs(name):
         return rows[name]["relative_flops"], rows[name]["relative_params"]
@@ -66,7 +66,6 @@ def test_costs_of_inference(rows):
     assert 1 < costs("mimo_2")[0] < 1.2 and 1 < costs("mimo_2")[1] < 1.2
 
 
-@pytest.mark.integration
 def test_costs_of_training(run, rows):
     cost = {name: row["training_cost"] for name, row in rows.items()}
     assert cost["single"] == cost["swa_1"] == 1
@@ -83,7 +82,6 @@ def test_costs_of_training(run, rows):
     assert cost["bridge_1"] == pytest.approx(2 + 2 / 4 + 2 / 4 * step / (3 * count_flops(base)))
 
 
-@pytest.mark.integration
 def test_cycles_begin_where_the_last_ended(run):
     first, second = (run.load(path, keras.Model) for path in baseline_files(run, "fge"))
     mode = run.load_mode(0)
@@ -97,7 +95,6 @@ def test_cycles_begin_where_the_last_ended(run):
     assert 0 < distance(first, second) < distance(mode, run.load_mode(1))
 
 
-@pytest.mark.integration
 def test_a_second_run_trains_nothing_and_compares_what_is_there(copied, run):
     before = digests(run.files.path)
     again = copied(baselines=())
@@ -106,14 +103,12 @@ def test_a_second_run_trains_nothing_and_compares_what_is_there(copied, run):
     assert again.files.report.read_bytes() == run.files.report.read_bytes()
 
 
-@pytest.mark.slow
 def test_the_same_figures_when_measured_anew(copied, run):
     again = copied(baselines=())
     measure_again(again)
     assert again.files.report.read_bytes() == run.files.report.read_bytes()
 
 
-@pytest.mark.integration
 def test_a_baseline_that_is_missing_is_named(copied):
     again = copied(baselines=("swa",))
     again.files.baseline("swa").unlink()
@@ -121,7 +116,6 @@ def test_a_baseline_that_is_missing_is_named(copied):
         measure_again(again)
 
 
-@pytest.mark.integration
 def test_what_a_baseline_was_made_from_is_known(copied):
     again = copied()
     shutil.copyfile(again.files.mode(1), again.files.mode(0))
@@ -130,7 +124,6 @@ def test_what_a_baseline_was_made_from_is_known(copied):
         check_baselines(again)
 
 
-@pytest.mark.integration
 def test_mimo_of_a_file_is_refused_before_anything_is_trained(copied, run, tmp_path):
     config = Config(model=str(run.files.mode(0)), baselines=("mimo",), max_images=64)
     with pytest.raises(InputError, match="`baselines=mimo`: needs more inputs and outputs"):
@@ -143,7 +136,6 @@ def test_an_unknown_baseline_is_refused():
         Config(baselines=("swag",))
 
 
-@pytest.mark.slow
 def test_baselines_interrupted_in_every_training_end_the_same(tmp_path, monkeypatch):
     config = dataclasses.replace(CONFIG, num_modes=2)
     trainings = 2 + 1 + 1 + len(FILES - {"fge-2"})

@@ -29,16 +29,18 @@ def run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("there", "settings", "found"),
     [
-        (settings_of([], "float32", 1.05), {}, True),
-        (settings_of([], "float32", 1.05), {"tflite": ["int8"]}, False),
-        (settings_of(["int8", "float16"], "uint8", 1.05), {"tflite": ["float32"]}, True),
-        (settings_of(["int8"], "uint8", 1.05), {"tflite": ["int8"]}, False),
+        (settings_of([], "float32", 1.05, True), {}, True),
+        (settings_of([], "float32", 1.05, True), {"tflite": ["int8"]}, False),
+        (settings_of(["int8", "float16"], "uint8", 1.05, True), {"tflite": ["float32"]}, True),
+        (settings_of(["int8"], "uint8", 1.05, True), {"tflite": ["int8"]}, False),
         (
-            settings_of(["int8", "float16"], "uint8", 1.05),
+            settings_of(["int8", "float16"], "uint8", 1.05, True),
             {"tflite": ["int8"], "tflite_io": "uint8"},
             True,
         ),
-        (settings_of([], "float32", 1.1), {}, False),
+        (settings_of([], "float32", 1.1, True), {}, False),
+        (settings_of([], "float32", 1.05, False), {}, False),
+        (settings_of([], "float32", 1.05, False), {"calibrate": False}, True),
     ],
 )
 def test_an_export_is_done_if_it_has_what_is_asked_for(run, there, settings, found):

@@ -9,7 +9,7 @@ from bridge_tf.data.corruptions import SEVERITIES, corrupt
 from bridge_tf.data.ood_images import load_other_images
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature
-from bridge_tf.evaluation.ood_detection import ood_detection
+from bridge_tf.evaluation.ood import ood_detection
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.utils.terminal import track
 
