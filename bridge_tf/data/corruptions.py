@@ -24,6 +24,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bridge_tf.data.image_io import open_image
+
 SEVERITIES = (1, 2, 3, 4, 5)
 _BLUR_SIDE = 32
 PARAMETERS = {
@@ -94,7 +96,7 @@ def _jpeg(image: np.ndarray, quality: int, seed: tuple) -> np.ndarray:
     def coded(pixels: np.ndarray) -> np.ndarray:
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-        return np.asarray(Image.open(file))
+        return np.asarray(open_image(file, ["JPEG"]))
 
     pixels = _rounded(image)
     return coded(pixels) if pixels.shape[2] == 3 else _each_channel(coded, pixels)

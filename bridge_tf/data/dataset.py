@@ -90,10 +90,14 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The result of a reader, before the validation split; `skipped` are bad images, left out."""
+    """The result of a reader; `skipped` are bad images, left out.
+
+    `test` and `validation` are None if the source has no such split.
+    """
 
     name: str
     class_names: tuple[str, ...]
     train: Split
     test: Split | None
     skipped: tuple[str, ...] = ()
+    validation: Split | None = None

@@ -2,13 +2,32 @@
 
 import io
 import os
+import stat
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 from bridge_tf.utils.errors import InputError, reason
 
+EXIF = ("apply", "ignore")
+# Pillow knows many more, and starts Ghostscript for one of them.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+KINDS = "PNG, JPEG, GIF, BMP or WEBP"
 _GREY = ("1", "L", "LA", "I", "I;16", "F")
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # their lengths, in bytes
+# How to bring an image upright, by the tag of its orientation (EXIF 2.32, section 4.6.4).
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 
 
 class BadImageError(InputError):
@@ -19,30 +38,54 @@ class BadImageError(InputError):
         self.why = why
 
 
+def open_image(file, formats: Sequence[str] = FORMATS):
+    """Opens an image, a path or a binary file, as a `PIL.Image.Image` of one of the formats."""
+    from PIL import Image
+
+    return Image.open(file, formats=formats)
+
+
+def has_image_content(path: str | os.PathLike) -> bool:
+    """Whether a file begins as a PNG, JPEG, GIF, BMP or WEBP image does."""
+    with open(path, "rb") as file:
+        head = file.read(18)
+    is_bmp = head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS
+    is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith(_SIGNATURES) or is_bmp or is_webp
+
+
 def read_image(
-    path: str | os.PathLike, *, channels: int | None = None, size: tuple[int, int] | None = None
+    path: str | os.PathLike,
+    *,
+    channels: int | None = None,
+    size: tuple[int, int] | None = None,
+    exif: str = "apply",
 ) -> np.ndarray:
-    """Decodes an image file of any format of Pillow completely: H×W×channels, uint8.
+    """Decodes a PNG, JPEG, GIF, BMP or WEBP file completely: H×W×channels, uint8.
+
+    The content tells the format, whatever the file's ending. Of several frames the first is read.
 
     Args:
         channels: 1 for grey, 3 for RGB; None: as in the file. Transparent pixels become black.
         size: (height, width) to which the image is resized bilinearly; None: no resizing.
+        exif: "apply": the image is turned upright as its EXIF data says; "ignore": it is taken as
+            it is stored.
 
     Raises:
         BadImageError: the file is missing, truncated or not an image; the message names it.
     """
     try:
-        pixels = _decode(path, channels)
+        pixels = _decode(path, channels, exif)
     except FileNotFoundError as error:
         raise BadImageError(
-            f"{path}: no such file; name a PNG or JPEG image", "no such file"
+            f"{path}: no such file; name a {KINDS} image", "no such file"
         ) from error
     except (
         Exception
     ) as error:  # damaged files raise many kinds of errors, even SyntaxError and struct.error
         why = _why(path, error)
         raise BadImageError(
-            f"{path}: can't be decoded as an image ({why}); it must be a whole PNG or JPEG", why
+            f"{path}: can't be decoded as an image ({why}); it must be a whole {KINDS}", why
         ) from error
     return pixels if size is None else resize(pixels, size)
 
@@ -75,22 +118,37 @@ def to_png(pixels: np.ndarray, longest: int | None = None) -> bytes:
     return file.getvalue()
 
 
-def _decode(path, channels: int | None) -> np.ndarray:
+def _decode(path, channels: int | None, exif: str) -> np.ndarray:
     from PIL import Image
 
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError("no regular file")  # opening a FIFO would wait
     with warnings.catch_warnings():
-        # Pillow warns of images that it still decodes, for example large ones.
+        # Pillow warns of images that it still decodes, and of damaged EXIF data.
         warnings.simplefilter("ignore")
-        opened = Image.open(path)
+        opened = open_image(path)
         opened.load()
+        upright = _upright(opened) if exif == "apply" else opened
     with opened:
         channels = channels or (1 if opened.mode in _GREY else 3)
-        image = _eight_bits(opened)
+        image = _eight_bits(upright)
         if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
         image = image.convert("L" if channels == 1 else "RGB")
         return np.asarray(image, "uint8").reshape(image.size[1], image.size[0], channels)
+
+
+def _upright(image):
+    """The image, turned as its EXIF data says."""
+    from PIL import Image
+
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+    except Exception:  # damaged EXIF data, of an image that is whole, raise many kinds of errors
+        return image
+    return image.transpose(Image.Transpose[turn]) if turn else image
 
 
 def _eight_bits(image):

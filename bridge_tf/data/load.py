@@ -2,16 +2,18 @@
 
 import dataclasses
 import difflib
+import os
 
 import numpy as np
 
 from bridge_tf.data.dataset import Dataset, Source, Split
+from bridge_tf.data.image_io import EXIF
 from bridge_tf.data.issues import Faults, find_faults
 from bridge_tf.data.readers.digits import read_digits
 from bridge_tf.data.readers.folder import read_folder
 from bridge_tf.data.readers.npz import read_npz
 from bridge_tf.data.readers.tfds import read_tfds
-from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.errors import InputError, reason
 
 _HELD_OUT = 0.2
 _KINDS = "digits, tfds:NAME[:VERSION], folder:PATH, npz:PATH"
@@ -26,22 +28,26 @@ def load_dataset(
     image_size: int = 0,
     skip_bad_images: int = 0,
     max_images: int = 0,
+    exif: str = "apply",
 ) -> Dataset:
     """Reads, decodes and splits a data set.
 
     Training images of TensorFlow Datasets stay in their files if their sizes differ, or if they
-    don't fit into memory. The validation split is a stratified share of the training images, fixed
-    by `seed`. The test split is the same for every seed; if the source has none, a stratified fifth
-    is held out.
+    don't fit into memory. The validation split is the folder's or file's own; if it has none, it is
+    a stratified share of the training images, fixed by `seed`. The test split is the same for every
+    seed; if the source has none, a stratified fifth of the training images is held out.
 
     Args:
         spec: `digits`, `tfds:NAME[:VERSION]`, `folder:PATH` or `npz:PATH`.
         data_dir: folder of prepared TensorFlow Datasets.
-        validation_fraction: share of the training images, in (0, 1).
+        validation_fraction: share of the training images, in (0, 1), if the source has no
+            validation images.
         image_size: height and width to which images of folders are resized, and images of
             TensorFlow Datasets with several sizes. 0: the size of a folder's first image.
         skip_bad_images: maximum number of unreadable or mislabelled folder images to leave out.
         max_images: maximum number of images in each split; 0: all.
+        exif: "apply": images of folders are turned upright as their EXIF data says; "ignore": they
+            are taken as they are stored.
 
     Raises:
         InputError: the data can't be used; the message says why, and what would be right.
@@ -52,13 +58,16 @@ def load_dataset(
         raise InputError(f"`image_size={image_size}`: must be at least 0")
     if skip_bad_images < 0:
         raise InputError(f"`skip_bad_images={skip_bad_images}`: must be at least 0")
-    source = _read(spec, data_dir, image_size, skip_bad_images)
+    if exif not in EXIF:
+        raise InputError(f"`exif={exif}`: must be one of {', '.join(EXIF)}")
+    source = _read(spec, data_dir, image_size, skip_bad_images, exif)
     if len(source.class_names) < 2:
         raise InputError(f"`dataset={spec}`: has one class only; two or more are needed")
-    train, test = source.train, source.test
+    train, validation, test = source.train, source.validation, source.test
     if test is None:
         train, test = _split(spec, train, _HELD_OUT, seed=0)
-    train, validation = _split(spec, train, validation_fraction, seed)
+    if validation is None:
+        train, validation = _split(spec, train, validation_fraction, seed)
     known = Faults(source.skipped)
     dataset = Dataset(source.name, source.class_names, train, validation, test, known)
     if max_images:
@@ -73,16 +82,22 @@ def load_dataset(
 
 
 def read_test_split(
-    spec: str, data_dir: str | None, image_size: int = 0, skip_bad_images: int = 0
+    spec: str,
+    data_dir: str | None,
+    image_size: int = 0,
+    skip_bad_images: int = 0,
+    exif: str = "apply",
 ) -> tuple[str, Split]:
     """The name and the test split of a data set, as `load_dataset`; one class is enough."""
-    source = _read(spec, data_dir, image_size, skip_bad_images)
+    source = _read(spec, data_dir, image_size, skip_bad_images, exif)
     if source.test is not None:
         return source.name, source.test
     return source.name, _split(spec, source.train, _HELD_OUT, seed=0)[1]
 
 
-def _read(spec: str, data_dir: str | None, image_size: int, skip_bad_images: int) -> Source:
+def _read(
+    spec: str, data_dir: str | None, image_size: int, skip_bad_images: int, exif: str
+) -> Source:
     kind, _, rest = spec.partition(":")
     if spec == "digits":
         return read_digits()
@@ -91,9 +106,11 @@ def _read(spec: str, data_dir: str | None, image_size: int, skip_bad_images: int
     if kind == "tfds":
         return read_tfds(rest, data_dir, image_size)
     if kind == "folder":
-        return read_folder(rest, image_size, skip_bad_images)
+        return read_folder(rest, image_size, skip_bad_images, exif)
     if kind == "npz":
         return read_npz(rest)
+    if os.path.isdir(spec):
+        raise InputError(f"`dataset={spec}`: is a folder; name it as folder:{spec}")
     close = difflib.get_close_matches(kind, ("digits", "tfds", "folder", "npz"), n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise InputError(f"`dataset={spec}`: no such kind of data set; known are {_KINDS}{hint}")
@@ -113,7 +130,7 @@ def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, 
     except ValueError as error:
         raise InputError(
             f"`dataset={spec}`: too few images to hold out {fraction:g} of {len(split)} with "
-            f"every class on both sides ({str(error).rstrip('.')})"
+            f"every class on both sides ({reason(error).rstrip('.')}); add images to the classes"
         ) from error
     # Rounding may leave a rare class on one side only.
     rest, held_out = _lend(split.labels, rest, held_out)

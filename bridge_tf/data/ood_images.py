@@ -17,6 +17,7 @@ def load_other_images(
     *,
     skip_bad_images: int = 0,
     max_images: int = 0,
+    exif: str = "apply",
 ) -> tuple[str, np.ndarray]:
     """The name and the test images of a data set, converted to `image_shape` (H, W, C).
 
@@ -24,7 +25,8 @@ def load_other_images(
     becomes grey with the weights of ITU-R BT.601; grey is repeated to RGB. Images of another size
     are resized bilinearly, with antialiasing; the aspect ratio isn't kept.
 
-    At most `max_images` are taken, spread evenly; 0: all. The images are N×H×W×C, raw pixels 0…255.
+    At most `max_images` are taken, spread evenly; 0: all. `exif` is that of `load_dataset`. The
+    images are N×H×W×C, raw pixels 0…255.
 
     Raises:
         InputError: the data can't be used, or the channels differ and the conversion isn't one of
@@ -33,7 +35,7 @@ def load_other_images(
     height, width, channels = image_shape
     square = height if height == width else 0
     try:
-        name, split = read_test_split(spec, data_dir, square, skip_bad_images)
+        name, split = read_test_split(spec, data_dir, square, skip_bad_images, exif)
     except InputError as error:
         # `skip_bad_images` is a setting of the run's own data.
         message = str(error).partition(", or leave them out by ")[0]

@@ -6,7 +6,8 @@ import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bridge_tf.data.image_io import BadImageError, read_image, to_png
+from bridge_tf.data.image_files import image_files
+from bridge_tf.data.image_io import KINDS, BadImageError, read_image, to_png
 from bridge_tf.utils.errors import InputError
 
 COUNT = 40
@@ -31,25 +32,31 @@ def examples_of_folder(
 ) -> list[Example]:
     """Pictures of a folder, evenly over its subfolders, whose names are the classes.
 
+    Which files are pictures is as in training, see `image_files`, folders in subfolders included.
+    They are turned upright as their EXIF data says.
+
     Raises:
         InputError: there are none, or one can't be read.
     """
     if not folder.is_dir():
-        raise InputError(f"`images`: {folder} is no folder; name one of PNG or JPEG pictures")
-    paths = sorted([*folder.iterdir(), *folder.glob("*/*")])
-    paths = [path for path in paths if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
-    paths = [path for path in paths if path.is_file()]
+        raise InputError(f"`images`: {folder} is no folder; name one of {KINDS} pictures")
+    try:
+        paths = [path for path in image_files(folder)[0] if not path.is_dir()]
+    except OSError as error:
+        raise InputError(
+            f"`images`: {error.filename} can't be read ({error.strerror}); make it readable"
+        ) from error
     if not paths:
-        raise InputError(f"`images`: no PNG or JPEG picture in {folder} or its subfolders")
+        raise InputError(f"`images`: no {KINDS} picture in {folder} or its subfolders")
     height, width, channels = image_shape
+    classes = [path.relative_to(folder).parts[:-1][:1] for path in paths]
     found = []
-    for k in _evenly([path.parent for path in paths], count):
+    for k in _evenly(classes, count):
         try:
             pixels = read_image(paths[k], channels=channels, size=(height, width))
         except BadImageError as error:
             raise InputError(f"`images`: {error}") from error
-        label = "" if paths[k].parent == folder else paths[k].parent.name
-        found.append(Example(to_png(pixels), label))
+        found.append(Example(to_png(pixels), "".join(classes[k])))
     return found
 
 

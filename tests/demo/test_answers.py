@@ -135,26 +135,36 @@ def test_the_picture_that_was_chosen_last_is_shown(page, digits):
     assert true_classes(page) == ["digit 9 true"]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_pictures_are_not_turned_as_in_python(page, exported, digits, lite, tmp_path, kind):
+TURNED = [("JPEG", 6), ("PNG", 6), *(("WEBP", k) for k in range(1, 10))]
+
+
+@pytest.mark.parametrize(("kind", "orientation"), TURNED)
+def test_pictures_are_turned_upright_as_in_python(
+    page, exported, digits, lite, tmp_path, kind, orientation
+):
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x0112] = orientation
     path = tmp_path / "turned"
     # Twice as large as the model's, so that the sides differ: 16 × 8.
     digit = np.repeat(digits[0][5][..., 0], 2, axis=0)
-    Image.fromarray(digit.astype("uint8")).save(path, kind, exif=exif, quality=95)
+    Image.fromarray(digit.astype("uint8")).save(path, kind, exif=exif, quality=95, lossless=True)
     drop(page, path.read_bytes(), "turned")
     page.wait("demo.results.base")
-    found = read_image(path).reshape(8, 2, 8).mean(axis=1)
+    upright = read_image(path, channels=1)
+    rows, columns = (length // 8 for length in upright.shape[:2])
+    assert (rows, columns) == ((1, 2) if 5 <= orientation <= 8 else (2, 1))
+    found = upright.reshape(8, rows, 8, columns).mean(axis=(1, 3))
     np.testing.assert_allclose(pixels(page), found.ravel(), rtol=0, atol=0.5)
 
     written = io.BytesIO()
-    Image.fromarray(digits[0][5][..., 0].astype("uint8")).save(written, kind, exif=exif)
+    Image.fromarray(digits[0][5][..., 0].astype("uint8")).save(
+        written, kind, exif=exif, lossless=True
+    )
     path.write_bytes(written.getvalue())
     page.js("demo.results = {}")
     drop(page, path.read_bytes(), "turned")
     page.wait("demo.results.base")
-    check(page, lite, exported.parts, read_image(path))
+    check(page, lite, exported.parts, read_image(path, channels=1))
 
 
 def test_members_are_told(browser, page, exported, serving):  # noqa: F811

@@ -1,5 +1,6 @@
 """What the demo is given: models, pictures, flags."""
 
+import io
 import os
 import signal
 import subprocess
@@ -110,6 +111,21 @@ def test_examples_are_spread_over_classes(pictures):
     assert found == ["a"] * 3 + ["b"] * 19 + ["c"] * 19
 
 
+def test_examples_are_the_images_that_training_takes(pictures):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # stored upside down
+    stored = Image.fromarray(np.array([[10, 20], [30, 40]], "uint8"))
+    (pictures / "fox" / "in" / "winter").mkdir(parents=True)
+    stored.save(pictures / "fox" / "in" / "winter" / "0", "PNG", exif=exif)
+    stored.save(pictures / "fox" / "1.GIF")
+    (pictures / "fox" / "2.png").mkdir()
+    stored.save(pictures / "fox" / ".3.png")
+    examples = examples_of_folder(pictures, (2, 2, 1))
+    foxes = [example.png for example in examples if example.label == "fox"]
+    shown = [np.asarray(Image.open(io.BytesIO(png))).tolist() for png in foxes]
+    assert shown == [[[10, 20], [30, 40]], [[40, 30], [20, 10]]]
+
+
 @pytest.mark.integration
 def test_bad_flags_are_refused(exported, tmp_path, pictures):
     model = f"--model={exported.whole}"
@@ -122,7 +138,9 @@ def test_bad_flags_are_refused(exported, tmp_path, pictures):
     wanted = "doesn't exist; name an exported .tflite file"
     assert line == f"bridge-tf demo: --model: {absent} {wanted}"
     (tmp_path / "empty").mkdir()
-    assert "--images: no PNG or JPEG" in refused("demo", model, f"--images={tmp_path / 'empty'}")
+    assert "--images: no PNG, JPEG, GIF, BMP or WEBP" in refused(
+        "demo", model, f"--images={tmp_path / 'empty'}"
+    )
     assert "is no folder" in refused("demo", model, f"--images={tmp_path / 'absent'}")
     (pictures / "bad.png").write_bytes(b"no picture")
     assert "bad.png: can't be decoded" in refused("demo", model, f"--images={pictures}")

@@ -104,7 +104,7 @@ def test_pictures_become_the_models_pixels(page, tmp_path):
     drop(page, b"no picture", "notes.txt")
     page.wait("!document.getElementById('error').hidden")
     assert element(page, "error").text == (
-        "This can't be read as a picture; take a PNG or JPEG file."
+        "This can't be read as a picture; take a PNG, JPEG, GIF, BMP or WEBP file."
     )
     np.testing.assert_array_equal(pixels(page), before)
     drop(page, path.read_bytes(), "again.png")

@@ -46,7 +46,7 @@ ROWS = [
     ("export", "--workdir=empty --export_dir=exports", "--workdir: empty holds no config.json"),
     ("predict", "grey.png", "--model: missing; name"),
     ("predict", "--model=x.tflite", "no images: name one or more files"),
-    ("predict", "--model=x.tflite absent.png", "absent.png: no such file; name a PNG or JPEG"),
+    ("predict", "--model=x.tflite absent.png", "absent.png: no such file; name a PNG, JPEG,"),
     ("predict", "--model=x.tflite noise", "noise: can't be decoded as an image whole PNG"),
     ("predict", "--model=x.tflite cut.png", "cut.png: can't be decoded as an image whole PNG"),
     ("predict", "--model=x.tflite grey.png", "x.tflite --model"),

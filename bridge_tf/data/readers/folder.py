@@ -4,17 +4,18 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Iterable
 
 import numpy as np
 
 from bridge_tf.data.dataset import Source, Split
+from bridge_tf.data.image_files import counted
 from bridge_tf.data.image_io import BadImageError, read_image, resize
 from bridge_tf.data.issues import digest, printable
-from bridge_tf.utils.errors import InputError
+from bridge_tf.data.readers.folder_layout import Layout, find_layout
+from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.memory import check_memory
+from bridge_tf.utils.terminal import logger
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 _LISTED = 10
 _COPIES = 2  # of all images in memory, while they are gathered, split and batched
 
@@ -30,98 +31,108 @@ class _Picture:
     digest: tuple
 
 
-def read_folder(path: str, image_size: int, skip_bad_images: int = 0) -> Source:
-    """Reads PATH/train/CLASS/*.png|jpg and, if it exists, PATH/test/CLASS/….
+def read_folder(
+    path: str, image_size: int, skip_bad_images: int = 0, exif: str = "apply"
+) -> Source:
+    """Reads PATH/train/CLASS/… and, if they are there, PATH/validation/CLASS/… and PATH/test/….
+
+    validation may be called val or valid; without a folder train, PATH/CLASS/… are the training
+    images. A class's images are all PNG, JPEG, GIF, BMP and WEBP files in its folder and in those
+    below it, see `image_files`. One warning counts the other files by reason.
 
     Classes are the sorted names of the folders in train. All images are resized bilinearly to one
     size: `image_size` squared, or for 0 the size of the first readable training image. They are
-    grey if every image is grey, else RGB. Transparent pixels become black.
+    grey if every image is grey, else RGB. Transparent pixels become black. `exif` is that of
+    `read_image`.
 
     At most `skip_bad_images` bad images are left out: images that can't be decoded completely,
     images of a class that train lacks, and all copies of a picture in two classes.
 
     Raises:
         InputError: a folder is missing or empty, the images don't fit into memory, there are more
-            bad images, or without them a class has no training image or test no image.
+            bad images, or without them a class has no training image or another split no image.
     """
-    root = pathlib.Path(path)
+    given = f"`dataset=folder:{path}`"
+    root = pathlib.Path(os.path.expanduser(path))
     # Unlike Path.is_dir, os.path.isdir accepts names that no file can have.
     if not os.path.isdir(root):
-        raise InputError(f"`dataset=folder:{path}`: no such folder")
-    if not (root / "train").is_dir():
+        raise InputError(f"{given}: no such folder")
+    try:
+        layout = find_layout(given, root)
+    except OSError as error:
         raise InputError(
-            f"`dataset=folder:{path}`: has no folder train; it must hold train/CLASS/*.png|jpg"
-        )
-    files = {"train": _class_files(root / "train")}
-    if (root / "test").is_dir():
-        files["test"] = _class_files(root / "test")
-    pictures, bad = _read(f"`dataset=folder:{path}`", files, image_size)
+            f"{given}: {printable(str(error.filename))} can't be read "
+            f"({error.strerror or reason(error)}); make it readable or remove it"
+        ) from error
+    pictures, bad = _read(given, layout, image_size, exif)
     bad |= _contradictory(pictures)
     pictures = [picture for picture in pictures if picture.path not in bad]
-    lost = sorted(set(files["train"]) - {p.class_name for p in pictures if p.split == "train"})
+    names = tuple(layout.files["train"])
+    lost = sorted(set(names) - {p.class_name for p in pictures if p.split == "train"})
     if len(bad) > skip_bad_images:
         leave = "" if lost else f", or leave them out by `skip_bad_images={len(bad)}`"
         raise InputError(
-            f"`dataset=folder:{path}`: {_listing(files, bad, skip_bad_images)}; mend or "
-            f"remove them{leave}"
+            f"{given}: {_listing(layout, bad, skip_bad_images)}; mend or remove them{leave}"
         )
     if lost:
         raise InputError(
-            f"{root / 'train' / lost[0]}: without its bad images (`skip_bad_images="
+            f"{layout.folders['train'] / lost[0]}: without its bad images (`skip_bad_images="
             f"{skip_bad_images}`) the class has none; mend some or remove the folder"
         )
-    names = tuple(files["train"])
     channels = max(picture.pixels.shape[2] for picture in pictures)
-    test = [picture for picture in pictures if picture.split == "test"]
-    if "test" in files and not test:
-        raise InputError(
-            f"{root / 'test'}: without its bad images (`skip_bad_images={skip_bad_images}`) it "
-            "holds none; mend some, or remove the folder to hold out a fifth of train"
-        )
-    train = [picture for picture in pictures if picture.split == "train"]
+    parts: dict[str, list[_Picture]] = {split: [] for split in layout.files}
+    for picture in pictures:
+        parts[picture.split].append(picture)
     del pictures
+    for split, part in parts.items():
+        if not part:
+            raise InputError(
+                f"{layout.folders[split]}: without its bad images (`skip_bad_images="
+                f"{skip_bad_images}`) it holds none; mend some, or remove the folder to hold out "
+                "a share of train"
+            )
+    _warn_of_left_out(given, root, layout, bad)
+    splits = {split: _gather(part, names, channels) for split, part in parts.items()}
     return Source(
         os.path.basename(os.path.abspath(root)),
         names,
-        _gather(train, names, channels),
-        _gather(test, names, channels) if test else None,
-        tuple(_shown(file.relative_to(root)) for file in _all(files) if file in bad),
+        splits["train"],
+        splits.get("test"),
+        tuple(_shown(file.relative_to(root)) for file in layout.all_files() if file in bad),
+        splits.get("validation"),
     )
 
 
-def _class_files(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    classes = {
-        entry.name: sorted(f for f in entry.iterdir() if f.suffix.lower() in SUFFIXES)
-        for entry in sorted(folder.iterdir())
-        if entry.is_dir() and not entry.name.startswith(".")
-    }
-    if not classes:
-        raise InputError(f"{folder}: holds no class folders; it must hold CLASS/*.png|jpg")
-    for name, files in classes.items():
-        if not files:
-            raise InputError(
-                f"{folder / name}: holds no images; each class folder needs *.png or *.jpg"
-            )
-    return classes
+def _warn_of_left_out(given: str, root: pathlib.Path, layout: Layout, bad) -> None:
+    """Counts the files that are no part of the data set, by reason, in one warning."""
+    left_out = layout.others | dict.fromkeys(bad, "bad by `skip_bad_images`")
+    unused = f"folders beside train: {', '.join(layout.unused)}" if layout.unused else ""
+    if left_out:
+        total = sum(1 for _ in layout.all_files()) + len(layout.others)
+        unused = unused and f"; {unused}"
+        logger.warning(
+            f"{given}: {len(left_out):,} of {total:,} files left out: "
+            f"{counted(left_out, root)}{unused}"
+        )
+    elif unused:
+        logger.warning(f"{given}: left out: {unused}")
 
 
-def _all(files: dict[str, dict[str, list[pathlib.Path]]]) -> Iterable[pathlib.Path]:
-    return (file for classes in files.values() for group in classes.values() for file in group)
-
-
-def _read(given: str, files, image_size: int) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
+def _read(
+    given: str, layout: Layout, image_size: int, exif: str
+) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
     """All pictures of known classes, and the reason for each file without one."""
-    total = sum(1 for _ in _all(files))
+    total = sum(1 for _ in layout.all_files())
     size = (image_size, image_size) if image_size else None
     pictures, bad = [], {}
-    for split, classes in files.items():
+    for split, classes in layout.files.items():
         for name, group in classes.items():
-            if name not in files["train"]:
+            if name not in layout.files["train"]:
                 bad |= dict.fromkeys(group, f"train has no class {printable(name)}")
                 continue
             for file in group:
                 try:
-                    pixels = read_image(file)
+                    pixels = read_image(file, exif=exif)
                 except BadImageError as error:
                     bad[file] = error.why
                     continue
@@ -154,13 +165,13 @@ def _contradictory(pictures: list[_Picture]) -> dict[pathlib.Path, str]:
     return bad
 
 
-def _listing(files, bad: dict[pathlib.Path, str], allowed: int) -> str:
+def _listing(layout: Layout, bad: dict[pathlib.Path, str], allowed: int) -> str:
     """The number of bad images, and the first of them with their reasons."""
-    ordered = [file for file in _all(files) if file in bad]
+    ordered = [file for file in layout.all_files() if file in bad]
     listed = ", ".join(f"{_shown(file)} ({bad[file]})" for file in ordered[:_LISTED])
     more = f", and {len(bad) - _LISTED:,} more" if len(bad) > _LISTED else ""
     beyond = f", more than `skip_bad_images={allowed}`" if allowed else ""
-    total = sum(1 for _ in _all(files))
+    total = sum(1 for _ in layout.all_files())
     return f"bad images, {len(bad):,} of {total:,}{beyond}: {listed}{more}"
 
 

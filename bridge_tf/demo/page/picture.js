@@ -1,24 +1,34 @@
 // Pictures of any size, as the model's pixels.
 
-import { withoutExif } from "./exif.js";
+import { isWebp, orientationOf, turn } from "./webp.js";
 
 const LARGEST = 2048;
 
-/** Reads a picture file (a Blob) as H×W×channels whole numbers 0…255; transparent is black. */
+/**
+ * Reads a picture file (a Blob) as H×W×channels whole numbers 0…255; transparent is black.
+ * It is turned upright as its EXIF data says, as in training and predictions of files.
+ */
 export async function readPicture(blob, height, width, channels) {
+  const buffer = await blob.arrayBuffer();
+  const webp = isWebp(buffer);
+  const imageOrientation = webp ? "none" : "from-image";
   let bitmap;
   try {
-    bitmap = await createImageBitmap(await withoutExif(blob), { colorSpaceConversion: "none" });
+    bitmap = await createImageBitmap(blob, { imageOrientation, colorSpaceConversion: "none" });
   } catch {
-    throw new Error("This can't be read as a picture; take a PNG or JPEG file.");
+    throw new Error("This can't be read as a picture; take a PNG, JPEG, GIF, BMP or WEBP file.");
   }
+  const orientation = webp ? orientationOf(buffer) : 1;
   const shrink = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
-  const own = { width: Math.ceil(bitmap.width * shrink), height: Math.ceil(bitmap.height * shrink) };
+  const stored = [Math.ceil(bitmap.width * shrink), Math.ceil(bitmap.height * shrink)];
+  const upright = orientation > 4 ? [stored[1], stored[0]] : stored;
+  const own = { width: upright[0], height: upright[1] };
   const canvas = new OffscreenCanvas(own.width, own.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "black";
   context.fillRect(0, 0, own.width, own.height);
-  context.drawImage(bitmap, 0, 0, own.width, own.height);
+  turn(context, orientation, ...stored);
+  context.drawImage(bitmap, 0, 0, ...stored);
   bitmap.close();
   const rgba = context.getImageData(0, 0, own.width, own.height).data;
   const rgb = channels === 1 ? luminance(rgba) : rgba.filter((_, k) => k % 4 !== 3);
