@@ -80,6 +80,7 @@ def test_it_tells_about_the_model(ask):
         "channels": 1,
         "labels": ["cat", "dog"],
         "positions": [0.25, 0.5],
+        "temperature": 1.0,
         "examples": [{"image": "examples/0.png", "label": "cat"}],
     }
 
