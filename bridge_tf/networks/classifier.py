@@ -1,6 +1,9 @@
 """The output of a classifier: logits or a softmax."""
 
+import weakref
+
 import keras
+import numpy as np
 from keras import ops
 
 from bridge_tf.networks.layer_kinds import kind_of
@@ -28,11 +31,7 @@ def as_classifier(model) -> keras.Model:
             f"{model.name} gives {shape}; a classifier of one output is needed, N×classes logits "
             "or probabilities of two classes or more"
         )
-    if _activation(_output_operation(model)[0]) == "sigmoid":
-        raise InputError(
-            f"{model.name} ends in a sigmoid, whose classes don't exclude each other; end it in "
-            "a softmax or in logits"
-        )
+    _check_exclusive(model)
     for layer in inner_layers(model):
         if getattr(layer, "data_format", None) == "channels_first":
             raise InputError(
@@ -42,13 +41,64 @@ def as_classifier(model) -> keras.Model:
     return model
 
 
+def _check_exclusive(model) -> None:
+    if _activation(_output_operation(model)[0]) == "sigmoid":
+        raise InputError(
+            f"{model.name} ends in a sigmoid, whose classes don't exclude each other; end it in "
+            "a softmax or in logits"
+        )
+
+
 def ends_in_softmax(model) -> bool:
-    """Whether a graph ends in a softmax; subclassed models are taken to end in logits."""
-    if not is_graph(model):
-        return False
-    last, _ = _output_operation(model)
+    """Whether a classifier predicts probabilities, whatever its last layer is.
+
+    Where that layer doesn't tell, the values do: the rows of its outputs for random inputs are
+    then non-negative and sum to 1. A model that can't be called on these is taken to give logits.
+    """
+    if is_graph(model):
+        last, _ = _output_operation(model)
+        if _is_softmax(last):
+            return True
+        # New channels, as a dense layer's, may be negative.
+        if kind_of(last).channels == "new" and _activation(last) == "linear":
+            return False
+    if model not in _seen:
+        _seen[model] = _gives_probabilities(model)
+    return _seen[model]
+
+
+def _is_softmax(layer) -> bool:
     # The layer Softmax and the operation keras.ops.softmax are classes with one name.
-    return type(last).__name__ == "Softmax" or _activation(last) == "softmax"
+    return type(layer).__name__ == "Softmax" or _activation(layer) in ("softmax", "softmax_v2")
+
+
+# What was found by values: models may be large.
+_seen: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def _gives_probabilities(model) -> bool:
+    generator = np.random.default_rng(0)
+
+    def drawn(shape, dtype) -> np.ndarray:
+        sizes = [8, *(32 if size is None else size for size in shape[1:])]
+        return generator.uniform(0, 2, sizes).astype(dtype)
+
+    try:
+        inputs = keras.tree.map_structure(
+            lambda x: drawn(x.shape, x.dtype), _symbolic_inputs(model)
+        )
+        outputs = ops.convert_to_numpy(ops.cast(model(inputs, training=False), "float32"))
+    except Exception:  # the user's code may raise any error
+        return False
+    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2))
+
+
+def _symbolic_inputs(model):
+    """The inputs of a model; of a subclassed one, those that it was built with."""
+    if is_graph(model):
+        return model.input
+    shape = model.get_build_config()["input_shape"]
+    return keras.Input(shape[1:], dtype=model.input_dtype)
 
 
 def _activation(layer) -> str:
@@ -72,11 +122,17 @@ def _output_operation(model) -> tuple:
 def logits_copy(model) -> keras.Model:
     """A copy of a classifier that outputs logits, even if `model` ends in a softmax.
 
-    A Sequential model becomes a Functional one; a subclassed model is copied unchanged.
+    A Sequential model becomes a Functional one; a sigmoid is refused. A subclassed model is copied
+    unchanged; if it gives probabilities, the copy is a layer of a Functional model.
     """
     if not is_graph(model):
-        return clone(model)
+        copy = clone(model)
+        if not ends_in_softmax(model):
+            return copy
+        inputs = _symbolic_inputs(model)
+        return keras.Model(inputs, _as_logits(copy(inputs)), name=model.name)
     model = as_functional(model)
+    _check_exclusive(model)
     if not ends_in_softmax(model):
         return clone(model)
     config = to_config(model)
@@ -84,11 +140,10 @@ def logits_copy(model) -> keras.Model:
     while "layers" in last["config"]:
         last = last["config"]["layers"][-1]
     layer, direct = _output_operation(model)
-    if not direct or last["config"].get("name") != layer.name:
+    if not direct or not _is_softmax(layer) or last["config"].get("name") != layer.name:
         # The softmax can't be removed; the logarithm of its output also gives logits.
         copy = clone(model)
-        logits = ops.log(ops.maximum(copy.output, 1.2e-38))
-        return keras.Model(copy.input, logits, name=model.name)
+        return keras.Model(copy.input, _as_logits(copy.output), name=model.name)
     if last["class_name"] == "Softmax":
         last.update(module="keras.layers", class_name="Activation", registered_name=None)
         last["config"] = {"name": last["config"]["name"]}
@@ -96,3 +151,7 @@ def logits_copy(model) -> keras.Model:
             node["kwargs"] = {}  # a Softmax has a mask or an axis
     last["config"]["activation"] = "linear"
     return with_weights_of(model, from_plain_config(config, model))
+
+
+def _as_logits(probabilities):
+    return ops.log(ops.maximum(probabilities, 1.2e-38))

@@ -11,6 +11,7 @@ from bridge_tf.networks.classifier import ends_in_softmax
 from bridge_tf.training.distribution.devices import Devices, shared
 from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import Recipe
+from bridge_tf.utils.keras_utils import check_copyable
 
 
 def fit_modes(
@@ -45,9 +46,12 @@ def fit_mode(
         model: a classifier with logits or a softmax as output; not compiled with several `devices`.
         data: batches of (images, integer labels), or a tuple of two arrays.
         devices: the devices that share each batch; default: one device.
-        **options: as in `fit`. A subclassed model that ends in a softmax needs `loss`, because its
-            output isn't recognized.
+        **options: as in `fit`.
+
+    Raises:
+        InputError: the model can't be copied later, see `check_copyable`.
     """
+    check_copyable(model)
     with shared(model, devices) as model:
         options = classification(model) | options
         return fit(model, data, recipe, devices=devices, **options)

@@ -5,6 +5,8 @@ import contextlib
 import keras
 from keras import ops
 
+from bridge_tf.utils.errors import InputError, reason
+
 
 class Untracked:
     """Hides a layer from Keras's tracking: it is neither trained nor saved with its owner."""
@@ -54,14 +56,50 @@ def _moments_in_config(layers: list[keras.layers.Normalization]):
             layer.input_mean = layer.input_variance = None
 
 
+def check_copyable(model) -> None:
+    """Checks that a model's own layers and activations can be made again from their configuration.
+
+    Raises:
+        InputError: one can't, so that there can be no curves, bridges or exports of the model.
+    """
+    for layer in inner_layers(model):
+        activation = getattr(layer, "activation", None)
+        own = not type(layer).__module__.startswith(("keras.", "bridge_tf."))
+        try:
+            if callable(activation):
+                keras.activations.get(keras.activations.serialize(activation))
+            if own and not isinstance(layer, keras.Model):
+                type(layer).from_config(layer.get_config())
+        except Exception as error:  # the user's code may raise any error
+            what = type(layer).__name__ if own else f"its activation {activation.__name__}"
+            raise InputError(
+                f"layer '{layer.name}' of {model.name} can't be copied, which curves, bridges and "
+                f"exports need: {what} isn't made again by its configuration ({reason(error)}); "
+                "register it with keras.saving.register_keras_serializable, and give a class "
+                "get_config"
+            ) from error
+
+
 def from_plain_config(config: dict, original):
-    """Builds a layer from `config`, which is `to_config(original)` or a changed copy of it."""
+    """Builds a layer from `config`, which is `to_config(original)` or a changed copy of it.
+
+    Raises:
+        InputError: Keras can't.
+    """
     # Only the user's classes: by name alone, Keras's operation Add would become the layer Add.
     classes = {type(inner) for inner in inner_layers(original)}
     custom_objects = {c.__name__: c for c in classes if not c.__module__.startswith("keras.")}
-    return keras.saving.deserialize_keras_object(
-        config, custom_objects=custom_objects, safe_mode=False
-    )
+    try:
+        return keras.saving.deserialize_keras_object(
+            config, custom_objects=custom_objects, safe_mode=False
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        check_copyable(original)
+        # Keras puts the cause at the end.
+        cause = str(error).rpartition("Exception encountered: ")[2]
+        raise InputError(
+            f"{original.name} can't be copied by its configuration ({reason(Exception(cause))})"
+        ) from error
 
 
 def with_weights_of(original, copy):
