@@ -10,7 +10,7 @@ from bridge_tf.bridges.bridge import build_bridge
 from bridge_tf.networks.classifier import as_classifier
 from bridge_tf.networks.flops import count_flops, count_flops_of_outputs
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.graph import cuts, extractor
+from bridge_tf.utils.graph import behind_weights, cuts, extractor
 
 WIDTHS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
 # Of two cuts whose costs differ by less than this, the later is better: it copies fewer layers.
@@ -90,9 +90,12 @@ class _Candidates:
         self.base, self.options = base, options
         self._costs: dict[tuple[str, float], float] = {}
         self.flops = count_flops(base)
-        names = cuts(base)
+        names = behind_weights(base, cuts(base))
         if not names:
-            raise InputError(f"`taps=auto`: {base.name} can't be cut anywhere")
+            raise InputError(
+                f"`taps=auto`: {base.name} can't be cut anywhere between its first weights and its "
+                "last"
+            )
         before = count_flops_of_outputs(extractor(base, names, logits=False))
         # Of cuts with equal costs, the last one, with the share of the FLOPs behind it.
         self.taps = {

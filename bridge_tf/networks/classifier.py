@@ -8,7 +8,8 @@ from keras import ops
 
 from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.graph import as_functional, is_graph
+from bridge_tf.utils.flatten import flattened
+from bridge_tf.utils.graph import is_graph
 from bridge_tf.utils.keras_utils import (
     clone,
     from_plain_config,
@@ -19,12 +20,12 @@ from bridge_tf.utils.keras_utils import (
 
 
 def as_classifier(model) -> keras.Model:
-    """`as_functional` for a classifier.
+    """A classifier as a plain Functional model without nested models, see `flattened`.
 
     Raises:
         InputError: it doesn't end in N×classes logits or a softmax, or a layer has channels first.
     """
-    model = as_functional(model)
+    model = flattened(model)
     shape = model.output_shape
     if not isinstance(shape, tuple) or len(shape) != 2 or (shape[1] or 0) < 2:
         raise InputError(
@@ -131,7 +132,7 @@ def logits_copy(model) -> keras.Model:
             return copy
         inputs = _symbolic_inputs(model)
         return keras.Model(inputs, _as_logits(copy(inputs)), name=model.name)
-    model = as_functional(model)
+    model = flattened(model)
     _check_exclusive(model)
     if not ends_in_softmax(model):
         return clone(model)

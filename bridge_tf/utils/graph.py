@@ -12,8 +12,8 @@ R_INPUT, LOGITS_INPUT, END_PREFIXES = "curve.r", "mode.logits", ("start.", "end.
 
 
 def as_list(taps: str | list[str] | tuple[str, ...]) -> list[str]:
-    """One tap or several, as a list."""
-    return [taps] if isinstance(taps, str) else list(taps)
+    """One tap or several, as a list; backbone/conv, in a nested model, is called backbone.conv."""
+    return [tap.replace("/", ".") for tap in ([taps] if isinstance(taps, str) else taps)]
 
 
 def as_functional(model) -> keras.Model:
@@ -128,6 +128,21 @@ def cuts(model) -> list[str]:
         for name in _with_one_output(model)
         if any(getattr(operations[layer], "weights", ()) for layer in _behind(model, graph, name))
     ]
+
+
+def behind_weights(model, names: list[str]) -> list[str]:
+    """Those of the operations that weights come before: not the pre-processing of inputs."""
+    graph = predecessors(model)
+    has_weights = {
+        item.name: bool(getattr(item, "weights", ()))
+        and not isinstance(item, keras.layers.Normalization)
+        for item in model.operations
+    }
+    found: set[str] = set()
+    for name, before in graph.items():  # each after those that it reads
+        if has_weights[name] or found.intersection(before):
+            found.add(name)
+    return [name for name in names if name in found]
 
 
 def counterparts(base, other, taps: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bridge_tf.curves.alignment.permutations import Permutations
 from bridge_tf.curves.alignment.spaces import Structure
-from bridge_tf.curves.alignment.walk import replay
+from bridge_tf.utils.walk import replay
 
 
 def match_activations(start, end, structure: Structure, data) -> Permutations:

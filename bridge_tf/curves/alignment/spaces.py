@@ -10,8 +10,8 @@ outputs of the model, and of operations unknown to `rules`.
 import dataclasses
 
 from bridge_tf.curves.alignment.rules import apply_rule
-from bridge_tf.curves.alignment.walk import replay
 from bridge_tf.utils.keras_utils import is_float
+from bridge_tf.utils.walk import replay
 
 Segments = tuple[tuple[int, int | None], ...]
 

@@ -18,7 +18,7 @@ def replay(model, inputs: list, call: Callable) -> list:
             is the same in every replay.
     """
     values = {id(tensor): value for tensor, value in zip(model.inputs, inputs, strict=True)}
-    for node in _nodes(model):
+    for node in nodes_in_order(model):
         inner = _inner_inputs(node)
         if inner is None:
             outputs = call(node, values)
@@ -28,7 +28,8 @@ def replay(model, inputs: list, call: Callable) -> list:
     return [values[id(tensor)] for tensor in model.outputs]
 
 
-def _nodes(model) -> list:
+def nodes_in_order(model) -> list:
+    """All calls in a graph, each after those that it reads; inputs are left out."""
     # Only here does Keras show the order of all calls; `operations` has each layer once.
     by_depth = keras.Function(model.inputs, model.outputs)._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
