@@ -196,7 +196,7 @@ class RecipeSettings:
     warmup_epochs: float = setting(
         5.0, "Epochs of linear warm-up from 1 % of the peak, before the cosine decay.", low=0
     )
-    jit_compile: bool = setting(True, "Compile training steps with XLA.")
+    jit_compile: bool = setting(True, "Compile training steps with XLA, if all layers support it.")
     checkpoint_minutes: float = setting(
         5.0, "Minutes between checkpoints within an epoch; each epoch also ends with one.", low=0
     )

@@ -17,7 +17,14 @@ from bridge_tf.curves.batch_norm import reestimate_batch_norm
 from bridge_tf.curves.checks import check_same_architecture, check_weights
 from bridge_tf.curves.path import CurvePath
 from bridge_tf.curves.shapes import KINDS, coefficients
-from bridge_tf.utils.keras_utils import Untracked, clone, copy_values, is_float, to_config
+from bridge_tf.utils.keras_utils import (
+    Untracked,
+    clone,
+    copy_values,
+    is_float,
+    supports_jit,
+    to_config,
+)
 
 
 @keras.saving.register_keras_serializable(package="bridge_tf")
@@ -61,6 +68,7 @@ class Curve(keras.Model):
         check_weights(network)
         # If tracked, the network's own variables would be saved and trained but never used.
         self._network = Untracked(clone(network))
+        self.supports_jit = supports_jit(self.network)
         weights = self.network.trainable_variables
         self.control_points = [
             [

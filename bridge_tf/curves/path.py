@@ -7,7 +7,7 @@ from keras import ops
 from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.curves.shapes import coefficients
 from bridge_tf.networks.classifier import logits_copy
-from bridge_tf.utils.keras_utils import Untracked, clone
+from bridge_tf.utils.keras_utils import Untracked, clone, supports_jit
 
 
 class CurvePath(keras.Model):
@@ -43,6 +43,7 @@ class CurvePath(keras.Model):
         self.curve = clone(curve)
         self.curve.trainable = False
         self._network = Untracked(logits_copy(curve.network))
+        self.supports_jit = supports_jit(curve.network)
         if statistics is None:
             statistics = self._estimated(curve, data, steps, points)
         # One array for each statistic, points×channels.

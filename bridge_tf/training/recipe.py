@@ -17,7 +17,7 @@ class Recipe:
         weight_decay: factor of the L2 term in the gradient of every trained weight.
         warmup_epochs: epochs of linear increase from 1 % of the peak, at most `epochs`.
         seed: of random draws in training (initial weights in `fit_modes`, dropout).
-        jit_compile: whether to compile the step with XLA.
+        jit_compile: whether to compile the step with XLA, if all layers support that.
     """
 
     epochs: int = 200

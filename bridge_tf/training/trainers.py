@@ -11,7 +11,7 @@ from bridge_tf.networks.classifier import ends_in_softmax
 from bridge_tf.training.distribution.devices import Devices, shared
 from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import Recipe
-from bridge_tf.utils.keras_utils import check_copyable
+from bridge_tf.utils.keras_utils import check_copyable, supports_jit
 
 
 def fit_modes(
@@ -43,7 +43,8 @@ def fit_mode(
     """Trains a classifier with cross-entropy, in place.
 
     Args:
-        model: a classifier with logits or a softmax as output; not compiled with several `devices`.
+        model: a classifier with logits or probabilities as output. It is compiled with Keras's own
+            SGD at the end, so that a saved model needs Keras alone.
         data: batches of (images, integer labels), or a tuple of two arrays.
         devices: the devices that share each batch; default: one device.
         **options: as in `fit`.
@@ -52,9 +53,17 @@ def fit_mode(
         InputError: the model can't be copied later, see `check_copyable`.
     """
     check_copyable(model)
-    with shared(model, devices) as model:
-        options = classification(model) | options
-        return fit(model, data, recipe, devices=devices, **options)
+    options = classification(model) | options
+    with shared(model, devices) as trained:
+        history = fit(trained, data, recipe, devices=devices, **options)
+    # A saved mode is loaded where only Keras is, which doesn't know the recipe's optimizer.
+    model.compile(
+        keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, recipe.nesterov),
+        loss=options["loss"],
+        metrics=options["metrics"],
+        jit_compile=recipe.jit_compile and supports_jit(model),
+    )
+    return history
 
 
 def fit_curve(

@@ -20,6 +20,11 @@ def is_float(variable) -> bool:
     return keras.backend.is_float_dtype(keras.backend.standardize_dtype(variable.dtype))
 
 
+def supports_jit(model) -> bool:
+    """Whether XLA can compile all layers: random augmentations, for example, don't support it."""
+    return all(layer.supports_jit for layer in inner_layers(model))
+
+
 def copy_values(sources, targets) -> None:
     """Assigns the value of each source variable to the target at the same position."""
     for source, target in zip(sources, targets, strict=True):
