@@ -8,7 +8,7 @@ from typing import NamedTuple
 from absl import flags
 
 from bridge_tf.config import Config
-from bridge_tf.config.fields import ExecutionSettings
+from bridge_tf.config.execution import ExecutionSettings
 from bridge_tf.config.validation import check_setting, setting
 from bridge_tf.utils.errors import InputError
 

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 
+from bridge_tf.config.execution import ExecutionSettings
 from bridge_tf.config.fields import (
     AUTO,
     IMAGENET_BLOCKS,
@@ -13,7 +14,6 @@ from bridge_tf.config.fields import (
     CurveSettings,
     DataSettings,
     EvaluationSettings,
-    ExecutionSettings,
     ExportSettings,
     NetworkSettings,
     RecipeSettings,
@@ -97,7 +97,7 @@ class Config(
                     f"`{name}={value}`: must be a whole number, or below 1 with at most four "
                     "decimals"
                 )
-        if self.modes:
+        if len(self.modes) > 1 and self.num_modes == type(self).num_modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):
             raise InputError(
@@ -107,8 +107,6 @@ class Config(
 
     def _check_network(self) -> None:
         """Refuses settings that the network doesn't have, which would be ignored silently."""
-        if len(self.modes) == 1:
-            raise InputError(f"`modes={self.modes[0]}`: name two or more .keras files")
         if len(set(self.modes)) < len(self.modes):
             raise InputError(f"`modes={text_of(self.modes)}`: name each file once")
         kind = "modes" if self.modes else "file" if self.model.endswith(".keras") else "application"
@@ -121,10 +119,12 @@ class Config(
             if kinds and kind not in kinds and getattr(self, field.name) != field.default:
                 value = text_of(getattr(self, field.name))
                 raise InputError(f"`{field.name}={value}`: not for {given}; leave it out")
-        if self.modes and self.num_modes not in (type(self).num_modes, len(self.modes)):
+        if self.num_modes < len(self.modes) and self.num_modes != type(self).num_modes:
             raise InputError(
                 f"`num_modes={self.num_modes}`: `modes` names {len(self.modes)}; leave it out"
             )
+        if self.input_scale != "255" and not self.modes:
+            raise InputError(f"`input_scale={self.input_scale}`: needs `modes`")
 
     def _check_devices(self) -> None:
         """Refuses devices and processes that are impossible on any machine."""
@@ -182,6 +182,11 @@ class Config(
             batch_size=min(self.batch_size, SMOKE_IMAGES // 4),
             max_images=SMOKE_IMAGES,
         )
+
+    @property
+    def validates_on_test(self) -> bool:
+        """Whether half of the test images validate, if the data has no validation images."""
+        return self.validation == "test" or (self.validation == AUTO and bool(self.modes))
 
     @property
     def fingerprint(self) -> str:

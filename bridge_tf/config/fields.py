@@ -18,7 +18,6 @@ TFLITE_KINDS = ("float32", *QUANTIZED)
 ON_DIVERGENCE = ("stop", "retry")
 CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg", "pixelation")
 AUTO = "auto"
-EXECUTORS = ("local", "ray")
 BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
     *("distillation", "batch_ensemble", "mimo", "mc_dropout"),
@@ -36,6 +35,12 @@ class DataSettings:
     data_dir: str = setting("", "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
     validation_fraction: float = setting(
         0.1, "Share of the training images in the validation split.", above=0, below=1
+    )
+    validation: str = setting(
+        AUTO,
+        "Images to validate on, if the data has no validation split: a share of train, or half of "
+        "test. auto: test with `modes`, which have seen the training images, else train.",
+        choices=(AUTO, "train", "test"),
     )
     image_size: int = setting(
         0,
@@ -96,7 +101,15 @@ class NetworkSettings:
         "", "Weights file that a keras.applications model starts from; default: random weights."
     )
     modes: list[str] = setting(
-        (), "Trained modes to use instead: .keras files, comma-separated, the base first."
+        (),
+        "Trained modes to use: .keras files, comma-separated, the base first. If `num_modes` is "
+        "more, the others are trained.",
+    )
+    input_scale: str = setting(
+        "255",
+        "Pixels that `modes` take: 255, from 0 to 255; 1, from 0 to 1; symmetric, from -1 to 1. "
+        "The scaling is put inside the models.",
+        choices=("255", "1", "symmetric"),
     )
     imports: list[str] = setting(
         (), "Python modules that register the custom layers of `model` and `modes`."
@@ -258,40 +271,3 @@ class ExportSettings:
     latency: bool = setting(True, "Measure the latency of exported files relative to one network.")
     export_dir: str = setting("saved_models", "Folder for the exported model.")
     export_name: str = setting("", "Name of the exported model; default: DATASET_MODEL.")
-
-
-@dataclasses.dataclass(frozen=True)
-class ExecutionSettings:
-    """Clusters and devices."""
-
-    executor: str = setting(
-        "local",
-        "What runs the tasks: local, this process, one after the other; ray, a Ray cluster.",
-        choices=EXECUTORS,
-    )
-    ray_address: str = setting(
-        AUTO, "The Ray cluster: auto, one that runs on this machine; HOST:PORT; local, a new one."
-    )
-    ray_cpus: float = setting(1.0, "CPU cores that each task requests of Ray.", above=0)
-    ray_gpus: float = setting(0.0, "GPUs that each training or evaluation requests.", low=0)
-    ray_memory: float = setting(
-        0.0, "GiB of memory that each task requests of Ray; 0: no request.", low=0
-    )
-    ray_retries: int = setting(3, "Maximum number of retries when a task's node dies.", low=0)
-    storage: str = setting(
-        "",
-        "Folder or URL (gs://, s3://, …) through which nodes exchange files; default: `workdir`, "
-        "which all nodes must then see.",
-    )
-    devices: str = setting(
-        "1",
-        "Number of devices of this machine that share each batch, or all. `batch_size`, a multiple "
-        "of it, is the whole batch; learning rate and steps are the same as on one device.",
-    )
-    hosts: list[str] = setting(
-        (),
-        "Addresses HOST:PORT of the processes that share each batch, comma-separated; the first "
-        "coordinates. Start each process with these settings and its own `process_id` and "
-        "`workdir`. JAX only.",
-    )
-    process_id: int = setting(0, "Index of this process in `hosts`, from 0.", low=0)

@@ -14,8 +14,9 @@ from bridge_tf import data
 from bridge_tf.config import STAGES, Config
 from bridge_tf.curves.curve import Curve
 from bridge_tf.networks import build_network, network_options
-from bridge_tf.networks.architecture import fits
-from bridge_tf.networks.loading import read_as
+from bridge_tf.networks.architecture import fits, fresh_copy
+from bridge_tf.networks.input_scale import with_input_scale
+from bridge_tf.networks.loading import read_as, read_model
 from bridge_tf.runs.task_graph import TaskGraph
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.training.distribution.devices import Devices
@@ -62,6 +63,7 @@ class Run:
             image_size=config.image_size,
             skip_bad_images=config.skip_bad_images,
             max_images=config.max_images,
+            validate_on="test" if config.validates_on_test else "train",
         )
 
     @functools.cached_property
@@ -147,8 +149,18 @@ class Run:
         """The settings of the run that its network takes."""
         return {name: getattr(self.config, name) for name in network_options(self.config.model)}
 
+    def given_mode(self, path) -> keras.Model:
+        """A trained mode that the configuration names, for the run's images and classes."""
+        mode = read_model(path, "modes")
+        return self.for_images(mode, f"`modes`: {path}", "name networks for these data")
+
     def build(self) -> keras.Model:
-        """The network of the run with fresh weights."""
+        """The network of the run with fresh weights; with `modes`, of their architecture."""
+        if self.config.modes:
+            if self.files.mode(0).exists():
+                return fresh_copy(self.load_mode(0))
+            mode = self.given_mode(self.config.modes[0])
+            return fresh_copy(with_input_scale(mode, self.config.input_scale))
         shape, classes = self.data.image_shape, self.data.num_classes
         network = build_network(self.config.model, shape, classes, **self.network_options())
         return with_input_shape(network, self.data.image_shape)

@@ -9,7 +9,7 @@ from bridge_tf.runs.artifacts import exported_files
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.stages import STAGES
 from bridge_tf.runs.stages.evaluate.stage import reevaluate
-from bridge_tf.runs.stages.modes import take_modes
+from bridge_tf.runs.stages.given_modes import take_modes
 from bridge_tf.runs.task_graph import TRAININGS
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.terminal import logger

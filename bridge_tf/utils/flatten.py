@@ -13,11 +13,12 @@ from bridge_tf.utils.walk import nodes_in_order
 SEPARATOR = "."
 
 
-def flattened(model: keras.Model) -> keras.Model:
+def flattened(model: keras.Model, prefixes: bool = True) -> keras.Model:
     """A copy of a graph without nested graphs; `model` itself if there are none.
 
     The layer `conv` of the nested model `backbone` is called `backbone.conv`. Where a nested model
-    is called with `training`, so are its layers. Layers that are frozen stay so.
+    is called with `training`, so are its layers. Layers that are frozen stay so. Without `prefixes`
+    layers keep their names, which must then be unique.
     """
     model = as_functional(model)
     if not any(is_graph(item) for item in model.operations):
@@ -36,7 +37,8 @@ def flattened(model: keras.Model) -> keras.Model:
             told = training if told is None else told
             if is_graph(item):
                 given = keras.tree.flatten(args)
-                outputs = run(item, given, f"{prefix}{item.name}{SEPARATOR}", told)
+                inside = f"{prefix}{item.name}{SEPARATOR}" if prefixes else ""
+                outputs = run(item, given, inside, told)
             else:
                 if id(item) not in copies:
                     copies[id(item)] = _copy(item, prefix + item.name)

@@ -10,7 +10,7 @@ import pytest
 
 from bridge_tf.cli.main import COMMANDS
 from bridge_tf.config import Config
-from bridge_tf.config.fields import ExecutionSettings
+from bridge_tf.config.execution import ExecutionSettings
 from tests.commands import done, run
 from tests.conftest import REPOSITORY
 

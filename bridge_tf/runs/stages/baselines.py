@@ -20,10 +20,8 @@ from bridge_tf.ensembles.baselines import (
 )
 from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.ensembles.baselines.mimo import MIMO_SIZE, mimo_network
-from bridge_tf.networks.architecture import fresh_copy
 from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.runs.context import Run
-from bridge_tf.runs.stages.modes import given_mode
 from bridge_tf.runs.stages.training import begin, check_room, compare_hosts, train
 from bridge_tf.runs.status import baseline_files
 from bridge_tf.runs.task_graph import Task, kind_of
@@ -80,7 +78,7 @@ def _network(run: Run, name: str) -> keras.Model:
     try:
         if name == "mimo":
             return _mimo_network(run)
-        network = _fresh_network(run)
+        network = run.build()
         if name == "batch_ensemble":
             return batch_ensemble(network, config.num_modes)
         if name == "mc_dropout":
@@ -88,14 +86,6 @@ def _network(run: Run, name: str) -> keras.Model:
         return logits_copy(network) if name == "distillation" else network
     except (InputError, ValueError) as error:
         raise InputError(f"`baselines={name}`: {reason(error)}") from error
-
-
-def _fresh_network(run: Run) -> keras.Model:
-    if not run.config.modes:
-        return run.build()
-    # A trained network of unknown origin is an architecture too.
-    there = run.files.mode(0).exists()
-    return fresh_copy(run.load_mode(0) if there else given_mode(run, run.config.modes[0]))
 
 
 def _mimo_network(run: Run) -> keras.Model:

@@ -6,6 +6,7 @@ from bridge_tf.bridges.bridge import bridge_taps, is_residual
 from bridge_tf.config.names import SCHEMA
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.calibration import calibration_harms
 from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
 from bridge_tf.evaluation.table import Table
 from bridge_tf.networks.flops import count_flops, count_params
@@ -25,11 +26,13 @@ def compare(run: Run) -> tuple[dict, dict]:
     labels = dataset.test.labels, dataset.validation.labels
     table, details = Table(predictions.models[0], *labels), Details(dataset)
     costs = TrainingCosts(run, predictions.ensemble, table.flops)
-    members_of = []
+    members_of, harmed = [], []
     for method, name, graph, members in _rows(run, predictions):
         log_probs = [predictions.log_probs[member] for member in members]
         row, test, validation = table.add(name, method, graph, log_probs)
         row["training_cost"] = costs.of(members, row["relative_flops"])
+        if calibration_harms(test, labels[0], row["temperature"]):
+            harmed.append((name, row["nll"], row["calibrated_nll"]))
         details.add(name, method, test, row)
         members_of.append(members)
     table.add_equivalents()
@@ -58,6 +61,8 @@ def compare(run: Run) -> tuple[dict, dict]:
         accuracies=predictions.accuracies(),
         retries=run.files.retries(),
         changed=run.files.changed(run.inputs),
+        seen=bool(run.config.modes) and dataset.validation_from == "train",
+        harmed=harmed,
     )
     report = {
         "schema": SCHEMA,

@@ -25,6 +25,8 @@ def find_warnings(
     accuracies: Sequence[float] = (),
     retries: Mapping[str, Sequence[str]] = types.MappingProxyType({}),
     changed: Sequence[str] = (),
+    seen: bool = False,
+    harmed: Sequence[tuple[str, float, float]] = (),
 ) -> list[str]:
     """A sentence without its full stop for each thing that spoils figures of a report.
 
@@ -34,6 +36,8 @@ def find_warnings(
         accuracies: of the modes on the test images.
         retries: why a training was retried at a lower rate, each time, by its file's name.
         changed: the settings that name something else now than when the run began.
+        seen: whether `modes` may have been trained on the validation images.
+        harmed: names of ensembles with their NLL before and after calibration, where it is worse.
     """
     return [
         *_of_inputs(changed),
@@ -41,6 +45,7 @@ def find_warnings(
         *_of_trainings(retries),
         *_of_modes(accuracies, dataset.test.labels),
         *_of_temperature(validation_errors, len(dataset.validation)),
+        *_of_calibration(seen, harmed),
         *_of_curves(curves),
         *_of_bridges(bridges),
     ]
@@ -109,6 +114,21 @@ def _of_temperature(errors: int, images: int) -> Iterator[str]:
             f"one network is wrong on {errors} of the {images} validation images; a temperature "
             "fitted on so few errors is rough, and so are the calibrated figures: a larger "
             "`validation_fraction` would steady them"
+        )
+
+
+def _of_calibration(seen: bool, harmed: Sequence[tuple[str, float, float]]) -> Iterator[str]:
+    if seen:
+        yield (
+            "`modes` may have been trained on the validation images, so that temperatures are too "
+            "low and calibrated figures too bad or too good: leave `validation=train` out, or give "
+            "validation images of their own"
+        )
+    for name, before, after in harmed:
+        yield (
+            f"calibration makes {name} worse on the test images, beyond chance (NLL {before:.4f} "
+            f"before, {after:.4f} after): the validation images aren't like these, or were trained "
+            "on"
         )
 
 

@@ -1,0 +1,79 @@
+"""Trained modes that the configuration names: checked against the data, then taken into the run."""
+
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+
+from bridge_tf.curves.checks import check_same_architecture
+from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.scores import network_predictor
+from bridge_tf.networks.input_scale import SCALES, scaled, with_input_scale
+from bridge_tf.networks.saving import write_model
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.stages.modes import check_bridge
+from bridge_tf.runs.stages.training import check_room
+from bridge_tf.runs.status import is_current
+from bridge_tf.utils.errors import InputError
+
+# Training images on which the scale is checked, and by how much accuracy at another must be higher.
+_IMAGES, _HIGHER = 500, 0.1
+_RANGES = {"255": "0 to 255", "1": "0 to 1", "symmetric": "-1 to 1"}
+
+
+def take_modes(run: Run) -> None:
+    """Writes the modes that the configuration names to the work directory, once all are checked.
+
+    Raises:
+        InputError: a file can't be read, isn't for the run's images, their scale or their classes,
+            or holds another architecture than the first.
+    """
+    sources = {run.files.mode(k): path for k, path in enumerate(run.config.modes)}
+    if all(is_current(run, target) for target in sources):
+        return
+    scale, first, predict = run.config.input_scale, None, network_predictor()
+    for path in map(pathlib.Path, sources.values()):
+        mode = run.given_mode(path)
+        first = first or mode
+        try:
+            check_same_architecture(first, mode)
+        except ValueError as error:
+            raise InputError(f"`modes={path}`: {error}") from error
+        _check_scale(run, path, mode, predict)
+    first = with_input_scale(first, scale)
+    check_bridge(run, first)
+    check_room(run, "modes", first, len(sources))
+    run.files.claim(run.config)
+    for target, path in sources.items():
+        if is_current(run, target):
+            continue
+        with run.files.writing(target) as partial:
+            if scale == "255":
+                shutil.copyfile(path, partial)
+            else:
+                write_model(with_input_scale(run.given_mode(path), scale), partial)
+
+
+def _check_scale(run: Run, path, mode: keras.Model, predict) -> None:
+    """Raises an InputError if a mode is right on far more training images at another scale."""
+    split, scale = run.data.train.limited(_IMAGES), run.config.input_scale
+    images, found = np.asarray(split.images), {}
+    for name in SCALES:
+        log_probs = predict(mode, scaled(images, name))
+        found[name] = (
+            metrics.accuracy(log_probs, split.labels),
+            metrics.nll(log_probs, split.labels),
+        )
+    best = max(found, key=lambda name: found[name][0])
+    if found[best][0] <= found[scale][0] + _HIGHER:
+        return
+
+    def told(name: str) -> str:
+        accuracy, nll = found[name]
+        return f"accuracy {accuracy:.2f} and NLL {nll:.2f} with pixels from {_RANGES[name]}"
+
+    raise InputError(
+        f"`modes={path}`: has {told(scale)} on {len(split)} training images, but {told(best)}; set "
+        f"`input_scale={best}`"
+    )
