@@ -48,7 +48,11 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A data set with three disjoint splits; classes without names are numbered."""
+    """A data set with three disjoint splits; classes without names are numbered.
+
+    `validation_from` tells where the validation split comes from: the source's "own" one, or a
+    share of "train" or "test".
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -56,6 +60,7 @@ class Dataset:
     validation: Split
     test: Split
     faults: Faults = Faults()
+    validation_from: str = "train"
 
     @property
     def num_classes(self) -> int:

@@ -14,6 +14,7 @@ from bridge_tf.data.readers.folder import read_folder
 from bridge_tf.data.readers.npz import read_npz
 from bridge_tf.data.readers.tfds import read_tfds
 from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.terminal import logger
 
 _HELD_OUT = 0.2
 _KINDS = "digits, tfds:NAME[:VERSION], folder:PATH, npz:PATH"
@@ -29,6 +30,7 @@ def load_dataset(
     skip_bad_images: int = 0,
     max_images: int = 0,
     exif: str = "apply",
+    validate_on: str = "train",
 ) -> Dataset:
     """Reads, decodes and splits a data set.
 
@@ -48,6 +50,8 @@ def load_dataset(
         max_images: maximum number of images in each split; 0: all.
         exif: "apply": images of folders are turned upright as their EXIF data says; "ignore": they
             are taken as they are stored.
+        validate_on: where the validation split comes from if the source has none: "train", or
+            "test", whose stratified half it then is, the same for every seed.
 
     Raises:
         InputError: the data can't be used; the message says why, and what would be right.
@@ -66,10 +70,15 @@ def load_dataset(
     train, validation, test = source.train, source.validation, source.test
     if test is None:
         train, test = _split(spec, train, _HELD_OUT, seed=0)
-    if validation is None:
+    validated = "own" if validation is not None else validate_on
+    if validation is None and validate_on == "test":
+        test, validation = _split(spec, test, 0.5, seed=0)
+        logger.info(f"data: half of the test images, {len(validation):,}, validate")
+    elif validation is None:
         train, validation = _split(spec, train, validation_fraction, seed)
     known = Faults(source.skipped)
-    dataset = Dataset(source.name, source.class_names, train, validation, test, known)
+    splits = train, validation, test
+    dataset = Dataset(source.name, source.class_names, *splits, known, validated)
     if max_images:
         dataset = dataset.limited(max_images)
     else:

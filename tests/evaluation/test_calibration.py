@@ -13,6 +13,7 @@ from bridge_tf.evaluation import (
     nll,
     score,
 )
+from bridge_tf.evaluation.calibration import calibration_harms
 
 
 def draw(temperature, n, seed=0):
@@ -95,6 +96,14 @@ def test_temperature_must_be_positive(temperature):
 def test_fit_refuses_wrong_shapes():
     with pytest.raises(ValueError, match="Received: "):
         fit_temperature(np.zeros((3, 2)), [0])
+
+
+def test_harm_is_told_from_chance():
+    log_probs, labels = draw(1.0, 500, seed=6)
+    assert not calibration_harms(log_probs, labels, 1.0)
+    assert not calibration_harms(log_probs, labels, 1.02)
+    assert calibration_harms(log_probs, labels, 0.3)
+    assert not calibration_harms(log_probs[:3], labels[:3], 0.9)
 
 
 def test_score_fits_on_validation_and_measures_on_test():

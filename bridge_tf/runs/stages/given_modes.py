@@ -17,8 +17,11 @@ from bridge_tf.runs.stages.training import check_room
 from bridge_tf.runs.status import is_current
 from bridge_tf.utils.errors import InputError
 
-# Training images on which the scale is checked, and by how much accuracy at another must be higher.
-_IMAGES, _HIGHER = 500, 0.1
+# Training images on which the scale is checked.
+_IMAGES = 500
+# At another scale it is right if the accuracy is so much higher, or at most so much lower and the
+# NLL at most half of one that is worse than guessing.
+_HIGHER, _LOWER = 0.1, 0.05
 _RANGES = {"255": "0 to 255", "1": "0 to 1", "symmetric": "-1 to 1"}
 
 
@@ -56,7 +59,7 @@ def take_modes(run: Run) -> None:
 
 
 def _check_scale(run: Run, path, mode: keras.Model, predict) -> None:
-    """Raises an InputError if a mode is right on far more training images at another scale."""
+    """Raises an InputError if a mode plainly takes pixels of another scale."""
     split, scale = run.data.train.limited(_IMAGES), run.config.input_scale
     images, found = np.asarray(split.images), {}
     for name in SCALES:
@@ -65,9 +68,16 @@ def _check_scale(run: Run, path, mode: keras.Model, predict) -> None:
             metrics.accuracy(log_probs, split.labels),
             metrics.nll(log_probs, split.labels),
         )
-    best = max(found, key=lambda name: found[name][0])
-    if found[best][0] <= found[scale][0] + _HIGHER:
+    accuracy, nll = found[scale]
+    guessing = np.log(run.data.num_classes)
+    better = [
+        name
+        for name, (a, n) in found.items()
+        if a > accuracy + _HIGHER or (a > accuracy - _LOWER and guessing < nll and n < nll / 2)
+    ]
+    if not better:
         return
+    best = min(better, key=lambda name: found[name][1])
 
     def told(name: str) -> str:
         accuracy, nll = found[name]
