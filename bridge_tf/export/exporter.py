@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bridge_tf.export.labels import label_lines
 from bridge_tf.export.layout import check_export, models_in, publish, staging
 from bridge_tf.export.metadata import describe
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
@@ -70,7 +71,8 @@ def export(
         export_dir: made if it isn't there.
         images: N×H×W×C, real images of raw pixels 0…255, or N inputs of the other kind, for the
             comparison and (8 of them) for the warm-up requests.
-        class_names: written as labels.txt, one a line, beside both artifacts.
+        class_names: one for each class, or none; written as labels.txt, one a line with line
+            breaks in them escaped, beside both artifacts.
         source: names what is exported, for example a digest; kept in assets.extra/export.json.
         tflite: quantized TFLite files to add: "float16", "int8", "int8_dynamic".
         tflite_io: type of the images that these take, "float32" or "uint8".
@@ -83,7 +85,8 @@ def export(
 
     Raises:
         InputError: the folder can't be written, the ensemble has several inputs, there are no
-            images to calibrate on, or uint8 is asked for inputs that aren't images.
+            images to calibrate on, there are names but not one a class, or uint8 is asked for
+            inputs that aren't images.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
     """
     # Imported here, since `load_predictor` reads .tflite files without Keras.
@@ -103,6 +106,12 @@ def export(
         raise InputError(f"export: takes ensembles of one input, not of {names}")
     if tflite_io == "uint8" and len(ensemble.input_shape) != 4:
         raise InputError("`tflite_io=uint8`: is for images; leave it out")
+    labels, num_classes = label_lines(class_names), ensemble.output["probabilities"].shape[-1]
+    if labels and len(labels) != num_classes:
+        raise InputError(
+            f"`class_names`: {len(labels)} names for {num_classes} classes; give one for each "
+            "class, or none"
+        )
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
     calibrated = (ensemble.temperature, ensemble.base_temperature) != (1, 1)
@@ -127,14 +136,14 @@ def export(
             early_exit = {**early_exit, "base_temperature": ensemble.base_temperature}
             others["early_exit"] = early_exit.get("temperature", 1.0)
         files = {path: {"ensemble": t, **others} for path, t in temperatures.items()}
-        write_json(folder / "metadata.json", describe(name, files, class_names, shape))
+        write_json(folder / "metadata.json", describe(name, files, labels, shape))
         if card:
-            (folder / "card.md").write_text(card(), encoding="utf-8")
+            (folder / "card.md").write_text(card(), encoding="utf-8", errors="backslashreplace")
         write_warmup(found, name, spread(images), saved_model / WARMUP)
         for place in (folder, saved_model / "assets.extra"):
-            if class_names:
-                labels = "".join(f"{label}\n" for label in class_names)
-                (place / "labels.txt").write_text(labels, encoding="utf-8")
+            if labels:
+                lines = "".join(f"{label}\n" for label in labels)
+                (place / "labels.txt").write_text(lines, encoding="utf-8", newline="\n")
             if early_exit:
                 write_json(place / "early_exit.json", early_exit)
         write_configurations(folder, {*models_in(export_dir), name})

@@ -2,10 +2,11 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bridge_tf.export.labels import labels_beside, read_labels
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.terminal import quiet_stderr
 
@@ -21,7 +22,7 @@ class Predictor:
 
     Attributes:
         image_shape: (height, width, channels).
-        labels: names of the classes; empty if the file has none.
+        labels: names of the classes; empty if the model has none, or not one a class.
     """
 
     run: Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -85,7 +86,9 @@ def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
         outputs = function(**{name: tf.cast(images, spec.dtype)})
         return {key: value.numpy() for key, value in outputs.items()}
 
-    return Predictor(run, tuple(spec.shape[1:]), _labels(path / "assets.extra" / "labels.txt"))
+    shown = getattr(function.structured_outputs.get("probabilities"), "shape", ())
+    labels = _labels(path / "assets.extra" / "labels.txt", shown, signature)
+    return Predictor(run, tuple(spec.shape[1:]), labels)
 
 
 def _tflite(path: pathlib.Path, signature: str) -> Predictor:
@@ -99,10 +102,11 @@ def _tflite(path: pathlib.Path, signature: str) -> Predictor:
     runner = interpreter.get_signature_runner(signature)
     ((name, details),) = runner.get_input_details().items()
     shape = tuple(int(n) for n in details["shape_signature"][1:])
+    shown = runner.get_output_details().get("probabilities", {"shape": ()})["shape"]
     return Predictor(
         lambda images: runner(**{name: images.astype(details["dtype"])}),
         shape,
-        _labels(path.with_suffix(".labels.txt")),
+        _labels(labels_beside(path), shown, signature),
     )
 
 
@@ -127,9 +131,13 @@ def _keras(path: pathlib.Path, _signature: str) -> Predictor:
             outputs = keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
         return {"probabilities": outputs}
 
-    labels = _labels(path.with_suffix(".labels.txt"))
+    output = model.output["probabilities"] if is_ensemble else model.output
+    shown = getattr(output, "shape", ())
+    labels = _labels(labels_beside(path), shown, "serving_default")
     return Predictor(run, tuple(model.input_shape[1:]), labels)
 
 
-def _labels(path: pathlib.Path) -> tuple[str, ...]:
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
+def _labels(path: pathlib.Path, shape: Sequence[int | None], signature: str) -> tuple[str, ...]:
+    """The labels in a file for probabilities of a shape; a model's main signature may warn."""
+    num_classes = shape[-1] if len(shape) == 2 else None
+    return read_labels(path, num_classes, warn=signature == "serving_default")

@@ -52,6 +52,10 @@ def test_labels_are_read_if_there_is_one_a_class(exported, tmp_path):
     model = load_model(exported.parts)
     assert (model.name, model.image_shape) == ("parts", (8, 8, 1))
     assert model.labels == tuple(f"digit {k}" for k in range(10))
+    quantized = tmp_path / "parts.int8.tflite"
+    quantized.write_bytes(exported.parts.read_bytes())
+    (tmp_path / "parts.labels.txt").write_text("".join(f"{k}\u2028\n" for k in range(10)))
+    assert load_model(quantized).labels == tuple(f"{k}\u2028" for k in range(10))
     path = tmp_path / "model.tflite"
     path.write_bytes(exported.colour.read_bytes())
     (tmp_path / "model.labels.txt").write_text("only one\n")
