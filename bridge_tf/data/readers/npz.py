@@ -133,7 +133,7 @@ def _on_one_scale(given: str, images: dict[str, np.ndarray]) -> dict[str, np.nda
         logger.warning(
             f"{given}: {', '.join(fractions)} has a maximum of at most "
             f"{max(highest[name] for name in fractions):g}, but is taken as 0…255, the scale of "
-            "x_train"
+            f"{others[0]}"
         )
     factor = np.float32(1 if others else 255)
     # Convert first: half precision would round the product.
