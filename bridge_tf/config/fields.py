@@ -52,6 +52,9 @@ class DataSettings:
     skip_bad_images: int = setting(
         0, "Leave out at most this many unreadable or mislabelled images.", low=0
     )
+    exif: str = setting(
+        "apply", "Orientation in the EXIF data of images of folders.", choices=("apply", "ignore")
+    )
     augment: str = setting(
         "none",
         "Augmentation of training images. crop: pad, then crop at random. crop_flip: also mirror "

@@ -57,13 +57,12 @@ def describe(
 
 def ensemble_temperature(path: pathlib.Path) -> float:
     """The ensemble's temperature in an exported .tflite file; 1 if no metadata is beside it."""
-    name = path.name.partition(".")[0]
-    metadata = path.with_name(f"{name}.metadata.json")
-    if not metadata.exists():
-        return 1.0
-    files = json.loads(metadata.read_text(encoding="utf-8"))["files"]
-    found = [item["temperatures"]["ensemble"] for item in files if item["file"] == path.name]
-    return found[0] if found else 1.0
+    for metadata in path.parent.glob("*.metadata.json"):
+        files = json.loads(metadata.read_text(encoding="utf-8"))["files"]
+        for item in files:
+            if item["file"] == path.name:
+                return item["temperatures"]["ensemble"]
+    return 1.0
 
 
 def signatures_in(content: bytes) -> dict[str, dict]:

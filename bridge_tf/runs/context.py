@@ -64,6 +64,7 @@ class Run:
             skip_bad_images=config.skip_bad_images,
             max_images=config.max_images,
             validate_on="test" if config.validates_on_test else "train",
+            exif=config.exif,
         )
 
     @functools.cached_property

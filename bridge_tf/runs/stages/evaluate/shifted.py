@@ -39,6 +39,7 @@ def other_images(run) -> tuple[str, np.ndarray]:
         config.data_dir or None,
         run.data.image_shape,
         skip_bad_images=config.skip_bad_images,
+        exif=config.exif,
         max_images=config.max_images,
     )
 
