@@ -1,13 +1,16 @@
 """bridge-tf benchmark: speed and memory, as ratios."""
 
 import dataclasses
-import json
+import pathlib
 
-from bridge_tf.cli.command import Command, some_of
+from bridge_tf.cli.command import Command, print_json, some_of
 from bridge_tf.cli.existing import import_keras
 from bridge_tf.cli.flags import Flags
+from bridge_tf.config.estimates import check_size
+from bridge_tf.config.inputs import check_networks
 from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.paths import check_file, check_file_or_folder, is_there, shown
 
 USAGE = """
 Times training steps or exported files on random images. Prints one JSON object for each result.
@@ -31,6 +34,8 @@ measured in its own process.
 TRAINING = ("curve_step", "curve_memory", "bridge_step", "pipeline")
 MEASURES = (*TRAINING, "latency")
 MOST_THREADS = 256
+IMAGE_SIZE = 32  # of training steps, unless another is given
+_FILES = "name exported .tflite files, or folders with a saved_model.pb"
 SETTINGS = (
     "model",
     "norm",
@@ -68,6 +73,8 @@ def _benchmark(flags: Flags) -> None:
     config, latency = flags.config(SETTINGS), _latency_settings(flags, "latency" in measures)
     training = [name for name in measures if name in TRAINING]
     if training:
+        check_size(config, config.image_size or IMAGE_SIZE)
+        check_networks(config)
         import_keras()
         from bridge_tf.evaluation.benchmarks import Benchmarks
 
@@ -79,12 +86,15 @@ def _benchmark(flags: Flags) -> None:
             "pipeline": benchmarks.pipeline,
         }
         for name in training:
-            print(json.dumps(measured[name]()), flush=True)
+            print_json(measured[name]())
     if latency:
-        from bridge_tf.evaluation.latency import latencies
+        from bridge_tf.evaluation.latency import latencies, litert_runner
 
+        for path in latency["files"]:
+            for signature in ("base", "serving_default") if path.is_file() else ():
+                litert_runner(path, signature)  # found bad before a process is started
         for row in latencies(**latency):
-            print(json.dumps(row), flush=True)
+            print_json(row)
 
 
 def _latency_settings(flags: Flags, wanted: bool) -> dict:
@@ -103,6 +113,11 @@ def _latency_settings(flags: Flags, wanted: bool) -> dict:
         raise InputError(
             "`files`: missing; name exported files, as in `files=saved_models/a.tflite`"
         )
+    for path in options.files:
+        check_file_or_folder(f"`files`: {shown(path)}", path, _FILES)
+        graph = pathlib.Path(path) / "saved_model.pb"
+        if is_there(f"`files`: {shown(path)}", graph, _FILES):
+            check_file(f"`files`: {shown(path)}", graph, _FILES)
     from bridge_tf.evaluation.latency import check_files
 
     settings = {"files": check_files(options.files), "threads": _threads(options.threads)}

@@ -1,6 +1,8 @@
 """The parts of a subcommand, and flags of several subcommands."""
 
 import dataclasses
+import json
+import math
 from collections.abc import Callable
 
 from bridge_tf.cli.flags import Flags
@@ -57,3 +59,16 @@ def some_of(name: str, values: tuple[str, ...], choices: tuple[str, ...]) -> lis
     if not values:
         raise InputError(f"`{name}=`: must be one or more of {', '.join(choices)}")
     return list(dict.fromkeys(values))
+
+
+def print_json(row: dict) -> None:
+    """Prints an object in a line of valid JSON: numbers that aren't finite become null."""
+    print(json.dumps(_finite(row), allow_nan=False), flush=True)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

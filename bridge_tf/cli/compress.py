@@ -8,6 +8,7 @@ from bridge_tf.cli.flags import Flags
 from bridge_tf.config.validation import setting
 from bridge_tf.export.compression.settings import METHODS, Compression
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.files import check_writable
 
 USAGE = """
 Compresses the exported ensemble of a finished run with TensorFlow Model Optimization.
@@ -45,6 +46,7 @@ class Options(Writer, FinishedRun):
         _DEFAULTS.clusters,
         "With cluster, the number of values that a layer's weights share.",
         low=2,
+        high=65_536,
     )
 
 
@@ -61,7 +63,9 @@ def _compress(flags: Flags) -> None:
     }
     # The run's own --tflite is for its export, not for compression.
     changes = {"tflite": ("float32",), **flags.given(_SETTINGS)}
-    run = existing_run(flags, export_dir=required("export_dir", options.export_dir), **changes)
+    export_dir = required("export_dir", options.export_dir)
+    check_writable("export_dir", export_dir)
+    run = existing_run(flags, export_dir=export_dir, **changes)
     from bridge_tf.runs.stages.compress import compress
 
     for path in compress(run, [Compression(method, **settings) for method in methods]):

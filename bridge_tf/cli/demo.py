@@ -8,6 +8,7 @@ from bridge_tf.cli.existing import existing_run
 from bridge_tf.cli.flags import Flags
 from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.paths import check_file_or_folder, check_folder, check_tree, is_there, shown
 
 USAGE = """
 Serves a local page that runs an exported model in your browser. You draw or load pictures, and the
@@ -16,6 +17,9 @@ page shows the predictions. Runs until Ctrl-C.
     bridge-tf demo --workdir=DIR
     bridge-tf demo --model=PATH.tflite [--images=FOLDER]
 """
+
+
+_MODEL = "name an exported .tflite file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +48,12 @@ def _demo(flags: Flags) -> None:
         raise InputError("`images`: goes with `model`; a run shows its own test pictures")
     if options.export_dir and options.model:
         raise InputError("`export_dir`: goes with `workdir`; `model` names the file itself")
+    for name in ("images", "runtime"):
+        folder = getattr(options, name)
+        if folder and is_there(f"`{name}`: {shown(folder)}", folder, "name a folder"):
+            check_folder(f"`{name}`: {shown(folder)}", folder)
+    if options.images:
+        check_tree("`images`", options.images, "remove it, or replace it by an image")
     model, examples = _of_run(flags) if options.workdir else _of_file(options)
     runtime = runtime_folder(options.runtime)
     with DemoServer(Site.of(model, examples, runtime), options.port) as server:
@@ -69,6 +79,7 @@ def _of_file(options: Options) -> tuple:
     from bridge_tf.demo.examples import examples_of_folder
     from bridge_tf.demo.model import load_model
 
+    check_file_or_folder(f"`model`: {shown(options.model)}", options.model, _MODEL)
     model = load_model(pathlib.Path(options.model))
     if not options.images:
         return model, []

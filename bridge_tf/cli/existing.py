@@ -8,21 +8,24 @@ import logging
 from bridge_tf.cli.command import required
 from bridge_tf.cli.flags import Flags
 from bridge_tf.config import STAGES, Config
+from bridge_tf.config.estimates import check_size
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.terminal import quiet_stderr
 from bridge_tf.utils.user_modules import import_modules
 
 
-def existing_run(flags: Flags, stages=STAGES, **changes):
+def existing_run(flags: Flags, stages=STAGES, workdir: str = "", **changes):
     """The run in --workdir, with its own configuration except for `changes`.
+
+    `workdir` replaces that of the flags.
 
     Raises:
         InputError: there is no run, or its configuration has `imports` that the command line
             doesn't: a file from an unknown source must not make a command run code.
     """
     options = flags.options
-    workdir = required("workdir", options.workdir)
+    workdir = workdir or required("workdir", options.workdir)
     if options.data_dir:
         changes["data_dir"] = options.data_dir
     from bridge_tf.runs.work_dir import WorkDir
@@ -41,7 +44,12 @@ def existing_run(flags: Flags, stages=STAGES, **changes):
 
 
 def run_of(config: Config, workdir: str, **options):
-    """The `Run` of `config` in `workdir`, with its options; imports TensorFlow first."""
+    """The `Run` of `config` in `workdir`, with its options; imports TensorFlow first.
+
+    Raises:
+        InputError: its settings would take more memory than there is.
+    """
+    check_size(config)
     import_keras()
     import_modules(config.imports)
     with signals.at_once():

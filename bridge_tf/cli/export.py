@@ -6,6 +6,7 @@ from bridge_tf.cli.command import Command, FinishedRun, Writer, required
 from bridge_tf.cli.existing import existing_run
 from bridge_tf.cli.flags import Flags
 from bridge_tf.config.validation import setting
+from bridge_tf.utils.files import check_writable
 
 USAGE = """
 Exports the ensemble of a finished run as a SavedModel and a TFLite file.
@@ -27,6 +28,7 @@ class Options(Writer, FinishedRun):
 
 def _export(flags: Flags) -> None:
     folder = required("export_dir", flags.options.export_dir)
+    check_writable("export_dir", folder)
     run = existing_run(flags, ["export"], export_dir=folder, **flags.given(_SETTINGS))
     from bridge_tf.runs.artifacts import exported_files
     from bridge_tf.runs.runner import execute

@@ -1,7 +1,9 @@
 """The flags of a subcommand, in groups: one dataclass of settings for each group."""
 
 import dataclasses
+import os
 import re
+import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from bridge_tf.config import Config
 from bridge_tf.config.execution import ExecutionSettings
 from bridge_tf.config.validation import check_setting, setting
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.paths import shown
 
 _DEFINE = {
     int: flags.DEFINE_integer,
@@ -23,6 +26,7 @@ _DEFINE = {
 }
 # Flags of `train` in messages of other commands.
 _OF_TRAIN = ("repair", "stages")
+_LARGEST_FLAGFILE = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Flags:
         Raises:
             InputError: the command line is invalid.
         """
+        _check_flagfiles(arguments)
         try:
             _, *self.arguments = self._flags(["bridge-tf", *arguments])
         except flags.UnrecognizedFlagError as error:
@@ -141,6 +146,27 @@ class Flags:
                     f"`{field.name}={','.join(value)}`: must be numbers between commas"
                 ) from error
         return tuple(value) if field.type == list[str] else value
+
+
+def _check_flagfiles(arguments: Sequence[str]) -> None:
+    """Refuses flagfiles that would never end; FIFOs pass, as in --flagfile=<(…)."""
+    right = "name a file of flags"
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, path = argument.lstrip("-").partition("=")
+        if before.lstrip("-") == "flagfile" and before.startswith("-") and "=" not in before:
+            path = argument
+        elif name != "flagfile" or not equals or not argument.startswith("-"):
+            continue
+        try:
+            found = os.stat(path)
+        except ValueError as error:
+            raise InputError(f"`flagfile`: no file can have this name; {right}") from error
+        except OSError:  # opening it tells the reason
+            continue
+        if stat.S_ISREG(found.st_mode) and found.st_size > _LARGEST_FLAGFILE:
+            raise InputError(f"`flagfile={shown(path)}`: has more than 1 MB; {right}")
+        if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+            raise InputError(f"`flagfile={shown(path)}`: is a device, no file; {right}")
 
 
 def _group(of: type, names: Sequence[str] | None) -> Group:

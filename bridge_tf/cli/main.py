@@ -14,6 +14,7 @@ from bridge_tf.cli.help import HELP, HELP_FULL, command_help
 from bridge_tf.cli.messages import messages_on_terminal
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.terminal import open_closed_streams, usable_output
 
 COMMANDS = {
     "train": "Train modes, curves and bridges, evaluate them, and export the ensemble.",
@@ -33,10 +34,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     `argv` defaults to the process's arguments. One process may call it many times: flags, signal
     handlers, log handlers and warning filters belong to a single call.
     """
+    open_closed_streams()
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in COMMANDS:
         run_command(name, importlib.import_module(f"{__package__}.{name}").COMMAND, arguments)
-    with exiting("bridge-tf"):
+    with exiting("bridge-tf"), usable_output():
         if name not in (*HELP, HELP_FULL):
             near = difflib.get_close_matches(name, COMMANDS, 1)
             known = f"nearest: {near[0]}" if near else f"name one of {', '.join(COMMANDS)}"
@@ -53,6 +55,7 @@ def run_command(name: str, command: Command, arguments: Sequence[str]) -> NoRetu
     with (
         signals.graceful(message=f"{title}: interrupted{again}"),
         exiting(title, flags.in_words, command.resumable),
+        usable_output(),
     ):
         if {*HELP, HELP_FULL} & set(arguments):
             print(command_help(command.usage, flags, full=HELP_FULL in arguments))

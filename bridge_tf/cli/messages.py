@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bridge_tf.utils.terminal import TerminalHandler, handled_by
+from bridge_tf.utils.urls import without_credentials
 
 
 class _InWords(logging.Formatter):
@@ -16,7 +17,7 @@ class _InWords(logging.Formatter):
         self._in_words = in_words
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._in_words(super().format(record))
+        return without_credentials(self._in_words(super().format(record)))
 
 
 @contextmanager

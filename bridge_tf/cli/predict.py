@@ -1,16 +1,17 @@
 """bridge-tf predict: predictions for image files."""
 
 import dataclasses
-import json
 import pathlib
+import warnings
 
 import numpy as np
 
-from bridge_tf.cli.command import Command, required
+from bridge_tf.cli.command import Command, print_json, required
 from bridge_tf.cli.existing import import_keras
 from bridge_tf.cli.flags import Flags
 from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.paths import check_file, check_file_or_folder, is_there, shown
 from bridge_tf.utils.user_modules import import_modules
 
 USAGE = """
@@ -22,6 +23,10 @@ disagreement (the mutual information between members) in nats.
 PATH is a SavedModel directory (or the folder of its versions), a .tflite file or a .keras file.
 Images are resized to the model's input size.
 """
+
+
+_IMAGE = "name a PNG or JPEG image"
+_MODEL = "name a SavedModel directory, a .tflite or a .keras file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +44,11 @@ def _predict(flags: Flags) -> None:
     model = required("model", options.model)
     if not paths:
         raise InputError("no images: name one or more files after the flags")
+    _check_model(model)
     for path in paths:
         # Refuse bad files before loading the model, which takes longer.
+        if is_there(path, path, _IMAGE):
+            check_file(path, path, _IMAGE)
         read_image(path, channels=3)
 
     if not model.endswith(".tflite"):
@@ -48,7 +56,13 @@ def _predict(flags: Flags) -> None:
         import_modules(options.imports)
     from bridge_tf.export.predictor import load_predictor
 
-    predictor = load_predictor(pathlib.Path(model))
+    if model.endswith(".keras") and pathlib.Path(model).is_file():
+        from bridge_tf.networks.loading import check_keras_file
+
+        check_keras_file(model, f"`model={model}`")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is missing in a damaged file
+        predictor = load_predictor(pathlib.Path(model))
     height, width, channels = predictor.image_shape
     if channels not in (1, 3):
         raise InputError(
@@ -57,7 +71,27 @@ def _predict(flags: Flags) -> None:
     for path in paths:
         image = read_image(path, channels=channels, size=(height, width))
         outputs = predictor(image[np.newaxis])
-        print(json.dumps(_prediction(path, outputs, predictor.labels)), flush=True)
+        for name in ("probabilities", "entropy", "disagreement"):
+            if not np.isfinite(outputs.get(name, 0)).all():
+                raise InputError(
+                    f"`model`: {model} gives {path} a value of {name} that isn't finite; name a "
+                    "model whose weights and outputs are"
+                )
+        print_json(_prediction(path, outputs, predictor.labels))
+
+
+def _check_model(model: str) -> None:
+    """Refuses a model that can't be opened, or whose parts are no files."""
+    check_file_or_folder(f"`model`: {shown(model)}", model, _MODEL)
+    folders = [pathlib.Path(model), *pathlib.Path(model).glob("[0-9]*")]
+    places = [folder / "saved_model.pb" for folder in folders]
+    places += [
+        *(folder / "assets.extra" / "labels.txt" for folder in folders),
+        pathlib.Path(model).with_suffix(".labels.txt"),
+    ]
+    for place in places:
+        if is_there(f"`model`: {place}", place, _MODEL):
+            check_file(f"`model`: {place}", place, _MODEL)
 
 
 def _prediction(path: str, outputs: dict, labels: tuple[str, ...]) -> dict:

@@ -1,9 +1,8 @@
 """bridge-tf study: compares settings of bridges on a finished run."""
 
 import dataclasses
-import json
 
-from bridge_tf.cli.command import Command, FinishedRun, some_of
+from bridge_tf.cli.command import Command, FinishedRun, print_json, some_of
 from bridge_tf.cli.existing import existing_run
 from bridge_tf.cli.flags import Flags
 from bridge_tf.config.validation import setting
@@ -59,7 +58,7 @@ def _study(flags: Flags) -> None:
     }
     for name in names:
         for row in rows[name]():
-            print(json.dumps(row), flush=True)
+            print_json(row)
 
 
 COMMAND = Command(USAGE, _study, Options, settings=("imports",))

@@ -9,6 +9,7 @@ import re
 from bridge_tf.config.execution import ExecutionSettings
 from bridge_tf.config.fields import (
     AUTO,
+    DATASET_KINDS,
     IMAGENET_BLOCKS,
     BridgeSettings,
     CurveSettings,
@@ -19,7 +20,7 @@ from bridge_tf.config.fields import (
     RecipeSettings,
 )
 from bridge_tf.config.validation import check_setting, text_of
-from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.errors import InputError, without_controls
 
 STAGES = ("modes", "curves", "bridges", "baselines", "evaluate", "export")
 SMOKE_IMAGES = 256
@@ -65,6 +66,7 @@ class Config(
             if field.type == list[float] or field.type == list[str]:
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
             check_setting(field, getattr(self, field.name))
+        self._check_names()
         for name, value in self._defaults().items():
             if getattr(self, name) == getattr(type(self), name):
                 object.__setattr__(self, name, value)
@@ -104,6 +106,25 @@ class Config(
                 f"`export_name={self.export_name}`: must be at most 100 letters, digits, '_', '-' "
                 "and '.', and begin with none of the last two"
             )
+
+    def _check_names(self) -> None:
+        """Refuses empty names of what every run has, and names that no file can have."""
+        known = ", ".join(DATASET_KINDS)
+        rights = {
+            "dataset": f"name one of {known}",
+            "model": "name a network or a .keras file",
+            "export_dir": "name a folder",
+        }
+        for name, right in rights.items():
+            if not getattr(self, name):
+                raise InputError(f"`{name}=`: missing; {right}")
+        for field in dataclasses.fields(self):
+            value = text_of(getattr(self, field.name))
+            if without_controls(value) != value:
+                raise InputError(
+                    f"`{field.name}={without_controls(value)}`: holds a control character; leave "
+                    "it out"
+                )
 
     def _check_network(self) -> None:
         """Refuses settings that the network doesn't have, which would be ignored silently."""

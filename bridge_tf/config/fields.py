@@ -228,7 +228,10 @@ class EvaluationSettings:
     """The evaluation."""
 
     curve_points: int = setting(
-        5, "Positions on each curve at which the report measures, including both ends.", low=3
+        5,
+        "Positions on each curve at which the report measures, including both ends.",
+        low=3,
+        high=10_000,
     )
     baselines: list[str] = setting(
         (),

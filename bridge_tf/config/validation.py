@@ -6,6 +6,9 @@ from typing import Any
 
 from bridge_tf.utils.errors import InputError
 
+# Of int32 and float32, in which counts and rates are computed.
+_MOST_INT, _MOST_FLOAT = 2**31 - 1, 3.4e38
+
 
 def setting(default: Any, help_text: str, **checks: Any) -> Any:
     """A dataclass field for a setting, with limits: low, above, high, below, choices."""
@@ -31,6 +34,8 @@ def check_setting(field: dataclasses.Field, value: Any) -> None:
             ("below", "below", lambda a, b: a < b),
         ):
             bound = field.metadata.get(rule)
+            if rule == "high" and bound is None:
+                bound = _most(number)
             if bound is not None and not holds(number, bound):
                 raise InputError(f"`{field.name}={text_of(value)}`: must be {text} {bound}")
     choices = field.metadata.get("choices")
@@ -38,3 +43,10 @@ def check_setting(field: dataclasses.Field, value: Any) -> None:
         known = ", ".join(map(str, choices))
         many = "one or more" if isinstance(value, tuple) else "one"
         raise InputError(f"`{field.name}={text_of(value)}`: must be {many} of {known}")
+
+
+def _most(number: Any) -> int | float | None:
+    """The largest value of a setting without a limit of its own."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    return _MOST_INT if isinstance(number, int) else _MOST_FLOAT

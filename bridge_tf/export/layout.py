@@ -16,6 +16,7 @@ from bridge_tf.export.serving import BATCHING, MODELS, replaceable
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_writable, folder_to_disk, sha256, write_json
 from bridge_tf.utils.locks import locked
+from bridge_tf.utils.paths import read_text
 
 _STAGING = ".bridge_tf-export-"
 # In a version's folder: the source of the export, and the digest of every file.
@@ -42,11 +43,15 @@ def check_export(export_dir: str | os.PathLike, name: str) -> pathlib.Path:
         InputError: it can't be written, or something else has the model's place.
     """
     export_dir = check_writable("export_dir", export_dir)
-    for place, kind in ((export_dir / name, "folder"), (export_dir / f"{name}.tflite", "file")):
-        if place.exists() and place.is_dir() != (kind == "folder"):
+    places = [(_beside(export_dir / name, item), "file") for item in _BESIDE]
+    for place, kind in ((export_dir / name, "folder"), *places):
+        right = place.is_dir() if kind == "folder" else place.is_file()
+        if os.path.lexists(place) and not right:
             raise InputError(
                 f"`export_dir`: {place} is no {kind}; move it or choose another `export_name`"
             )
+    if (export_dir / name).is_dir():
+        check_writable("export_dir", export_dir / name)
     return export_dir
 
 
@@ -133,7 +138,7 @@ def find_export(
     for version in sorted(_versions(model_dir), reverse=True):
         folder = model_dir / str(version)
         try:
-            record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+            record = json.loads(read_text(folder / _RECORD))
             digests = {folder / path: digest for path, digest in record["files"].items()}
             # Another run may have exported under the same name.
             digests |= {_beside(model_dir, path): x for path, x in record["beside"].items()}
@@ -158,7 +163,7 @@ def _versions(model_dir: pathlib.Path) -> list[int]:
 
 def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     """Makes the remaining moves of a staging folder, and removes it."""
-    moves = json.loads((folder / _MOVES).read_text(encoding="utf-8"))
+    moves = json.loads(read_text(folder / _MOVES))
     name, version = str(moves["name"]), int(moves["version"])
     if not re.fullmatch(NAME, name) or version < 1:
         raise ValueError(f"no place for an export: {moves}")
@@ -173,7 +178,7 @@ def _finish(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     for staged, target in moves:
         if (folder / staged).exists():
             os.replace(folder / staged, target)
-    record = json.loads((saved_model / _RECORD).read_text(encoding="utf-8"))
+    record = json.loads(read_text(saved_model / _RECORD))
     for left in _BESIDE.keys() - record["beside"].keys():
         _beside(model_dir, left).unlink(missing_ok=True)  # of an earlier version
     shutil.rmtree(folder)

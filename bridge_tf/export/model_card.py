@@ -2,7 +2,10 @@
 
 import importlib.metadata
 import pathlib
+import re
 from collections.abc import Sequence
+
+from bridge_tf.utils.errors import without_controls
 
 _LIMITS = """\
 - The figures hold for images like those of the test split; none was measured on others.
@@ -26,12 +29,14 @@ def model_card(config, dataset, ensemble, rows: Sequence[dict]) -> str:
     train, validation, test = (f"{count:,}" for count in counts)
     modes, bridges = 1 + len(ensemble.other_modes), len(ensemble.bridges)
     # Only the file's name: paths on the exporting machine are private.
-    network = "a network of the user's own" if config.modes else pathlib.Path(config.model).name
+    network = "a network of the user's own"
+    if not config.modes:
+        network = _escaped(pathlib.Path(config.model).name)
     version = importlib.metadata.version("bridge_tf")
-    named = ", ".join(dataset.class_names)
+    named = ", ".join(map(_escaped, dataset.class_names))
     table = "\n".join(_row(row) for row in rows)
     return f"""\
-# {config.export_name}
+# {_escaped(config.export_name)}
 
 An image classifier of {dataset.num_classes} classes: {_count(modes, "network")} and \
 {_count(bridges, "bridge")}, which answer for networks on low-loss curves between separately \
@@ -48,7 +53,7 @@ both in nats.
 
 ## Data
 
-`{dataset.name}`: {train} images to train on, {validation} to validate and {test} to test on.
+{_code(dataset.name)}: {train} images to train on, {validation} to validate and {test} to test on.
 
 ## Figures
 
@@ -65,10 +70,23 @@ for the calibrated figures, was fitted on the validation images.
 """
 
 
+def _escaped(text: str) -> str:
+    """A name as Markdown that shows it as it is, in one line."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$])", r"\\\1", without_controls(text))
+
+
+def _code(text: str) -> str:
+    """A name as a code span, which may hold backticks."""
+    text = without_controls(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
 def _count(number: int, what: str) -> str:
     return f"one {what}" if number == 1 else f"{number} {what}s"
 
 
 def _row(row: dict) -> str:
     figures = ("accuracy", "nll", "temperature", "calibrated_nll", "calibrated_ece")
-    return f"| {row['file']} | " + " | ".join(f"{row[key]:.4f}" for key in figures) + " |"
+    return f"| {_escaped(row['file'])} | " + " | ".join(f"{row[key]:.4f}" for key in figures) + " |"

@@ -1,11 +1,21 @@
 """Reading .keras files of users and of runs."""
 
 import pathlib
+import re
+import warnings
 import zipfile
 
 import keras
+import numpy as np
 
+from bridge_tf.utils.archives import check_archive
 from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.paths import check_file, open_file
+
+_AGAIN = "save the model again"
+_WEIGHTS = "model.weights.h5"
+# An HDF5 dataset may be larger than what is stored of it by this factor, or as large as this.
+_MOST_TIMES, _ALWAYS = 100, 64 << 20
 
 
 def read_model(path, argument: str) -> keras.Model:
@@ -16,17 +26,11 @@ def read_model(path, argument: str) -> keras.Model:
             contains code or no model; the message begins with its setting, `argument`.
     """
     given = f"`{argument}={path}`"
-    if not pathlib.Path(path).is_file():
-        raise InputError(f"{given}: there is no such file")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{given}: is no .keras file, or damaged; save the model again")
+    check_keras_file(path, given)
     try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        model = _load(path)
     except Exception as error:  # damaged files raise many kinds of errors
-        # Keras puts the cause at the end, behind the configurations of all enclosing objects.
-        cause = str(error).rpartition("Exception encountered: ")[2]
-        why = reason(Exception(cause) if cause else error)
-        raise InputError(f"{given}: can't be loaded ({why})") from error
+        raise InputError(f"{given}: can't be loaded ({cause_of(error)})") from error
     if not isinstance(model, keras.Model):
         raise InputError(
             f"{given}: holds the layer {type(model).__name__}; it must hold a keras.Model"
@@ -34,12 +38,90 @@ def read_model(path, argument: str) -> keras.Model:
     return model
 
 
+def read_trained(path, argument: str) -> keras.Model:
+    """As `read_model`; an InputError also if a weight isn't finite."""
+    model = read_model(path, argument)
+    if name := not_finite(model):
+        raise InputError(
+            f"`{argument}={path}`: the weight {name} holds NaN or infinity; name a trained model"
+        )
+    return model
+
+
 def read_as(path: pathlib.Path, kind: type, remedy: str) -> keras.Model:
     """Reads a run's own .keras file in safe mode: a `kind`, else an InputError with `remedy`."""
     try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        model = _load(path)
     except Exception as error:  # damaged files raise many kinds of errors
-        raise InputError(f"{path} can't be read ({reason(error)}); {remedy}") from error
+        raise InputError(f"{path} can't be read ({cause_of(error)}); {remedy}") from error
     if not isinstance(model, kind):
         raise InputError(f"{path} holds a {type(model).__name__}, not a {kind.__name__}; {remedy}")
+    if name := not_finite(model):
+        raise InputError(f"{path}: the weight {name} holds NaN or infinity; {remedy}")
     return model
+
+
+def check_keras_file(path, given: str) -> None:
+    """Checks that a .keras file is a zip archive that is no larger than it seems.
+
+    Raises:
+        InputError: it isn't; the message begins with `given`.
+    """
+    check_file(given, path, "name a .keras file")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{given}: is no .keras file, or damaged; {_AGAIN}")
+    check_archive(given, path, _AGAIN)
+    for name, size, stored in _datasets(path):
+        if size > max(_ALWAYS, _MOST_TIMES * stored):
+            raise InputError(
+                f"{given}: the weight {name} holds {stored / 1e6:,.1f} MB that would become "
+                f"{size / 1e6:,.1f} MB; {_AGAIN}"
+            )
+
+
+def not_finite(model) -> str | None:
+    """The path of the first weight that holds NaN or infinity, if any."""
+    for variable in model.variables:
+        if keras.backend.is_float_dtype(variable.dtype):
+            value = keras.ops.convert_to_numpy(variable.value).astype("float32")
+            if not np.isfinite(value).all():
+                return variable.path
+    return None
+
+
+def cause_of(error: Exception) -> str:
+    """The cause in a message of Keras, which comes behind much else."""
+    # Behind the configurations of all enclosing objects, and the number of other failures.
+    text = str(error).rpartition("Exception encountered: ")[2]
+    if found := re.search(r"Example error message for object <.*?>:\s*(.+)", text, re.DOTALL):
+        text = found[1].partition("List of objects that could not be loaded")[0]
+    return reason(Exception(text) if text.strip() else error)
+
+
+def _load(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is missing in a damaged file
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def _datasets(path) -> list[tuple[str, int, int]]:
+    """The weights in a .keras file: their names, bytes, and bytes that are stored of them."""
+    import h5py
+
+    found = []
+
+    def note(name: str, item) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.append((name, item.nbytes, item.id.get_storage_size()))
+
+    try:
+        with (
+            open_file(path) as file,
+            zipfile.ZipFile(file) as archive,
+            archive.open(_WEIGHTS) as member,
+            h5py.File(member, "r") as weights,
+        ):
+            weights.visititems(note)
+    except Exception:  # loading it will tell the cause
+        return []
+    return found

@@ -8,6 +8,7 @@ from bridge_tf.bridges.tap_choice import WIDTHS, Choice, choose_bridge
 from bridge_tf.config import AUTO, Config
 from bridge_tf.runs.context import Run
 from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.paths import read_text
 from bridge_tf.utils.terminal import logger
 
 
@@ -25,7 +26,7 @@ def bridge_settings(run: Run, base=None) -> tuple[list[str], float]:
         return list(config.taps), config.bridge_width
     if files.current(files.choice, []) or files.choice.exists():
         try:
-            choice = json.loads(files.choice.read_text(encoding="utf-8"))
+            choice = json.loads(read_text(files.choice))
             return [choice["tap"]], choice["width"]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(

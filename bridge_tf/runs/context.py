@@ -12,11 +12,12 @@ import numpy as np
 
 from bridge_tf import data
 from bridge_tf.config import STAGES, Config
+from bridge_tf.config.inputs import check_source
 from bridge_tf.curves.curve import Curve
 from bridge_tf.networks import build_network, network_options
 from bridge_tf.networks.architecture import fits, fresh_copy
 from bridge_tf.networks.input_scale import with_input_scale
-from bridge_tf.networks.loading import read_as, read_model
+from bridge_tf.networks.loading import read_as, read_trained
 from bridge_tf.runs.task_graph import TaskGraph
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.training.distribution.devices import Devices
@@ -55,6 +56,7 @@ class Run:
     @functools.cached_property
     def data(self) -> data.Dataset:
         config = self.config
+        check_source("dataset", config.dataset, config.data_dir)
         return data.load_dataset(
             config.dataset,
             config.data_dir or None,
@@ -152,7 +154,7 @@ class Run:
 
     def given_mode(self, path) -> keras.Model:
         """A trained mode that the configuration names, for the run's images and classes."""
-        mode = read_model(path, "modes")
+        mode = read_trained(path, "modes")
         return self.for_images(mode, f"`modes`: {path}", "name networks for these data")
 
     def build(self) -> keras.Model:

@@ -11,7 +11,7 @@ from bridge_tf.ensembles.baselines.mimo import mimo_network
 from bridge_tf.networks import build_network, network_options
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.networks.input_scale import with_input_scale
-from bridge_tf.networks.loading import read_model
+from bridge_tf.networks.loading import read_trained
 from bridge_tf.runs.bridge_settings import choose_tap, configured_bridge
 from bridge_tf.runs.training_cost import tapped_flops
 from bridge_tf.utils.errors import InputError
@@ -58,7 +58,8 @@ class Networks:
         """The network with fresh weights, or with those of `modes`."""
         config = self.config
         if config.modes:
-            mode = with_input_shape(read_model(config.modes[0], "modes"), self.image_shape)
+            modes = [read_trained(path, "modes") for path in config.modes]
+            mode = with_input_shape(modes[0], self.image_shape)
             return with_input_scale(mode, config.input_scale)
         built = build_network(config.model, self.image_shape, self.classes, **self._options())
         return with_input_shape(built, self.image_shape)

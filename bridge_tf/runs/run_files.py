@@ -2,10 +2,17 @@
 
 import os
 import pathlib
+import stat
 from collections.abc import Iterator
 
 from bridge_tf.config.names import pair_name
+from bridge_tf.utils.paths import kind_of
 
+FILES = (
+    *("manifest.json", "config.json", "ensemble.keras", "artifacts.json", "compressed.json"),
+    *("report.json", "report.md", "report.html"),
+)
+_ENDINGS = (".keras", ".json", ".npz")
 FOLDERS = ("modes", "curves", "bridges", "baselines", "figures", "checkpoints", "logs")
 
 
@@ -35,6 +42,24 @@ class RunFiles:
                 paths = (pathlib.Path(parent) / name for name in names)
                 yield from (path for path in paths if path.is_symlink())
 
+    def misplaced(self) -> Iterator[tuple[pathlib.Path, str]]:
+        """What can't be one of the run's files or folders, and why; none of it is opened."""
+        for path in (self.path / name for name in FILES):
+            if os.path.lexists(path) and not path.is_file():
+                yield path, _kind(path)
+        for folder in map(self.path.joinpath, FOLDERS):
+            if not os.path.lexists(folder):
+                continue
+            if not folder.is_dir():
+                yield folder, f"{_kind(folder)}, no folder"
+            elif not os.access(folder, os.R_OK | os.X_OK):
+                yield folder, "a folder that can't be read"
+            for parent, folders, files in os.walk(folder):
+                names = [name for name in folders if name.endswith(_ENDINGS)]
+                for path in (pathlib.Path(parent) / name for name in [*files, *names]):
+                    if os.path.lexists(path) and not path.is_file():
+                        yield path, _kind(path)
+
     def mode(self, index: int) -> pathlib.Path:
         return self.path / "modes" / f"{index}.keras"
 
@@ -62,3 +87,10 @@ class RunFiles:
     def checkpoints(self, target: pathlib.Path) -> pathlib.Path:
         """Where the training whose result is `target` keeps its checkpoints."""
         return self.path / "checkpoints" / target.relative_to(self.path).with_suffix("")
+
+
+def _kind(path: pathlib.Path) -> str:
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode):
+        return "a link to no file"
+    return kind_of(found)

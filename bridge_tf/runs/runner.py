@@ -53,13 +53,17 @@ def prepared(run: Run) -> Iterator[None]:
         _say_what_is_next(run)
 
 
-def measure_again(run: Run, loss_plane: tuple[int, int] | None = None) -> None:
-    """Measures a finished run anew; see `reevaluate`."""
+def measure_again(run: Run, loss_plane: tuple[int, int] | None = None, kept: bool = True) -> None:
+    """Measures a finished run anew; see `reevaluate`.
+
+    `kept`: whether the work directory stays, so that it is said what there is to open.
+    """
     with run.files.held(run.wait):
         run.files.check(run.config)
         STAGES["evaluate"].check(run)
         reevaluate(run, loss_plane)
-        _say_what_is_next(run)
+        if kept:
+            _say_what_is_next(run)
 
 
 def check_stages(stages) -> None:

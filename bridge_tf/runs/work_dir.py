@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import json
 import os
 import pathlib
 import shutil
@@ -13,9 +12,11 @@ from bridge_tf.config.config_file import read_config_file
 from bridge_tf.runs.manifest import Manifest
 from bridge_tf.runs.run_files import FOLDERS, RunFiles
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.files import check_writable, remove_partials, replacing
+from bridge_tf.utils.files import check_writable, json_text, remove_partials, replacing
 from bridge_tf.utils.locks import locked
+from bridge_tf.utils.paths import check_folder, check_place
 from bridge_tf.utils.terminal import logger
+from bridge_tf.utils.urls import without_credentials
 
 
 def damage(path: pathlib.Path) -> str:
@@ -71,14 +72,21 @@ class WorkDir(RunFiles):
                 self._lock = contextlib.nullcontext  # it is held
 
             self._lock = lock
-            check_writable("workdir", self.path)
+            self.check_writable()
             if self.holds_a_run:
                 lock()
             yield
 
+    def check_writable(self) -> None:
+        """Checks that the directory and its folders can be written, else InputError."""
+        check_writable("workdir", self.path)
+        for folder in map(self.path.joinpath, FOLDERS):
+            if folder.is_dir():
+                check_writable("workdir", folder)
+
     def read_config(self) -> Config:
         """The configuration of the run; InputError if there is none or it can't be read."""
-        check_writable("workdir", self.path)
+        self.check_readable()
         if not self.config.exists():
             raise InputError(
                 f"`workdir`: {self.path} holds no config.json; name the work directory of a "
@@ -93,9 +101,25 @@ class WorkDir(RunFiles):
         except (ValueError, TypeError) as error:
             raise InputError(f"{self.config} can't be read ({error}); {remedy}") from error
 
+    def check_readable(self) -> None:
+        """Checks that the directory can be one, and that files and folders in it are such.
+
+        Raises:
+            InputError: they aren't, or can't be read.
+        """
+        there = str(check_place("workdir", self.path)) == os.path.abspath(self.path)
+        if self.repair or not there:
+            return
+        check_folder(f"`workdir`: {self.path}", self.path)
+        for path, what in self.misplaced():
+            raise InputError(
+                f"`workdir`: {path} is {what}, where a run has a file; move it away, or make it "
+                "again with `repair`"
+            )
+
     def check(self, config: Config) -> None:
         """Checks that the directory is free or holds the run of `config`, else InputError."""
-        check_writable("workdir", self.path)
+        self.check_readable()
         for folder in self.linked_folders():
             raise InputError(
                 f"`workdir`: {folder} is a link; a run keeps its files in its own directory: "
@@ -138,7 +162,10 @@ class WorkDir(RunFiles):
         self.check(config)  # another process may have come first
         if not self.config.exists():
             content = {
-                "flags": config.to_json(),
+                "flags": {
+                    **config.to_json(),
+                    "storage": without_credentials(config.storage),
+                },
                 "versions": versions(),
                 "fingerprint": config.fingerprint,
             }
@@ -159,7 +186,7 @@ class WorkDir(RunFiles):
     def write_json(self, target: pathlib.Path, content, sources: Sequence[pathlib.Path] = ()):
         """Writes plain data to `target`, as `writing` does."""
         with self.writing(target, sources) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            partial.write_text(json_text(content, target.name), encoding="utf-8")
 
     def state(self, target: pathlib.Path, sources: Sequence[pathlib.Path] = ()) -> str:
         """What is known of a file that is made from `sources`.
@@ -168,8 +195,10 @@ class WorkDir(RunFiles):
         process was killed before it could rename the new one; "outdated", made from others than
         `sources` are now; "current".
         """
-        if not target.exists():
+        if not os.path.lexists(target):
             return "missing"
+        if not target.is_file():
+            return "damaged"
         entry = self.manifest.entry(target)
         if entry is None:
             return "unlisted"

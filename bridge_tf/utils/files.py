@@ -1,5 +1,6 @@
 """Atomic writing of files: no reader ever sees half of one."""
 
+import errno
 import hashlib
 import json
 import os
@@ -9,37 +10,52 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.errors import InputError, TrainingError
+from bridge_tf.utils.paths import check_place, open_file, reason_of
 
 _PARTIAL = ".partial-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 def check_writable(argument: str, folder: str | os.PathLike) -> pathlib.Path:
     """Returns `folder`, which need not exist; an InputError if files can't be written to it."""
-    folder = pathlib.Path(folder)
     try:
-        existing = folder
-        while not existing.exists():
-            existing = existing.parent
-        with tempfile.TemporaryFile(dir=existing):
-            return folder
+        with tempfile.TemporaryFile(dir=check_place(argument, folder)):
+            return pathlib.Path(folder)
     except OSError as error:
         raise InputError(
-            f"`{argument}`: can't write in {folder} ({error.strerror}); name a folder that can be "
-            "written"
+            f"`{argument}`: can't write in {folder} ({reason_of(error)}); name a folder that can "
+            "be written"
         ) from error
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether a disk is full, a quota is used up, or a file may not become as large."""
+    number = getattr(error, "errno", None)
+    return number in _FULL or any(words in str(error) for words in _FULL_WORDS)
+
+
 def sha256(path: pathlib.Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
+    """SHA-256 of a file, in hexadecimal; errors as in `open_file`."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: pathlib.Path, content) -> None:
-    """Writes `content` to a JSON file, atomically."""
+    """Writes `content` to a JSON file, atomically; errors as in `json_text`."""
     with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json_text(content, path.name), encoding="utf-8")
+
+
+def json_text(content, name: str) -> str:
+    """The text of a JSON file; a TrainingError with its name if a number isn't finite."""
+    try:
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise TrainingError(
+            f"{name}: a figure isn't a finite number; train again at a lower rate"
+        ) from error
 
 
 @contextmanager

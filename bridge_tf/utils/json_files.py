@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.paths import read_text
 
 
 def _encoded(value: str) -> str:
@@ -41,7 +42,7 @@ def read_json(
         InputError: the file can't be read or is invalid; the message names the place.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         schema.validate_python(content, strict=True, context=context)
         check(content)
         return content

@@ -2,20 +2,23 @@
 
 import contextlib
 import datetime
-import errno
 import json
 import os
 import pathlib
 import shlex
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import filelock
 
-from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.files import is_full
+from bridge_tf.utils.paths import kind_of, reason_of
 from bridge_tf.utils.terminal import logger
+from bridge_tf.utils.urls import without_credentials
 
 NAME = ".lock"
 _POLL_SECONDS = 0.25
@@ -48,12 +51,13 @@ def locked(
     lock = filelock.FileLock(path, on_acquired=_sign)
     try:
         os.stat(folder)  # filelock would create it
+        _refuse_others(path)
         _acquire(lock, path, argument, wait)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise
         raise InputError(
-            f"`{argument}`: can't lock {folder} ({error.strerror or reason(error)}); name a folder "
+            f"`{argument}`: can't lock {folder} ({reason_of(error)}); name a folder "
             f"in which {NAME} can be written"
         ) from error
     _held.add(key)
@@ -66,6 +70,20 @@ def locked(
             with contextlib.suppress(OSError):
                 path.unlink()
             lock.release()
+
+
+def _refuse_others(path: pathlib.Path) -> None:
+    """Raises an OSError if something is at `path` that writing the lock would change or hang."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(f"{path.name} is a link")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{path.name} is {kind_of(found)}")
+    if found.st_nlink > 1:
+        raise OSError(f"{path.name} is a hard link to another file")
 
 
 def _acquire(lock, path: pathlib.Path, argument: str, wait: bool) -> None:
@@ -87,10 +105,12 @@ def _sign(file: int) -> None:
     entry = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
-        "command": shlex.join([program, *sys.argv[1:]])[:200],
+        "command": without_credentials(shlex.join([program, *sys.argv[1:]]))[:200],
         "since": datetime.datetime.now().isoformat(" ", "minutes"),
     }
     with contextlib.suppress(OSError):  # the lock works without it
+        if os.fstat(file).st_nlink > 1:
+            return
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(entry).encode(), 0)
 

@@ -30,9 +30,9 @@ def available_memory() -> int | None:
 
 
 def check_memory(name: str, what: str, needed: int, remedy: str) -> None:
-    """Raises an InputError if images that need `needed` bytes, with copies, don't fit into memory.
+    """Raises an InputError if things that need `needed` bytes, with copies, don't fit into memory.
 
-    `name` (their setting), `what` (the images) and `remedy` are for the message.
+    `name` (their setting), `what` (the things) and `remedy` are for the message.
     """
     available = available_memory()
     if available is not None and needed > available:

@@ -10,7 +10,41 @@ from collections.abc import Callable, Iterator, Sequence
 import rich.progress
 from rich.console import Console
 
+from bridge_tf.utils.errors import InputError
+
 logger = logging.getLogger("bridge_tf")
+
+
+def open_closed_streams() -> None:
+    """Opens /dev/null for closed standard streams, before another file gets their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="replace", closefd=False)
+
+
+@contextlib.contextmanager
+def usable_output() -> Iterator[None]:
+    """During the block, characters that the encoding of standard output lacks become ?.
+
+    Raises:
+        InputError: standard output is closed, where the results go.
+    """
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="replace", closefd=False)
+        raise InputError("standard output is closed; leave it open, or send it to a file")
+    stream, errors = sys.stdout, getattr(sys.stdout, "errors", None)
+    if errors == "strict" and hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+        try:
+            yield
+        finally:
+            stream.reconfigure(errors=errors)
+    else:
+        yield
 
 
 class TerminalHandler(logging.Handler):

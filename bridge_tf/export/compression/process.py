@@ -25,8 +25,11 @@ def run_method(folder: pathlib.Path) -> None:
         # With the package's parent folder, in case it isn't installed.
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
+            # Standard input stays open as long as this process lives; its end ends the other.
             for line in process.stdout:
                 logger.info(line.rstrip())
         except BaseException:

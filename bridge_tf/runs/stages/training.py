@@ -7,6 +7,7 @@ stages may run alone, in any process.
 import keras
 
 from bridge_tf import data
+from bridge_tf.config.estimates import check_curve
 from bridge_tf.networks.saving import write_model
 from bridge_tf.runs.bridge_settings import bridge_settings
 from bridge_tf.runs.context import Run
@@ -23,9 +24,12 @@ from bridge_tf.utils.files import check_space
 def check_room(run: Run, stage: str, network, missing: int, networks: int = 1) -> None:
     """Checks that the disk has room for `missing` results of `networks` networks each.
 
+    Of curves of this network, it checks that one fits into memory.
+
     Raises:
         InputError: it hasn't.
     """
+    check_curve(run.config, network.count_params())
     size = 4 * network.count_params()
     # Weights and momentum in at most four checkpoints: two epochs, a step, and one being written.
     checkpoints = 4 * 2 * networks * size

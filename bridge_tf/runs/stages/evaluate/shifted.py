@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bridge_tf.config.inputs import check_source
 from bridge_tf.data.corruptions import SEVERITIES, corrupt
 from bridge_tf.data.ood_images import load_other_images
 from bridge_tf.evaluation import metrics
@@ -34,6 +35,7 @@ def other_images(run) -> tuple[str, np.ndarray]:
         InputError: they can't be read, or can't be brought to the size and channels.
     """
     config = run.config
+    check_source("ood_dataset", config.ood_dataset, config.data_dir)
     return load_other_images(
         config.ood_dataset,
         config.data_dir or None,

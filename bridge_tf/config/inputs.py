@@ -1,0 +1,62 @@
+"""Files and folders that settings name, checked before slow imports."""
+
+import os
+import pathlib
+
+from bridge_tf.config.config import Config
+from bridge_tf.utils.archives import check_archive
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.paths import check_file, check_folder, check_tree, is_there
+
+# Arrays that are all alike are packed into a thousandth; only the memory bounds them.
+_MOST_TIMES = 2000
+
+
+def check_networks(config: Config) -> None:
+    """Checks the files of networks that the settings name.
+
+    Raises:
+        InputError: one isn't there, can't be read, or is none; the message names the setting.
+    """
+    for path in config.modes:
+        check_file(f"`modes={path}`", path, "name a .keras file")
+        check_archive(f"`modes={path}`", path, "save the model again as .keras")
+    if config.model.endswith(".keras"):
+        check_file(f"`model={config.model}`", config.model, "name a .keras file")
+    weights = f"`weights={config.weights}`"
+    if config.weights and is_there(weights, config.weights, "name a file of weights"):
+        check_file(weights, config.weights, "name a file of weights")
+
+
+def check_sources(config: Config) -> None:
+    """Checks the files of the data sets that the settings name; errors as in `check_source`."""
+    for name in ("dataset", "ood_dataset"):
+        check_source(name, getattr(config, name), config.data_dir)
+
+
+def check_source(name: str, spec: str, data_dir: str = "") -> None:
+    """Checks the files of a data set, as `dataset` names them; other errors are for its reader.
+
+    Raises:
+        InputError: they can't be read, or are none.
+    """
+    kind, _, path = spec.partition(":")
+    given = f"`{name}={spec}`"
+    if kind == "folder" and path:
+        _check_folder(given, path)
+    elif kind == "npz" and path:
+        check_file(given, path, "name a .npz file")
+        if os.path.getsize(path):
+            check_archive(given, path, "save it as .npz with numpy.savez", _MOST_TIMES)
+    elif kind == "tfds" and data_dir:
+        check_folder(f"`data_dir={data_dir}`", data_dir, "name a folder of prepared data sets")
+
+
+def _check_folder(given: str, path: str) -> None:
+    check_folder(given, path, "name a folder of train/CLASS/*.png|jpg")
+    for part in ("train", "test"):
+        folder = pathlib.Path(path) / part
+        if is_there(f"{given}: {folder}", folder, "make it a folder of images"):
+            if not folder.is_dir():
+                raise InputError(f"{given}: {folder} is no folder; it must hold CLASS/*.png|jpg")
+            check_tree(given, folder, "remove it, or replace it by an image")
