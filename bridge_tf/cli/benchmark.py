@@ -6,11 +6,11 @@ import pathlib
 from bridge_tf.cli.command import Command, print_json, some_of
 from bridge_tf.cli.existing import import_keras
 from bridge_tf.cli.flags import Flags
+from bridge_tf.cli.model_files import check_model_file
 from bridge_tf.config.estimates import check_size
 from bridge_tf.config.inputs import check_networks
 from bridge_tf.config.validation import setting
-from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.paths import check_file, check_file_or_folder, is_there, shown
+from bridge_tf.utils.errors import InputError, reason
 
 USAGE = """
 Times training steps or exported files on random images. Prints one JSON object for each result.
@@ -88,11 +88,9 @@ def _benchmark(flags: Flags) -> None:
         for name in training:
             print_json(measured[name]())
     if latency:
-        from bridge_tf.evaluation.latency import latencies, litert_runner
+        from bridge_tf.evaluation.latency import latencies
 
-        for path in latency["files"]:
-            for signature in ("base", "serving_default") if path.is_file() else ():
-                litert_runner(path, signature)  # found bad before a process is started
+        _check_runs(latency["files"])
         for row in latencies(**latency):
             print_json(row)
 
@@ -114,10 +112,7 @@ def _latency_settings(flags: Flags, wanted: bool) -> dict:
             "`files`: missing; name exported files, as in `files=saved_models/a.tflite`"
         )
     for path in options.files:
-        check_file_or_folder(f"`files`: {shown(path)}", path, _FILES)
-        graph = pathlib.Path(path) / "saved_model.pb"
-        if is_there(f"`files`: {shown(path)}", graph, _FILES):
-            check_file(f"`files`: {shown(path)}", graph, _FILES)
+        check_model_file("files", path, _FILES)
     from bridge_tf.evaluation.latency import check_files
 
     settings = {"files": check_files(options.files), "threads": _threads(options.threads)}
@@ -125,6 +120,22 @@ def _latency_settings(flags: Flags, wanted: bool) -> dict:
     if flags.is_given("rounds"):
         settings["rounds"] = options.rounds
     return {**settings, **flags.given(["batch_size"])}
+
+
+def _check_runs(files: list[pathlib.Path]) -> None:
+    """Finds .tflite files that can't be run, before a process is started for them."""
+    from bridge_tf.evaluation.latency import litert_runner
+
+    for path in files:
+        for signature in ("base", "serving_default") if path.is_file() else ():
+            try:
+                litert_runner(path, signature)
+            except InputError:
+                raise
+            except Exception as error:  # damaged files raise all sorts
+                raise InputError(
+                    f"`files`: {path} can't be run ({reason(error)}); {_FILES}"
+                ) from error
 
 
 def _threads(given: tuple[str, ...]) -> list[int]:

@@ -6,9 +6,10 @@ import pathlib
 from bridge_tf.cli.command import Command, FinishedRun
 from bridge_tf.cli.existing import existing_run
 from bridge_tf.cli.flags import Flags
+from bridge_tf.cli.model_files import check_model_file
 from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.paths import check_file_or_folder, check_folder, check_tree, is_there, shown
+from bridge_tf.utils.paths import check_folder, check_tree, is_there, shown
 
 USAGE = """
 Serves a local page that runs an exported model in your browser. You draw or load pictures, and the
@@ -79,7 +80,7 @@ def _of_file(options: Options) -> tuple:
     from bridge_tf.demo.examples import examples_of_folder
     from bridge_tf.demo.model import load_model
 
-    check_file_or_folder(f"`model`: {shown(options.model)}", options.model, _MODEL)
+    check_model_file("model", options.model, _MODEL)
     model = load_model(pathlib.Path(options.model))
     if not options.images:
         return model, []

@@ -9,9 +9,10 @@ import numpy as np
 from bridge_tf.cli.command import Command, print_json, required
 from bridge_tf.cli.existing import import_keras
 from bridge_tf.cli.flags import Flags
+from bridge_tf.cli.model_files import check_model_file
 from bridge_tf.config.validation import setting
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.paths import check_file, check_file_or_folder, is_there, shown
+from bridge_tf.utils.paths import check_file, is_there
 from bridge_tf.utils.user_modules import import_modules
 
 USAGE = """
@@ -44,7 +45,7 @@ def _predict(flags: Flags) -> None:
     model = required("model", options.model)
     if not paths:
         raise InputError("no images: name one or more files after the flags")
-    _check_model(model)
+    check_model_file("model", model, _MODEL)
     for path in paths:
         # Refuse bad files before loading the model, which takes longer.
         if is_there(path, path, _IMAGE):
@@ -78,20 +79,6 @@ def _predict(flags: Flags) -> None:
                     "model whose weights and outputs are"
                 )
         print_json(_prediction(path, outputs, predictor.labels))
-
-
-def _check_model(model: str) -> None:
-    """Refuses a model that can't be opened, or whose parts are no files."""
-    check_file_or_folder(f"`model`: {shown(model)}", model, _MODEL)
-    folders = [pathlib.Path(model), *pathlib.Path(model).glob("[0-9]*")]
-    places = [folder / "saved_model.pb" for folder in folders]
-    places += [
-        *(folder / "assets.extra" / "labels.txt" for folder in folders),
-        pathlib.Path(model).with_suffix(".labels.txt"),
-    ]
-    for place in places:
-        if is_there(f"`model`: {place}", place, _MODEL):
-            check_file(f"`model`: {place}", place, _MODEL)
 
 
 def _prediction(path: str, outputs: dict, labels: tuple[str, ...]) -> dict:

@@ -48,7 +48,7 @@ def _train(flags: Flags) -> None:
         raise InputError("`dry_run`: writes nothing; leave `repair` out")
     if config.executor == "ray":  # tasks on this machine need its GPU memory
         os.environ.update(ENVIRONMENT | os.environ)
-    _check_places(config, workdir, stages, options.dry_run)
+    _check_places(config, WorkDir(workdir, options.repair), stages, options.dry_run)
     run = run_of(config, workdir, stages=stages, wait=options.wait, repair=options.repair)
     if options.dry_run:
         from bridge_tf.runs.dry_run import Plan
@@ -64,18 +64,21 @@ def _train(flags: Flags) -> None:
         execute(run)
 
 
-def _check_places(config: Config, workdir: str, stages: list[str], dry_run: bool) -> None:
+def _check_places(config: Config, files: WorkDir, stages: list[str], dry_run: bool) -> None:
     """Checks what is read and where is written, before slow imports and the first training.
 
     Of a run that is there already, inputs are checked when they are needed.
     """
     check = check_place if dry_run else check_writable
-    check("workdir", workdir)
+    check("workdir", files.path)
+    files.check_readable()
+    if config.storage and "://" not in config.storage:
+        check("storage", config.storage)
     if "export" in stages:
         if not dry_run:
             check_export(config.export_dir, config.export_name)
         check("export_dir", config.export_dir)
-    if not WorkDir(workdir).holds_a_run:
+    if not files.holds_a_run:
         check_networks(config)
         check_sources(config)
 

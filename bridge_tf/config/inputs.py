@@ -20,6 +20,7 @@ def check_networks(config: Config) -> None:
     """
     for path in config.modes:
         check_file(f"`modes={path}`", path, "name a .keras file")
+    for path in config.modes:
         check_archive(f"`modes={path}`", path, "save the model again as .keras")
     if config.model.endswith(".keras"):
         check_file(f"`model={config.model}`", config.model, "name a .keras file")

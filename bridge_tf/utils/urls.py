@@ -3,8 +3,9 @@
 import re
 
 _HIDDEN = "***"
-# User and password before the host, and values of a query, which may be keys and signatures.
-_USER = re.compile(r"([A-Za-z][\w+.-]*://)[^\s/?#'\"`]+@")
+# User and password before the host (a slash may be in them), and values of a query, which may be
+# keys and signatures.
+_USER = re.compile(r"([A-Za-z][\w+.-]*://)[^\s'\"`]+@")
 _QUERY = re.compile(r"([A-Za-z][\w+.-]*://[^\s?#'\"`]*\?)[^\s'\"`#)]+")
 
 

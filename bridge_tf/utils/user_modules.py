@@ -14,7 +14,7 @@ def import_modules(names: Sequence[str]) -> None:
         sys.path.insert(0, os.getcwd())
         try:
             importlib.import_module(name)
-        except Exception as error:  # the user's code may raise any error
+        except (Exception, SystemExit) as error:  # the user's code may raise any error
             raise InputError(
                 f"`imports={name}`: can't be imported ({reason(error)}); name a Python module"
             ) from error

@@ -38,7 +38,7 @@ class Exchange:
         same = there.get("fingerprint") == self.run.config.fingerprint
         if not same or inputs != self.run.inputs:
             raise InputError(
-                f"`storage={self.storage.url}`: holds a run with other settings or data; name "
+                f"`storage={self.storage.shown}`: holds a run with other settings or data; name "
                 "another place"
             )
 

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.files import replacing
 from bridge_tf.utils.terminal import logger
+from bridge_tf.utils.urls import without_credentials
 
 _SECONDS = 5.0
 
 
 class Storage:
     """A folder that all machines see, laid out as a work directory; `folder` if it is a path.
+
+    `shown` is its address in messages, without credentials.
 
     Args:
         url: a path, or what fsspec understands: gs://BUCKET/FOLDER, s3://…; protocols other than
@@ -31,6 +34,7 @@ class Storage:
 
         self.folder = None if "://" in url else pathlib.Path(url).absolute()
         self.url = url if self.folder is None else str(self.folder)
+        self.shown = without_credentials(self.url)
         try:
             if self.folder is not None:  # its name may look like some other thing
                 self._fs, self._root = fsspec.filesystem("file"), self.url
@@ -40,8 +44,8 @@ class Storage:
                 self._fs, self._root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError, OSError) as error:
             raise InputError(
-                f"`storage={url}`: can't be opened ({reason(error)}); name a folder or a URL of a "
-                "protocol that fsspec has a package for"
+                f"`storage={self.shown}`: can't be opened ({self._why(error)}); name a folder or a "
+                "URL of a protocol that fsspec has a package for"
             ) from error
 
     def probe(self) -> None:
@@ -56,8 +60,8 @@ class Storage:
                 self.remove(name)
         except Exception as error:  # of whatever package the protocol has
             raise InputError(
-                f"`storage={self.url}`: can't be written and read ({reason(error)}); name a folder "
-                "or URL that can"
+                f"`storage={self.shown}`: can't be written and read ({self._why(error)}); name a "
+                "folder or URL that can"
             ) from error
 
     def exists(self, name: str) -> bool:
@@ -123,7 +127,7 @@ class Storage:
             except Exception as error:  # the next round tries again
                 if not failed:
                     logger.warning(
-                        f"{self.url}: checkpoints can't be kept there now ({reason(error)})"
+                        f"{self.shown}: checkpoints can't be kept there now ({self._why(error)})"
                     )
                 failed = True
 
@@ -150,6 +154,10 @@ class Storage:
             if any(other.rpartition("/")[0] == name.rpartition("/")[0] for other in found):
                 self.remove(name)
                 del copied[name]
+
+    @staticmethod
+    def _why(error: Exception) -> str:
+        return without_credentials(reason(error))
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

@@ -14,6 +14,7 @@ from bridge_tf.runs.work_dir import versions
 from bridge_tf.utils.errors import InputError, ParityError, TrainingError, reason
 from bridge_tf.utils.files import sha256
 from bridge_tf.utils.terminal import told_to
+from bridge_tf.utils.urls import without_credentials
 
 
 def outbox(files: RunFiles, task: Task, attempt: str) -> str:
@@ -51,7 +52,8 @@ def work(order: dict, tell: Callable[[str], None]) -> dict:
             message, is_input = str(error), isinstance(error, InputError)
         except Exception as error:  # whatever it is, the other tasks go on
             message, is_input = f"{type(error).__name__}: {reason(error)}", False
-    return {"error": message.replace(folder, order["storage"]), "input": is_input}
+    place = without_credentials(order["storage"])
+    return {"error": message.replace(folder, place), "input": is_input}
 
 
 def _work(order: dict, folder: pathlib.Path, attempt: str) -> dict:
@@ -82,7 +84,7 @@ def _work(order: dict, folder: pathlib.Path, attempt: str) -> dict:
     for name, entry in known.items():
         storage.read(name, folder / name)
         if sha256(folder / name) != entry["sha256"]:
-            raise TrainingError(f"{storage.url}: {name} isn't as it was written")
+            raise TrainingError(f"{storage.shown}: {name} isn't as it was written")
     run.files.manifest.take(known)
     before = {*run.files.manifest.read()["files"]}
     if task.is_training:
