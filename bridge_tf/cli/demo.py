@@ -64,12 +64,12 @@ def _demo(flags: Flags) -> None:
 
 def _of_run(flags: Flags) -> tuple:
     """The exported model of the run in --workdir, and images of its test split."""
+    export_dir = flags.options.export_dir
+    run = existing_run(flags, **{"export_dir": export_dir} if export_dir else {})
     from bridge_tf.demo.examples import examples_of_split
     from bridge_tf.demo.model import load_model
     from bridge_tf.runs.artifacts import exported_file
 
-    export_dir = flags.options.export_dir
-    run = existing_run(flags, **{"export_dir": export_dir} if export_dir else {})
     positions = run.positions if run.config.conditioned else ()
     model = load_model(exported_file(run), positions)
     return model, examples_of_split(run.data.test, run.data.class_names)

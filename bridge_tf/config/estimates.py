@@ -25,23 +25,23 @@ def check_size(config: Config, image_size: int | None = None) -> None:
         InputError: which setting, and what would be right.
     """
     batch = config.batch_size
-    _check(config, "num_modes", "the list of its tasks", _TASK * _tasks(config), "take fewer")
+    _check(config, "num_modes", "the names of its tasks", _TASK * _tasks(config), "take fewer")
     for name in ("input_size", "image_size"):
         if name == "image_size" and config.dataset.partition(":")[0] in ("digits", "npz"):
             continue  # it isn't used
         pixels = getattr(config, name) ** 2
         needed = batch * pixels * (_COLOURS * _FLOAT if name == "input_size" else 1)
-        _check(config, name, f"a batch of {batch:,} images", needed, "take a smaller one")
+        _check(config, name, f"batches of {batch:,} images", needed, "take a smaller one")
     padded = batch * (2 * config.crop_padding) ** 2
-    _check(config, "crop_padding", f"a batch of {batch:,} images", padded, "take a smaller one")
+    _check(config, "crop_padding", f"batches of {batch:,} images", padded, "take a smaller one")
     if image_size:
         needed = _FLOAT * batch * image_size**2
-        _check(config, "batch_size", "a batch", needed, "take a smaller one")
+        _check(config, "batch_size", "batches", needed, "take a smaller one")
     weights = least_weights(config)
     changed = "width" if config.width != Config.width else "model"
-    _check(config, changed, "a training of the network", _TRAINED * weights, "take a smaller one")
+    _check(config, changed, "trainings of the network", _TRAINED * weights, "take a smaller one")
     bridge = int(16 * config.bridge_width**2)
-    _check(config, "bridge_width", "a training of a bridge", _TRAINED * bridge, "take less")
+    _check(config, "bridge_width", "trainings of a bridge", _TRAINED * bridge, "take less")
     check_curve(config, max(weights, 10))
 
 

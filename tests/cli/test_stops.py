@@ -26,7 +26,8 @@ def keras(tmp_path, monkeypatch):
     def keras(text: str):
         (tmp_path / "modules").mkdir()
         (tmp_path / "modules" / "keras.py").write_text(text)
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+        paths = os.pathsep.join([str(tmp_path / "modules"), str(REPOSITORY)])
+        monkeypatch.setenv("PYTHONPATH", paths)
 
     return keras
 
@@ -127,6 +128,7 @@ def test_a_signal_while_flags_are_read(tmp_path):
         ("import errno; raise OSError(errno.EDQUOT, 'Disk quota exceeded')", ""),
         ("raise RuntimeError('Can\\'t write data (errno = 28, No space left on device)')", ""),
         ("try: raise OSError(28, '')\nfinally: raise ValueError('an open handle')", ""),
+        ("raise OSError(27, 'File too large', 'a')", ", or files may not be as large (a)"),
     ],
 )
 def test_a_full_disk_is_one_line(keras, tmp_path, text, where):
@@ -186,3 +188,42 @@ def test_a_reader_that_has_left_is_no_traceback():
     with os.fdopen(writer, "wb") as stdout:
         result = subprocess.run(program, stdout=stdout, stderr=subprocess.PIPE, timeout=60)
     assert (result.returncode, result.stderr) == (1, b"")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "text",
+    [
+        "raise MemoryError",
+        "class ResourceExhaustedError(Exception): pass\nraise ResourceExhaustedError('on a GPU')",
+        "raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory')",
+        "try: raise MemoryError\nexcept MemoryError as error: raise ValueError('x') from error",
+    ],
+)
+def test_out_of_memory_is_one_line(keras, tmp_path, text):
+    keras(text)
+    result = run("train", f"--workdir={tmp_path / 'work'}", process=True)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "bridge-tf train: out of memory; take a smaller --batch_size, a smaller network or fewer "
+        "images, or a machine with more\n"
+    )
+
+
+@pytest.mark.integration
+def test_a_place_that_cannot_be_read_is_one_line(keras, tmp_path):
+    keras("raise PermissionError(13, 'Permission denied', '/data/a')")
+    result = run("train", f"--workdir={tmp_path / 'work'}", process=True)
+    assert (result.returncode, result.stderr) == (
+        2,
+        "bridge-tf train: /data/a: Permission denied; name a place that can be read and written\n",
+    )
+
+
+@pytest.mark.integration
+def test_a_traceback_holds_no_credentials(keras, tmp_path):
+    keras("raise RuntimeError('s3://key:secret@bucket')")
+    result = run("train", f"--workdir={tmp_path / 'work'}", process=True)
+    assert result.returncode == 1 and "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1] == "RuntimeError: s3://***@bucket"
+    assert "secret" not in result.stderr

@@ -14,7 +14,7 @@ from bridge_tf.config import Config
 from bridge_tf.export.layout import find_export
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.metadata import signatures_in
-from bridge_tf.export.model_card import model_card
+from bridge_tf.export.model_card import _code, _escaped, model_card
 from bridge_tf.utils.files import sha256
 from tests.tiny import tiny_network
 
@@ -164,3 +164,23 @@ def test_inputs_that_are_no_images_have_no_size(images, tmp_path):
     export(BridgeEnsemble(base, []), tmp_path, "rows", images.reshape(-1, 6))
     found = json.loads((tmp_path / "rows.metadata.json").read_text())
     assert "image" not in found and found["labels"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("cat", "cat"),
+        ("[cat](https://example.org)", r"\[cat\]\(https://example.org\)"),
+        ("<b>*cat*</b> | `dog`", r"\<b\>\*cat\*\</b\> \| \`dog\`"),
+        ("a\n# b\u2028", r"a?\# b?"),
+    ],
+)
+def test_names_in_a_card_are_shown_as_they_are(name, shown):
+    assert _escaped(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("pets", "`pets`"), ("a`b", "`` a`b ``"), ("`a``b", "``` `a``b ```")]
+)
+def test_names_in_code_may_hold_backticks(name, shown):
+    assert _code(name) == shown

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 
 import pytest
 
@@ -181,3 +182,32 @@ def test_what_a_run_is_made_from_is_bound_to_it(work):
     assert work.changed({"dataset": "b"}) == ["dataset"]
     with pytest.raises(InputError, match="`dataset`: isn't what it was"):
         work.bind({"dataset": "b"})
+
+
+def test_a_configuration_holds_no_credentials(tmp_path):
+    work = WorkDir(tmp_path / "work")
+    config = Config(executor="ray", storage="s3://key:secret@bucket/run")
+    work.claim(config)
+    assert "secret" not in work.config.read_text()
+    assert work.read_config().storage == "s3://***@bucket/run"
+    WorkDir(work.path).check(config)  # it is still its run
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "what"),
+    [
+        ("report.json", pathlib.Path.mkdir, "a folder"),
+        ("modes/0.keras", os.mkfifo, "a FIFO"),
+        ("curves", pathlib.Path.touch, "a file, no folder"),
+        ("ensemble.keras", lambda path: path.symlink_to("nowhere"), "a link to no file"),
+    ],
+)
+def test_what_is_in_the_place_of_a_file_is_named_and_set_aside(work, name, make, what):
+    path = work.path / name
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    for check in (work.read_config, lambda: work.check(Config())):
+        with pytest.raises(InputError, match=rf"^`workdir`: .*{name} is {what}, where a run has "):
+            check()
+    if name != "curves":
+        assert WorkDir(work.path).state(path) == "damaged"

@@ -192,3 +192,23 @@ def test_a_folder_that_cannot_be_locked_is_named(tmp_path):
     (tmp_path / ".lock").mkdir()
     line = refusal(tmp_path, argument="export_dir")
     assert line.startswith(f"`export_dir`: can't lock {tmp_path} (") and ".lock can be" in line
+
+
+def test_a_lock_that_is_another_file_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis").write_text("not ours")
+    os.link(tmp_path / "thesis", tmp_path / ".lock")
+    assert ".lock is a hard link to another file" in refusal(tmp_path)
+    (tmp_path / ".lock").unlink()
+    (tmp_path / ".lock").symlink_to(tmp_path / "thesis")
+    assert ".lock is a link" in refusal(tmp_path)
+    (tmp_path / ".lock").unlink()
+    os.mkfifo(tmp_path / ".lock")
+    assert ".lock is a FIFO" in refusal(tmp_path)
+    assert (tmp_path / "thesis").read_text() == "not ours"
+
+
+def test_a_lock_names_no_credentials(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train", "--storage=s3://key:secret@bucket/run"])
+    with locked(tmp_path):
+        text = (tmp_path / ".lock").read_text()
+    assert "s3://***@bucket/run" in text and "secret" not in text

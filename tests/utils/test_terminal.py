@@ -1,6 +1,8 @@
 import io
 import logging
 import re
+import subprocess
+import sys
 import warnings
 
 import keras
@@ -14,6 +16,7 @@ from bridge_tf.training.callbacks import step_timer
 from bridge_tf.training.callbacks.progress import TrainingProgress
 from bridge_tf.utils import terminal as progress
 from bridge_tf.utils.terminal import logger, told_to, track
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
@@ -216,3 +219,26 @@ def test_a_listener_alone_hears_the_messages(capsys, command):
     logger.info("shown")
     assert heard == ["begins", "ends"]
     assert capsys.readouterr().err == "shown\n"
+
+
+@pytest.mark.parametrize(("encoding", "written"), [("latin-1", b"\xd7 ?\n"), ("ascii", b"? ?\n")])
+def test_output_is_printed_whatever_the_encoding(monkeypatch, encoding, written):
+    file = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(file, encoding))
+    with progress.usable_output():
+        print("× →", flush=True)
+    assert file.getvalue() == written
+    with pytest.raises(UnicodeEncodeError):  # as it was
+        print("→", flush=True)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-"])
+def test_streams_that_are_closed(closed, tmp_path):
+    program = f"{sys.executable} {REPOSITORY}/bin/predict --help {closed}"
+    result = subprocess.run(program, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    line = "bridge-tf predict: standard output is closed; leave it open, or send it to a file\n"
+    without_output = closed.startswith(">")
+    assert result.returncode == (2 if without_output else 0)
+    assert result.stderr == (line if closed == ">&-" else "")
+    assert bool(result.stdout) != without_output
