@@ -20,6 +20,7 @@ from bridge_tf.utils.urls import without_credentials
 # Errors at a path that the user can mend.
 _AT_A_PATH = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
+    errno.EEXIST,
     *(errno.ENAMETOOLONG, errno.ELOOP),
 )
 # Of TensorFlow and XLA.

@@ -21,7 +21,7 @@ def check_networks(config: Config) -> None:
     for path in config.modes:
         check_file(f"`modes={path}`", path, "name a .keras file")
     for path in config.modes:
-        check_archive(f"`modes={path}`", path, "save the model again as .keras")
+        check_archive(f"`modes={path}`", path, "it is no .keras file, or damaged: save it again")
     if config.model.endswith(".keras"):
         check_file(f"`model={config.model}`", config.model, "name a .keras file")
     weights = f"`weights={config.weights}`"
@@ -50,7 +50,11 @@ def check_source(name: str, spec: str, data_dir: str = "") -> None:
         if os.path.getsize(path):
             check_archive(given, path, "save it as .npz with numpy.savez", _MOST_TIMES)
     elif kind == "tfds" and data_dir:
-        check_folder(f"`data_dir={data_dir}`", data_dir, "name a folder of prepared data sets")
+        given = f"`data_dir={data_dir}`"
+        check_folder(given, data_dir, "name a folder of prepared data sets")
+        prepared = pathlib.Path(data_dir) / path.partition(":")[0]
+        if prepared.is_dir():
+            check_tree(given, prepared, "remove it, or prepare the data set again")
 
 
 def _check_folder(given: str, path: str) -> None:

@@ -51,7 +51,7 @@ class RunFiles:
             if not os.path.lexists(folder):
                 continue
             if not folder.is_dir():
-                yield folder, f"{_kind(folder)}, no folder"
+                yield folder, _kind(folder)
             elif not os.access(folder, os.R_OK | os.X_OK):
                 yield folder, "a folder that can't be read"
             for parent, folders, files in os.walk(folder):
@@ -92,5 +92,5 @@ class RunFiles:
 def _kind(path: pathlib.Path) -> str:
     found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
-        return "a link to no file"
+        return "a link that leads nowhere"
     return kind_of(found)

@@ -108,14 +108,19 @@ class WorkDir(RunFiles):
             InputError: they aren't, or can't be read.
         """
         there = str(check_place("workdir", self.path)) == os.path.abspath(self.path)
-        if self.repair or not there:
+        if not there:
             return
         check_folder(f"`workdir`: {self.path}", self.path)
         for path, what in self.misplaced():
-            raise InputError(
-                f"`workdir`: {path} is {what}, where a run has a file; move it away, or make it "
-                "again with `repair`"
-            )
+            if path.parent == self.path and path.name in FOLDERS:
+                raise InputError(
+                    f"`workdir`: {path} is {what}, where a run has a folder; move it away"
+                )
+            if not self.repair:  # which sets it aside
+                raise InputError(
+                    f"`workdir`: {path} is {what}, where a run has a file; move it away, or make "
+                    "it again with `repair`"
+                )
 
     def check(self, config: Config) -> None:
         """Checks that the directory is free or holds the run of `config`, else InputError."""

@@ -198,8 +198,8 @@ def test_a_configuration_holds_no_credentials(tmp_path):
     [
         ("report.json", pathlib.Path.mkdir, "a folder"),
         ("modes/0.keras", os.mkfifo, "a FIFO"),
-        ("curves", pathlib.Path.touch, "a file, no folder"),
-        ("ensemble.keras", lambda path: path.symlink_to("nowhere"), "a link to no file"),
+        ("curves", pathlib.Path.touch, "a file"),
+        ("ensemble.keras", lambda path: path.symlink_to("nowhere"), "a link that leads nowhere"),
     ],
 )
 def test_what_is_in_the_place_of_a_file_is_named_and_set_aside(work, name, make, what):
@@ -209,5 +209,12 @@ def test_what_is_in_the_place_of_a_file_is_named_and_set_aside(work, name, make,
     for check in (work.read_config, lambda: work.check(Config())):
         with pytest.raises(InputError, match=rf"^`workdir`: .*{name} is {what}, where a run has "):
             check()
-    if name != "curves":
-        assert WorkDir(work.path).state(path) == "damaged"
+    repair = WorkDir(work.path, repair=True)
+    if name == "curves":  # which can't be set aside
+        with pytest.raises(InputError, match=r"curves is a file, where a run has a folder; move"):
+            repair.check(Config())
+        return
+    repair.check(Config())
+    assert repair.state(path) == "damaged"
+    repair.set_aside(path)
+    assert repair.state(path) == "missing"
