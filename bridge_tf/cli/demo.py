@@ -53,8 +53,8 @@ def _demo(flags: Flags) -> None:
         folder = getattr(options, name)
         if folder and is_there(f"`{name}`: {shown(folder)}", folder, "name a folder"):
             check_folder(f"`{name}`: {shown(folder)}", folder)
-    if options.images:
-        check_tree("`images`", options.images, "remove it, or replace it by an image")
+            if name == "images":
+                check_tree("`images`", folder, "remove it, or replace it by an image")
     model, examples = _of_run(flags) if options.workdir else _of_file(options)
     runtime = runtime_folder(options.runtime)
     with DemoServer(Site.of(model, examples, runtime), options.port) as server:

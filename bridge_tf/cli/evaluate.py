@@ -1,6 +1,7 @@
 """bridge-tf evaluate: evaluates a finished run again."""
 
 import dataclasses
+import pathlib
 
 from bridge_tf.cli.command import Command, FinishedRun, Writer, required
 from bridge_tf.cli.existing import existing_run
@@ -37,7 +38,7 @@ def _evaluate(flags: Flags) -> None:
         if flags.is_given(name) and not options.loss_plane:
             raise InputError(f"`{name}`: tells how `loss_plane` is measured; give that too")
     with writable(required("workdir", options.workdir)) as workdir:
-        kept = str(workdir) == options.workdir
+        kept = workdir == pathlib.Path(options.workdir)
         run = existing_run(flags, workdir=str(workdir), **flags.given(_SETTINGS))
         if flags.is_given("corruption_images") and not run.config.corruptions:
             raise InputError(
