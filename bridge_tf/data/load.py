@@ -14,7 +14,6 @@ from bridge_tf.data.readers.folder import read_folder
 from bridge_tf.data.readers.npz import read_npz
 from bridge_tf.data.readers.tfds import read_tfds
 from bridge_tf.utils.errors import InputError, reason
-from bridge_tf.utils.terminal import logger
 
 _HELD_OUT = 0.2
 _KINDS = "digits, tfds:NAME[:VERSION], folder:PATH, npz:PATH"
@@ -73,7 +72,6 @@ def load_dataset(
     validated = "own" if validation is not None else validate_on
     if validation is None and validate_on == "test":
         test, validation = _split(spec, test, 0.5, seed=0)
-        logger.info(f"data: half of the test images, {len(validation):,}, validate")
     elif validation is None:
         train, validation = _split(spec, train, validation_fraction, seed)
     known = Faults(source.skipped)

@@ -153,7 +153,6 @@ def test_modules_with_layers_of_ones_own_are_imported(files):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--modes=a.keras"], ["--modes=a.keras", "two or more"]),
         (["--modes=a.keras,absent.keras"], ["--modes=absent.keras", "no such file"]),
         (["--modes=a.keras,broken.keras"], ["--modes=broken.keras", "damaged"]),
         (["--modes=a.keras,other.keras"], ["--modes=other.keras", "last/kernel", "architecture"]),
@@ -163,7 +162,7 @@ def test_modules_with_layers_of_ones_own_are_imported(files):
         (["--model=a.keras", "--taps=inside"], ["'inside'", "goes around it", "'joined'"]),
         (["--model=a.keras", "--bridge_budget=1e-9"], ["--bridge_budget=1e-09", "cheapest"]),
         (["--modes=a.keras,a.keras"], ["--modes=a.keras,a.keras", "once"]),
-        (["--modes=a.keras,b.keras", "--num_modes=5"], ["--num_modes=5", "names 2"]),
+        (["--modes=a.keras,b.keras,c.keras", "--num_modes=2"], ["--num_modes=2", "names 3"]),
         (["--modes=a.keras,b.keras", "--width=3"], ["--width=3.0: not for --modes"]),
         (["--model=a.keras", "--weights=x.h5"], ["--weights=x.h5: not for --model=a.keras"]),
         (["--model=resnet8", "--input_size=77"], ["--input_size=77: not for --model=resnet8"]),

@@ -176,7 +176,8 @@ def test_a_plane_is_drawn(files):
 )
 def test_a_plane_of_another_kind_is_named(files, changes, message):
     path = files.loss_plane((0, 1))
-    files.write_json(path, PLANE | changes)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(PLANE | changes))
     with pytest.raises(InputError, match=f"loss_plane_0-1.json can't be read as .*{message}"):
         write_pages(files, files.made, [path])
 

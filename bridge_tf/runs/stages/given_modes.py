@@ -16,6 +16,7 @@ from bridge_tf.runs.stages.modes import check_bridge
 from bridge_tf.runs.stages.training import check_room
 from bridge_tf.runs.status import is_current
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.terminal import logger
 
 # Training images on which the scale is checked.
 _IMAGES = 500
@@ -47,6 +48,12 @@ def take_modes(run: Run) -> None:
     first = with_input_scale(first, scale)
     check_bridge(run, first)
     check_room(run, "modes", first, len(sources))
+    if run.data.validation_from == "test":
+        number = len(run.data.validation)
+        logger.info(
+            f"data: half of the test images, {number:,}, validate, since the modes may have seen "
+            "the training images"
+        )
     run.files.claim(run.config)
     for target, path in sources.items():
         if is_current(run, target):
