@@ -14,9 +14,8 @@ from bridge_tf.runs.task_graph import ENSEMBLE, Task, TaskGraph, kind_of
 from bridge_tf.runs.training_cost import epochs_of, flops_of_image
 
 _FLOAT = 4
-# Copies of the trainable weights in a training's file, besides themselves: momentum; none for a
-# student and MIMO; for SWA also the average.
-_MORE = {"bridge": 0, "distillation": 0, "mimo": 0, "swa": 2}
+# Copies of the trainable weights in a file besides themselves: SWA's momentum and average.
+_MORE = {"swa": 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +117,7 @@ class CostModel:
         if kind == ENSEMBLE:
             bridges = len(self.config.curves()) * networks.bridge.numbers()
             return _FLOAT * (self.evaluation.executed * mode.numbers() + bridges)
-        return _FLOAT * networks.trained(kind).numbers(_MORE.get(kind, 1))
+        return _FLOAT * networks.trained(kind).numbers(_MORE.get(kind, 0))
 
 
 def _length(chain: tuple[int, list[Task]]) -> tuple[int, int]:

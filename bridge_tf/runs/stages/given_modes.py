@@ -20,8 +20,8 @@ from bridge_tf.utils.terminal import logger
 
 # Training images on which the scale is checked.
 _IMAGES = 500
-# At another scale it is right if the accuracy is so much higher, and twice that of naming the
-# largest class; or at most so much lower, and the NLL half of one that is worse than guessing.
+# At another scale it is right if the accuracy is twice that of naming the largest class, and either
+# so much higher, or at most so much lower and the NLL half of one that is worse than guessing.
 _HIGHER, _LOWER = 0.1, 0.05
 _RANGES = {"255": "0 to 255", "1": "0 to 1", "symmetric": "-1 to 1"}
 
@@ -77,11 +77,12 @@ def _check_scale(run: Run, path, mode: keras.Model, predict) -> None:
         )
     accuracy, nll = found[scale]
     guessing = np.log(run.data.num_classes)
-    least = max(accuracy + _HIGHER, 2 * np.bincount(split.labels).max() / len(split))
+    least = 2 * np.bincount(split.labels).max() / len(split)
     better = [
         name
         for name, (a, n) in found.items()
-        if a > least or (a > accuracy - _LOWER and guessing < nll and n < nll / 2)
+        if a > least
+        and (a > accuracy + _HIGHER or (a > accuracy - _LOWER and guessing < nll and n < nll / 2))
     ]
     if not better:
         return

@@ -71,7 +71,7 @@ def test_modes_of_another_scale_are_run_with_it_and_half_of_the_test_images_vali
     config = Config(modes=modes, input_scale="1", export_dir=str(tmp_path / "out"), **OPTIONS)
     with caplog.at_level("INFO", "bridge_tf"):
         run = executed(config, tmp_path / "run", ["modes", "curves", "bridges", "evaluate"])
-    assert "half of the test images, 399, validate" in caplog.text
+    assert "half of the test images, 200, validate" in caplog.text
     assert run.data.validation_from == "test"
     mode = run.load_mode(0)
     images = read_digits().test.images[:20].astype("float32")
