@@ -2,9 +2,9 @@
 
 import dataclasses
 
+from bridge_tf.config.fields import AUTO
 from bridge_tf.config.validation import setting
 
-_AUTO = "auto"
 EXECUTORS = ("local", "ray")
 
 
@@ -18,7 +18,7 @@ class ExecutionSettings:
         choices=EXECUTORS,
     )
     ray_address: str = setting(
-        _AUTO, "The Ray cluster: auto, one that runs on this machine; HOST:PORT; local, a new one."
+        AUTO, "The Ray cluster: auto, one that runs on this machine; HOST:PORT; local, a new one."
     )
     ray_cpus: float = setting(1.0, "CPU cores that each task requests of Ray.", above=0)
     ray_gpus: float = setting(0.0, "GPUs that each training or evaluation requests.", low=0)

@@ -4,12 +4,9 @@ import os
 import pathlib
 
 from bridge_tf.config.config import Config
-from bridge_tf.utils.archives import check_archive
+from bridge_tf.utils.archives import TIMES_OF_ARRAYS, check_archive
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.paths import check_file, check_folder, check_tree, is_there
-
-# Arrays that are all alike are packed into a thousandth; only the memory bounds them.
-_MOST_TIMES = 2000
 
 
 def check_networks(config: Config) -> None:
@@ -48,7 +45,7 @@ def check_source(name: str, spec: str, data_dir: str = "") -> None:
     elif kind == "npz" and path:
         check_file(given, path, "name a .npz file")
         if os.path.getsize(path):
-            check_archive(given, path, "save it as .npz with numpy.savez", _MOST_TIMES)
+            check_archive(given, path, "save it as .npz with numpy.savez", TIMES_OF_ARRAYS)
     elif kind == "tfds" and data_dir:
         given = f"`data_dir={data_dir}`"
         check_folder(given, data_dir, "name a folder of prepared data sets")

@@ -16,11 +16,9 @@ from bridge_tf.bridges.bridge import (
     name_parts,
 )
 from bridge_tf.bridges.film import Position
-from bridge_tf.networks.classifier import as_classifier, logits_copy
+from bridge_tf.networks.classifier import TINY, as_classifier, logits_copy
 from bridge_tf.utils.graph import LOGITS_INPUT, check_taps, counterparts, extractor
 from bridge_tf.utils.keras_utils import Untracked, clone
-
-TINY = 1.2e-38  # the smallest normal float32
 
 
 @keras.saving.register_keras_serializable(package="bridge_tf")

@@ -18,8 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from bridge_tf.bridges.bridge import answers_at, is_conditioned
-from bridge_tf.ensembles.bridge_ensemble import TINY, statistics
+from bridge_tf.ensembles.bridge_ensemble import statistics
 from bridge_tf.export.main_subgraph import with_main
+from bridge_tf.networks.classifier import TINY
 from bridge_tf.utils.graph import counterparts, extractor, feature_of
 from bridge_tf.utils.keras_utils import unrolled
 

@@ -18,6 +18,8 @@ from bridge_tf.utils.keras_utils import (
     with_weights_of,
 )
 
+TINY = 1.2e-38  # the smallest normal float32
+
 
 def as_classifier(model) -> keras.Model:
     """A classifier as a plain Functional model without nested models, see `flattened`.
@@ -137,9 +139,7 @@ def logits_copy(model) -> keras.Model:
     if not ends_in_softmax(model):
         return clone(model)
     config = to_config(model)
-    last = config
-    while "layers" in last["config"]:
-        last = last["config"]["layers"][-1]
+    last = config["config"]["layers"][-1]
     layer, direct = _output_operation(model)
     if not direct or not _is_softmax(layer) or last["config"].get("name") != layer.name:
         # The softmax can't be removed; the logarithm of its output also gives logits.
@@ -155,4 +155,4 @@ def logits_copy(model) -> keras.Model:
 
 
 def _as_logits(probabilities):
-    return ops.log(ops.maximum(probabilities, 1.2e-38))
+    return ops.log(ops.maximum(probabilities, TINY))

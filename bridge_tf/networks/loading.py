@@ -1,21 +1,19 @@
 """Reading .keras files of users and of runs."""
 
 import pathlib
-import re
 import warnings
 import zipfile
 
 import keras
 import numpy as np
 
-from bridge_tf.utils.archives import check_archive
-from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.archives import check_archive, check_growth
+from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.keras_utils import cause_of
 from bridge_tf.utils.paths import check_file, open_file
 
 _AGAIN = "save the model again"
 _WEIGHTS = "model.weights.h5"
-# An HDF5 dataset may be larger than what is stored of it by this factor, or as large as this.
-_MOST_TIMES, _ALWAYS = 100, 64 << 20
 
 
 def read_model(path, argument: str) -> keras.Model:
@@ -72,11 +70,7 @@ def check_keras_file(path, given: str) -> None:
         raise InputError(f"{given}: is no .keras file, or damaged; {_AGAIN}")
     check_archive(given, path, _AGAIN)
     for name, size, stored in _datasets(path):
-        if size > max(_ALWAYS, _MOST_TIMES * stored):
-            raise InputError(
-                f"{given}: the weight {name} holds {stored / 1e6:,.1f} MB that would become "
-                f"{size / 1e6:,.1f} MB; {_AGAIN}"
-            )
+        check_growth(f"{given}: the weight {name}", size, stored, _AGAIN)
 
 
 def not_finite(model) -> str | None:
@@ -87,15 +81,6 @@ def not_finite(model) -> str | None:
             if not np.isfinite(value).all():
                 return variable.path
     return None
-
-
-def cause_of(error: Exception) -> str:
-    """The cause in a message of Keras, which comes behind much else."""
-    # Behind the configurations of all enclosing objects, and the number of other failures.
-    text = str(error).rpartition("Exception encountered: ")[2]
-    if found := re.search(r"Example error message for object <.*?>:\s*(.+)", text, re.DOTALL):
-        text = found[1].partition("List of objects that could not be loaded")[0]
-    return reason(Exception(text) if text.strip() else error)
 
 
 def _load(path):

@@ -123,21 +123,23 @@ def row_of(
     """
     logger.info(f"export: measuring {name}")
     dataset = run.data
-    # Without the temperature.
-    test, validation = (
-        apply_temperature(log_probs_of(path, split.images), 1 / temperature)
-        for split in (dataset.test, dataset.validation)
-    )
-    own = fit_temperature(validation, dataset.validation.labels)
-    before, after = (
-        metrics.nll(apply_temperature(validation, t), dataset.validation.labels)
-        for t in (temperature, own)
-    )
-    if not run.config.calibrate:
-        temperature = own
-    elif rewrite and after < before - _LOWER:
-        temperature = rounded(own)
-        rewrite(temperature)
+
+    def uncalibrated(split) -> np.ndarray:
+        return apply_temperature(log_probs_of(path, split.images), 1 / inside)
+
+    inside = temperature
+    test = uncalibrated(dataset.test)
+    if rewrite or not run.config.calibrate:
+        labels, validation = dataset.validation.labels, uncalibrated(dataset.validation)
+        own = fit_temperature(validation, labels)
+        before, after = (
+            metrics.nll(apply_temperature(validation, t), labels) for t in (inside, own)
+        )
+        if not run.config.calibrate:
+            temperature = own
+        elif after < before - _LOWER:
+            temperature = rounded(own)
+            rewrite(temperature)
     row = {"file": name, **sizes(path), **_figures(test, temperature, dataset.test.labels)}
     ratio = latency_ratio(path, float32, dataset.test.images[0]) if run.config.latency else None
     return {**row, "latency_ratio": ratio}

@@ -7,9 +7,11 @@ from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.memory import available_memory
 from bridge_tf.utils.paths import open_file
 
-# Members may be larger than what is stored of them by this factor, or as large as this.
+# What is unpacked may be larger than what is stored of it by this factor, or as large as this.
 _MOST_TIMES = 100
 _ALWAYS = 64 << 20
+# The factor for arrays: if they are all alike, they are packed into a thousandth.
+TIMES_OF_ARRAYS = 2000
 
 
 def check_archive(given: str, path: str | os.PathLike, right: str, times: int = _MOST_TIMES) -> int:
@@ -28,10 +30,7 @@ def check_archive(given: str, path: str | os.PathLike, right: str, times: int = 
         size, stored = sum(m.file_size for m in members), os.path.getsize(path)
     except Exception as error:  # damaged files raise many kinds of errors
         raise InputError(f"{given}: can't be read ({reason(error)}); {right}") from error
-    if size > max(_ALWAYS, times * stored):
-        raise InputError(
-            f"{given}: holds {stored / 1e6:,.1f} MB that would become {size / 1e6:,.1f} MB; {right}"
-        )
+    check_growth(f"{given}:", size, stored, right, times)
     available = available_memory()
     if available is not None and size > available:
         raise InputError(
@@ -39,3 +38,17 @@ def check_archive(given: str, path: str | os.PathLike, right: str, times: int = 
             f"available; {right}"
         )
     return size
+
+
+def check_growth(
+    subject: str, size: int, stored: int, right: str, times: int = _MOST_TIMES
+) -> None:
+    """Raises an InputError if `stored` bytes would become too many, `size`, when unpacked.
+
+    `subject` and `right` begin and end the message.
+    """
+    if size > max(_ALWAYS, times * stored):
+        raise InputError(
+            f"{subject} holds {stored / 1e6:,.1f} MB that would become {size / 1e6:,.1f} MB; "
+            f"{right}"
+        )

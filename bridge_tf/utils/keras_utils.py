@@ -1,6 +1,7 @@
 """Helpers for Keras layers: variables, configurations, copies."""
 
 import contextlib
+import re
 
 import keras
 from keras import ops
@@ -100,11 +101,18 @@ def from_plain_config(config: dict, original):
         )
     except (TypeError, ValueError, AttributeError) as error:
         check_copyable(original)
-        # Keras puts the cause at the end.
-        cause = str(error).rpartition("Exception encountered: ")[2]
         raise InputError(
-            f"{original.name} can't be copied by its configuration ({reason(Exception(cause))})"
+            f"{original.name} can't be copied by its configuration ({cause_of(error)})"
         ) from error
+
+
+def cause_of(error: Exception) -> str:
+    """The cause in a message of Keras, which comes behind much else."""
+    # Behind the configurations of all enclosing objects, and the number of other failures.
+    text = str(error).rpartition("Exception encountered: ")[2]
+    if found := re.search(r"Example error message for object <.*?>:\s*(.+)", text, re.DOTALL):
+        text = found[1].partition("List of objects that could not be loaded")[0]
+    return reason(Exception(text) if text.strip() else error)
 
 
 def with_weights_of(original, copy):

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bridge_tf.utils.archives import check_archive
+from bridge_tf.utils.archives import TIMES_OF_ARRAYS, check_archive
 from bridge_tf.utils.files import replacing
-
-_MOST_TIMES = 2000  # arrays that are all alike are packed into a thousandth
 
 
 class KeptPredictions:
@@ -37,7 +35,7 @@ class KeptPredictions:
 
     def _read(self, path: pathlib.Path) -> list[np.ndarray] | None:
         try:
-            check_archive(path.name, path, "remove it", _MOST_TIMES)
+            check_archive(path.name, path, "remove it", TIMES_OF_ARRAYS)
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
         except Exception:  # damaged files raise many kinds of errors

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from bridge_tf.ensembles.bridge_ensemble import TINY, BridgeEnsemble
+from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+from bridge_tf.networks.classifier import TINY
 from bridge_tf.training.distribution.devices import Devices, part_of_mean, shared
 from bridge_tf.training.fit import fit
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tf_keras
 
-from bridge_tf.ensembles.bridge_ensemble import TINY, statistics
+from bridge_tf.ensembles.bridge_ensemble import statistics
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.export.signatures import exported, of_size
+from bridge_tf.networks.classifier import TINY
 
 
 def write_file(model, plan: dict, temperatures: Sequence[float], path: pathlib.Path) -> None:
