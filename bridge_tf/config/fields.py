@@ -34,7 +34,7 @@ class DataSettings:
     dataset: str = setting("digits", f"Data set: one of {', '.join(DATASET_KINDS)}.")
     data_dir: str = setting("", "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
     validation_fraction: float = setting(
-        0.1, "Share of train for validation, unless a folder or .npz has its own.", above=0, below=1
+        0.1, "Share of train for validation, unless the data has its own.", above=0, below=1
     )
     validation: str = setting(
         AUTO,

@@ -8,6 +8,15 @@ from bridge_tf.utils.archives import TIMES_OF_ARRAYS, check_archive
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.paths import check_file, check_folder, check_tree, is_there
 
+# The folders of a folder of images, in any case of letters, and the splits they are.
+SPLIT_FOLDERS = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+
 
 def check_networks(config: Config) -> None:
     """Checks the files of networks that the settings name.
@@ -55,10 +64,12 @@ def check_source(name: str, spec: str, data_dir: str = "") -> None:
 
 
 def _check_folder(given: str, path: str) -> None:
-    check_folder(given, path, "name a folder of train/CLASS/*.png|jpg")
-    for part in ("train", "test"):
-        folder = pathlib.Path(path) / part
-        if is_there(f"{given}: {folder}", folder, "make it a folder of images"):
-            if not folder.is_dir():
-                raise InputError(f"{given}: {folder} is no folder; it must hold CLASS/*.png|jpg")
-            check_tree(given, folder, "remove it, or replace it by an image")
+    inside = check_folder(given, path, "name a folder of train/CLASS/*.png|jpg")
+    splits = [entry for entry in inside if entry.name.casefold() in SPLIT_FOLDERS]
+    for entry in splits:
+        is_there(f"{given}: {entry.path}", entry.path, "make it a folder of images")
+        if not entry.is_dir():
+            raise InputError(f"{given}: {entry.path} is no folder; it must hold CLASS/*.png|jpg")
+    classes = [entry for entry in inside if entry.is_dir() and not entry.name.startswith(".")]
+    for entry in splits or classes:
+        check_tree(given, entry.path, "remove it, or replace it by an image")

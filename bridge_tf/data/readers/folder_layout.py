@@ -4,18 +4,11 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+from bridge_tf.config.inputs import SPLIT_FOLDERS
 from bridge_tf.data.image_files import PATTERNS, image_files
 from bridge_tf.data.issues import printable
 from bridge_tf.utils.errors import InputError
 
-# Names of folders, in any case.
-_SPLITS = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 # Names that no class has, if there is no folder train.
 _OTHER_SPLITS = ("training", "testing", "dev", "eval")
 _WANTED = "it must hold train/CLASS/*, or nothing but two or more folders CLASS/*"
@@ -59,7 +52,7 @@ def find_layout(given: str, root: pathlib.Path) -> Layout:
     inside = _folders(root)
     folders: dict[str, pathlib.Path] = {}
     for folder in inside:
-        split = _SPLITS.get(folder.name.casefold())
+        split = SPLIT_FOLDERS.get(folder.name.casefold())
         if split in folders:
             raise InputError(
                 f"{given}: holds both {folders[split].name} and {folder.name}; it must hold one "
@@ -82,7 +75,7 @@ def find_layout(given: str, root: pathlib.Path) -> Layout:
 
 def _check_classes(given: str, root: pathlib.Path, folders: list[pathlib.Path]) -> None:
     """Raises an InputError unless the folders can be the classes of a training split."""
-    splits = {*_SPLITS, *_OTHER_SPLITS}
+    splits = {*SPLIT_FOLDERS, *_OTHER_SPLITS}
     if odd := [folder.name for folder in folders if folder.name.casefold() in splits]:
         raise InputError(f"{given}: has no folder train, but {odd[0]}; {_WANTED}")
     if len(folders) < 2:

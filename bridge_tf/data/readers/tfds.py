@@ -32,9 +32,9 @@ _WHERE = re.compile(r"^(\{\{\w+ [^{}]*\}\}\s*)+")  # {{function_node ...}}, by T
 def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
     """Reads NAME or NAME:VERSION, prepared in `data_dir`; downloads nothing.
 
-    The splits are train and test, or validation if there is no test. Images stay in their files, as
-    `RecordImages`, if they don't fit into memory or their sizes differ; these are brought to
-    `image_size` squared.
+    The splits are train, validation and test, as far as they are there; a validation split without
+    a test split is the test split. Images stay in their files, as `RecordImages`, if they don't fit
+    into memory or their sizes differ; these are brought to `image_size` squared.
 
     Raises:
         InputError: the data set isn't prepared there, is damaged or incomplete, has features of
@@ -69,7 +69,6 @@ def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
     if not builder.info.splits:
         raise _not_prepared(name, version, folder)
     splits, features = builder.info.splits, builder.info.features
-    test = next((split for split in ("test", "validation") if split in splits), None)
     if "train" not in splits or not {"image", "label"} <= set(features):
         raise InputError(
             f"`dataset=tfds:{name}`: needs a split train and the features image and label; it has "
@@ -93,15 +92,18 @@ def read_tfds(name: str, data_dir: str | None, image_size: int = 0) -> Source:
         raise InputError(
             f"`dataset=tfds:{name}`: its images are {np.dtype(dtype)}; they must be uint8"
         )
-    names = [split for split in ("train", test) if split]
+    names = [split for split in ("train", "validation", "test") if split in splits]
     try:
         read_split = _reader(builder, names, shape, image_size)
-        read = [read_split(split) for split in names]
+        read = {split: read_split(split) for split in names}
     except InputError:
         raise
     except Exception as error:  # TensorFlow's errors for a missing or truncated file
         raise _damaged(name, error) from error
-    return Source(name, tuple(features["label"].names), read[0], read[1] if test else None)
+    if "test" not in read:
+        read["test"] = read.pop("validation", None)
+    classes = tuple(features["label"].names)
+    return Source(name, classes, read["train"], read["test"], validation=read.get("validation"))
 
 
 def _features_files(

@@ -53,9 +53,18 @@ def test_images_and_labels_come_back(tmp_path, spec, test):
     assert source.train.labels.dtype == np.int32
 
 
-def test_test_goes_before_validation_and_a_fifth_is_held_out_without_either(tmp_path):
-    both = read_tfds("tiny", _prepare(tmp_path / "both", ["train", "validation", "test"]))
-    assert (len(both.train), len(both.test)) == (20, 10)
+def test_a_validation_split_beside_a_test_split_is_the_validation_split(tmp_path):
+    labels = np.r_[LABELS[:20], 1, LABELS[21:]]
+    folder = _prepare(tmp_path, ["train", "validation", "test"], labels=labels)
+    dataset = load_dataset("tfds:tiny", folder, validate_on="test")
+    assert dataset.validation_from == "own"
+    np.testing.assert_array_equal(dataset.train.images, IMAGES[:20])
+    for split in (dataset.validation, dataset.test):
+        np.testing.assert_array_equal(split.images, IMAGES[20:])
+        np.testing.assert_array_equal(split.labels, labels[20:])
+
+
+def test_a_fifth_is_held_out_without_test_and_validation_splits(tmp_path):
     none = load_dataset("tfds:tiny", _prepare(tmp_path / "none", ["train"]))
     assert [len(none.train), len(none.validation), len(none.test)] == [14, 2, 4]
 
