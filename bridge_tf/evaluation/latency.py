@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.signals import end_with
 from bridge_tf.utils.terminal import logger, quiet_stderr
 
 # Calls in a round, measured rounds, and warm-up rounds.
@@ -58,8 +59,19 @@ def latencies(
     """
     for count in threads:
         logger.info(f"latency: {count} thread{'s' if count > 1 else ''}, in a process of its own")
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with worker() as pool:
             yield from pool.submit(_latencies, files, count, batch_size, rounds).result()
+
+
+def worker() -> ProcessPoolExecutor:
+    """One process, which ends with this one."""
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, spawn, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Ends this process with its parent, even if that is killed."""
+    end_with(multiprocessing.parent_process().sentinel)
 
 
 def _latencies(

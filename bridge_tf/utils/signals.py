@@ -200,3 +200,14 @@ class _Watch:
                     self.leave(signum)
             elif time.monotonic() - began > _ONE_SIGNAL:
                 self.leave(signum)
+
+
+def end_with(descriptor: int) -> None:
+    """Ends this process, in a thread, when the other end of a pipe is closed."""
+
+    def wait() -> None:
+        while os.read(descriptor, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -76,7 +76,7 @@ def test_what_is_timed(monkeypatch, exported):
 class HereAndNow:
     """In place of a pool of processes."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, **options):
         pass
 
     def __enter__(self):

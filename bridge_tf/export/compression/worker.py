@@ -5,27 +5,14 @@ when standard input ends, which is a pipe from the process that waits for it.
 """
 
 import logging
-import os
 import pathlib
 import sys
-import threading
 import warnings
 
 from bridge_tf.export.compression import folder as files
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.signals import end_with
 from bridge_tf.utils.terminal import handled_by, quiet_stderr
-
-
-def end_with(descriptor: int) -> None:
-    """Ends this process, in a thread, when the other end of a pipe is closed."""
-
-    def wait() -> None:
-        while os.read(descriptor, 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
 
 if __name__ == "__main__":
     end_with(0)

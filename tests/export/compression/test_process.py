@@ -1,4 +1,4 @@
-"""The process that compresses ends with the one that waits for it."""
+"""Processes that work for another end with it."""
 
 import os
 import pathlib
@@ -17,14 +17,20 @@ SECONDS = 60
 
 ENDS = """
 import time
-from bridge_tf.export.compression.worker import end_with
+from bridge_tf.utils.signals import end_with
 end_with(0)
 time.sleep(600)
 """
-WAITS = """
+COMPRESSES = """
 import pathlib, sys
 from bridge_tf.export.compression.process import run_method
 run_method(pathlib.Path(sys.argv[1]))
+"""
+TIMES = """
+import time
+from bridge_tf.evaluation import latency
+with latency.worker() as pool:
+    pool.submit(time.sleep, 600).result()
 """
 
 
@@ -45,18 +51,33 @@ def test_the_end_of_a_pipe_ends_a_process():
         assert process.wait(SECONDS) == 1
 
 
-def test_a_killed_compression_takes_its_process_with_it(tmp_path):
-    os.mkfifo(tmp_path / files.PLAN)  # which the process waits for, and nobody writes
+def children_of(process: int) -> list[pathlib.Path]:
+    children = pathlib.Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [pathlib.Path("/proc", child) for child in children.split()]
+
+
+def command(process: pathlib.Path) -> bytes:
+    """The command line of a process; empty once it has ended."""
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("program", "name"), [(COMPRESSES, b"compression.worker"), (TIMES, b"spawn_main")]
+)
+def test_a_killed_process_takes_its_worker_with_it(tmp_path, program, name):
+    os.mkfifo(tmp_path / files.PLAN)  # which the worker reads, and nobody writes
     with subprocess.Popen(
-        [sys.executable, "-c", WAITS, str(tmp_path)], cwd=REPOSITORY, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", program, str(tmp_path)], cwd=REPOSITORY, stderr=subprocess.DEVNULL
     ) as waiting:
-        children = pathlib.Path(f"/proc/{waiting.pid}/task/{waiting.pid}/children")
-        until(lambda: children.read_text().split())
-        worker = pathlib.Path("/proc", children.read_text().split()[0])
 
         def works() -> bool:
-            return b"compression.worker" in (worker / "cmdline").read_bytes()
+            return any(name in command(child) for child in children_of(waiting.pid))
 
         until(works)
+        workers = children_of(waiting.pid)
         waiting.send_signal(signal.SIGKILL)
-    until(lambda: not worker.exists() or not works())
+    for worker in workers:
+        until(lambda worker=worker: not command(worker))
