@@ -104,7 +104,7 @@ def test_commands_run(folder):
         if any(word.startswith("--tflite=") for word in words):
             words += ["--max_accuracy_drop=1"]  # of a network that has learned next to nothing
         if "--dataset=folder:my_images" in words:
-            words += ["--batch_size=32", "--nojit_compile"]
+            words += ["--batch_size=32", "--jit_compile=false"]
         if words[0] == "-m":
             page = answer_of_server([sys.executable, *words, "--port=0"], folder)
             assert "<title>" in page, command
@@ -160,7 +160,7 @@ def test_the_guide_runs(folder):
     for command in commands(GUIDE):
         if "MobileNetV2" in command:
             continue  # tests/cli/test_own_models.py
-        words = ["-m", "bridge_tf", *shlex.split(command)[1:], "--smoke", "--nojit_compile"]
+        words = ["-m", "bridge_tf", *shlex.split(command)[1:], "--smoke", "--jit_compile=false"]
         assert "bridge_1" in run([sys.executable, *words], folder), command
     assert (folder / "saved_models" / "trained.tflite").exists()
     assert (folder / "saved_models" / "architecture.tflite").exists()

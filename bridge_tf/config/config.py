@@ -210,6 +210,11 @@ class Config(
         return self.validation == "test" or (self.validation == AUTO and bool(self.modes))
 
     @property
+    def jit(self) -> bool | str:
+        """`jit_compile`, as a `Recipe` takes it."""
+        return {"true": True, "false": False}.get(self.jit_compile, AUTO)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the settings that decide the results."""
         text = json.dumps(_decisive(self.to_json()), sort_keys=True)

@@ -212,7 +212,12 @@ class RecipeSettings:
     warmup_epochs: float = setting(
         5.0, "Epochs of linear warm-up from 1 % of the peak, before the cosine decay.", low=0
     )
-    jit_compile: bool = setting(True, "Compile training steps with XLA, if all layers support it.")
+    jit_compile: str = setting(
+        AUTO,
+        "Compile training steps with XLA, if all layers support it. auto: on GPUs, TPUs and JAX. "
+        "On CPUs TensorFlow's own kernels are faster.",
+        choices=(AUTO, "true", "false"),
+    )
     checkpoint_minutes: float = setting(
         5.0, "Minutes between checkpoints within an epoch; each epoch also ends with one.", low=0
     )

@@ -36,7 +36,7 @@ class Benchmarks:
 
     def __init__(self, config: Config, steps: int = 30, rounds: int = 7):
         self.config, self.steps, self.rounds = config, steps, rounds
-        self.recipe = Recipe(epochs=1, learning_rate=1e-3, jit_compile=config.jit_compile)
+        self.recipe = Recipe(epochs=1, learning_rate=1e-3, jit_compile=config.jit)
         size = config.image_size or 32
         options = {name: getattr(config, name) for name in network_options(config.model)}
         self.base, self.end = (
@@ -142,15 +142,16 @@ class Benchmarks:
     def _training(self, model, batches, loss="classes") -> Callable:
         if loss == "classes":
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(
-            self.recipe.optimizer(self.steps), loss=loss, jit_compile=self.recipe.jit_compile
-        )
+        recipe = self.recipe
+        model.compile(recipe.optimizer(self.steps), loss=loss, jit_compile=recipe.compiles(model))
         return lambda: model.fit(
             batches, steps_per_epoch=self.steps, epochs=1, verbose=0, shuffle=False
         )
 
     def _forward(self, model) -> Callable:
-        run = tf.function(lambda x: model(x, training=False), jit_compile=self.recipe.jit_compile)
+        run = tf.function(
+            lambda x: model(x, training=False), jit_compile=self.recipe.compiles(model)
+        )
         images = tf.constant(self.batch[0])
         return lambda: [run(images).numpy() for _ in range(self.steps)]
 

@@ -30,7 +30,7 @@ from bridge_tf.utils.graph import as_functional, is_graph, rename_operations, wi
 REESTIMATION_BATCHES = 100
 # Enough to correlate activations by.
 _ALIGNMENT_IMAGES = 1000
-_RECIPE = "learning_rate momentum nesterov weight_decay warmup_epochs jit_compile".split()
+_RECIPE = "learning_rate momentum nesterov weight_decay warmup_epochs".split()
 _AGAIN = "remove it and train again"
 
 
@@ -103,7 +103,7 @@ class Run:
     def recipe(self, epochs: int, seed: int, **changes) -> Recipe:
         """The run's recipe, with `changes`."""
         values = {name: getattr(self.config, name) for name in _RECIPE}
-        return Recipe(epochs=epochs, seed=seed, **(values | changes))
+        return Recipe(epochs=epochs, seed=seed, jit_compile=self.config.jit, **(values | changes))
 
     def curve_recipe(self, epochs: int, seed: int) -> Recipe:
         return self.recipe(epochs, seed, weight_decay=self.config.curve_weight_decay)

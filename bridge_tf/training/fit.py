@@ -14,7 +14,6 @@ from bridge_tf.training.distribution import multihost
 from bridge_tf.training.distribution.devices import Devices
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import TrainingError
-from bridge_tf.utils.keras_utils import supports_jit
 from bridge_tf.utils.terminal import logger
 
 _RETRIES = 4
@@ -141,8 +140,7 @@ class _Training:
         recipe = dataclasses.replace(self.recipe, learning_rate=peak)
         self.model.compile(
             optimizer=recipe.optimizer(self.steps_per_epoch),
-            jit_compile=recipe.jit_compile
-            and supports_jit(self.model)
+            jit_compile=recipe.compiles(self.model)
             and (self.devices is None or self.devices.compiles),
             **compiling,
         )

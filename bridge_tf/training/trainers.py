@@ -11,7 +11,7 @@ from bridge_tf.networks.classifier import ends_in_softmax
 from bridge_tf.training.distribution.devices import Devices, shared
 from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import Recipe
-from bridge_tf.utils.keras_utils import check_copyable, supports_jit
+from bridge_tf.utils.keras_utils import check_copyable
 
 
 def fit_modes(
@@ -61,7 +61,7 @@ def fit_mode(
         keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, recipe.nesterov),
         loss=options["loss"],
         metrics=options["metrics"],
-        jit_compile=recipe.jit_compile and supports_jit(model),
+        jit_compile=recipe.compiles(model),
     )
     return history
 

@@ -7,7 +7,7 @@ from tests.commands import done, refused
 
 @pytest.mark.integration
 def test_every_measure_prints_its_ratio():
-    flags = ["--batch_size=8", "--width=0.25", "--steps=1", "--rounds=2", "--nojit_compile"]
+    flags = ["--batch_size=8", "--width=0.25", "--steps=1", "--rounds=2", "--jit_compile=false"]
     lines = done("benchmark", *flags).stdout.splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["what"] for row in rows] == [
@@ -23,7 +23,7 @@ def test_every_measure_prints_its_ratio():
 
 @pytest.mark.slow
 def test_memory_of_a_curve_step():
-    flags = ["--measure=curve_memory", "--batch_size=8", "--steps=1", "--nojit_compile"]
+    flags = ["--measure=curve_memory", "--batch_size=8", "--steps=1", "--jit_compile=false"]
     row = json.loads(done("benchmark", *flags).stdout)
     assert row["what"] == "(peak memory of curve steps - of plain steps) / weights"
     more, plain = row["mib"]

@@ -72,7 +72,7 @@ def test_a_call_leaves_everything_as_it_was(tmp_path):
 
 @pytest.mark.integration
 def test_a_run_in_this_process_is_the_same_as_in_its_own(tmp_path):
-    flags = ["--smoke", "--nojit_compile", "--width=0.25", "--stages=modes", "--batch_size=64"]
+    flags = ["--smoke", "--jit_compile=false", "--width=0.25", "--stages=modes", "--batch_size=64"]
     digests = []
     for name, process in (("a", False), ("b", False), ("c", True)):
         result = done("train", *flags, f"--workdir={tmp_path / name}", process=process)

@@ -13,7 +13,7 @@ from bridge_tf.bridges.bridge import bridge_taps, is_conditioned
 from bridge_tf.networks import fresh_copy
 from tests.commands import done, refused
 
-QUICK = ("--smoke", "--nojit_compile", "--dataset=digits")
+QUICK = ("--smoke", "--jit_compile=false", "--dataset=digits")
 
 
 def classifier(shape=(8, 8, 1), units=16):
@@ -80,7 +80,7 @@ def test_several_conditioned_bridges_of_type_2_of_modes_numbered_differently(fil
         mode.save(names[-1])
     flags = [f"--modes={','.join(names)}", f"--workdir={files / 'work'}", "--dataset=digits"]
     flags += ["--curve_epochs=1", "--bridge_epochs=1", "--max_images=128", "--batch_size=64"]
-    flags += ["--nojit_compile", "--curve_points=3", "--bridge_budget=2", "--bridge_type=2"]
+    flags += ["--jit_compile=false", "--curve_points=3", "--bridge_budget=2", "--bridge_type=2"]
     flags += ["--conditioned", "--positions=0.25,0.5", "--stages=curves,bridges,evaluate"]
     done("train", *flags)
     report = json.loads((files / "work" / "report.json").read_text())
@@ -105,7 +105,7 @@ def test_an_architecture_is_trained_from_new_seeds(files):
 
 @pytest.mark.zoo
 def test_a_network_of_keras_applications(tmp_path):
-    flags = [*QUICK, "--model=MobileNetV2", "--input_size=32", "--nojit_compile"]
+    flags = [*QUICK, "--model=MobileNetV2", "--input_size=32", "--jit_compile=false"]
     done("train", *flags, f"--workdir={tmp_path / 'work'}", f"--export_dir={tmp_path}")
     mode = keras.models.load_model(tmp_path / "work" / "modes" / "0.keras")
     assert mode.input_shape == (None, 8, 8, 1) and mode.output_shape == (None, 10)

@@ -117,7 +117,7 @@ def test_recipe_runs(recipe, tmp_path):
         "train",
         name,
         "--smoke",
-        "--nojit_compile",
+        "--jit_compile=false",
         *prepare(recipe, tmp_path),
         *SMALL[recipe],
         *places,

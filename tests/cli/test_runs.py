@@ -149,7 +149,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
 
 
 def test_errors_alone_can_be_asked_for(tmp_path):
-    flags = ["--smoke", "--stages=modes", "--nojit_compile", "--width=0.25", "--batch_size=64"]
+    flags = ["--smoke", "--stages=modes", "--jit_compile=false", "--width=0.25", "--batch_size=64"]
     result = done("train", *flags, f"--workdir={tmp_path / 'work'}", "--verbosity=-2")
     assert result.stderr == ""
     assert (tmp_path / "work" / "modes" / "1.keras").exists()

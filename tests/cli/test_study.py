@@ -9,7 +9,7 @@ from tests.commands import done, refused
 def workdir(tmp_path_factory):
     """Two small modes and a curve between them."""
     folder = tmp_path_factory.mktemp("study") / "work"
-    flags = ["--smoke", "--nojit_compile", "--width=0.25", "--stages=modes,curves"]
+    flags = ["--smoke", "--jit_compile=false", "--width=0.25", "--stages=modes,curves"]
     done("train", *flags, f"--workdir={folder}")
     return folder
 

@@ -15,7 +15,7 @@ SMALL = {
     "curve_epochs": 2,
     "bridge_epochs": 2,
     "curve_points": 3,
-    "jit_compile": False,
+    "jit_compile": "false",
 }
 TRAININGS = ("modes", "curves", "bridges")
 

@@ -8,7 +8,7 @@ from bridge_tf.utils.errors import InputError
 SETTINGS = {
     **{"num_modes": 3, "mode_epochs": 1, "curve_epochs": 1, "bridge_epochs": 1},
     **{"model": "resnet8", "width": 0.25, "norm": "batch", "max_images": 128, "batch_size": 32},
-    **{"jit_compile": False, "warmup_epochs": 0.5},
+    **{"jit_compile": "false", "warmup_epochs": 0.5},
 }
 MADE = ("modes", "curves", "bridges")
 

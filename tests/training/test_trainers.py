@@ -38,6 +38,24 @@ def test_l2_is_in_the_gradient_before_the_momentum(nesterov):
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    ("setting", "accelerator", "augmented", "compiles"),
+    [("auto", False, False, keras.backend.backend() == "jax"), ("auto", True, False, True),
+     ("auto", True, True, False), (True, False, False, True), (False, True, False, False)],
+)  # fmt: skip
+def test_the_step_is_compiled_where_it_is_faster(
+    monkeypatch, build, setting, accelerator, augmented, compiles
+):
+    monkeypatch.setattr(
+        keras.distribution, "list_devices", lambda kind: ["gpu:0"] if accelerator else []
+    )
+    model = build()
+    if augmented:
+        image = keras.Input(model.input_shape[1:])
+        model = keras.Model(image, model(keras.layers.RandomRotation(0.1)(image)))
+    assert Recipe(jit_compile=setting).compiles(model) == compiles
+
+
 def test_modes_differ_by_seed_and_repeat_with_it(build, images, labels):
     from bridge_tf import build_network
 

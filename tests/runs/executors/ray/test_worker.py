@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 SETTINGS = {
     **{"num_modes": 2, "mode_epochs": 1, "curve_epochs": 1, "bridge_epochs": 1},
     **{"model": "resnet8", "width": 0.25, "norm": "batch", "max_images": 128, "batch_size": 32},
-    **{"jit_compile": False, "warmup_epochs": 0.5},
+    **{"jit_compile": "false", "warmup_epochs": 0.5},
 }
 
 
