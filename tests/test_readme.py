@@ -34,24 +34,29 @@ def commands(text: str = README) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path, smoke_run):
+def folder(images_folder, smoke_run):
     """A folder like the repository, with the images that the README talks of.
 
     The digits recipe has been trained there already, which the command then finds.
     """
-    folder = tmp_path
     recipe = smoke_run(REPOSITORY / "configs" / "digits.flags")
-    shutil.copytree(recipe.work, folder / "runs" / "digits")
+    shutil.copytree(recipe.work, images_folder / "runs" / "digits")
     for name in ("bin", "configs"):
-        (folder / name).symlink_to(REPOSITORY / name)
+        (images_folder / name).symlink_to(REPOSITORY / name)
+    return images_folder
+
+
+@pytest.fixture
+def images_folder(tmp_path):
+    """A folder with the images that the README and the guide talk of."""
     generator = np.random.default_rng(0)
     for split, count in (("train", 40), ("test", 10)):
         for name in ("cat", "dog"):
-            (folder / "my_images" / split / name).mkdir(parents=True)
+            (tmp_path / "my_images" / split / name).mkdir(parents=True)
             for k in range(count):
                 image = generator.integers(0, 256, (32, 32, 3)).astype("uint8")
-                Image.fromarray(image).save(folder / "my_images" / split / name / f"{k}.png")
-    return folder
+                Image.fromarray(image).save(tmp_path / "my_images" / split / name / f"{k}.png")
+    return tmp_path
 
 
 def run(program: list[str], folder) -> str:
@@ -150,7 +155,7 @@ def test_the_guide_runs(folder):
     for name in ("classifier", "a", "b"):
         fresh_copy(classifier).save(folder / f"{name}.keras")
 
-    first, second = blocks("python", GUIDE)
+    first, _, second = blocks("python", GUIDE)
     body = [line for line in first.splitlines() if line.strip()]
     assert len(body) < 30
     printed = run([sys.executable, "-c", shortened(first)], folder)
@@ -164,6 +169,19 @@ def test_the_guide_runs(folder):
         assert "bridge_1" in run([sys.executable, *words], folder), command
     assert (folder / "saved_models" / "trained.tflite").exists()
     assert (folder / "saved_models" / "architecture.tflite").exists()
+
+
+@pytest.mark.zoo
+def test_the_guide_runs_with_a_backbone_trained_in_two_phases(images_folder):
+    _, program, _ = blocks("python", GUIDE)
+    run([sys.executable, "-c", shortened(program)], images_folder)
+    answer = (
+        "import numpy as np; from ai_edge_litert.interpreter import Interpreter\n"
+        "run = Interpreter('saved_models/pets.tflite').get_signature_runner('serving_default')\n"
+        "found = run(image=np.zeros((3, 32, 32, 3), 'float32'))['probabilities']\n"
+        "print(found.shape, np.abs(found.sum(axis=1) - 1).max() < 1e-6)"
+    )
+    assert run([sys.executable, "-c", answer], images_folder).strip() == "(3, 2) True"
 
 
 def test_ci_runs_the_test_command_of_the_readme():

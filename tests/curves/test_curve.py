@@ -171,3 +171,19 @@ def test_bad_arguments_are_named(build):
         Curve(build(), kind="spline")
     with pytest.raises(ValueError, match=r"r=1\.5"):
         Curve.between(build(), build()).model_at(1.5)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_modes_of_different_phases_of_fine_tuning_are_refused(nested):
+    def network(frozen):
+        convolution = keras.layers.Conv2D(2, 3, name="conv")
+        inner = keras.Sequential([keras.Input((4, 4, 1)), convolution], name="backbone")
+        (inner if nested else inner.layers[0]).trainable = not frozen
+        layers = [inner] if nested else inner.layers
+        return keras.Sequential(
+            [keras.Input((4, 4, 1)), *layers, keras.layers.Flatten(), keras.layers.Dense(2)]
+        )
+
+    place = "backbone" if nested else "conv"
+    with pytest.raises(ValueError, match=rf"weights of .*{place} are not .trainable is False in"):
+        Curve.between(network(frozen=True), network(frozen=False))
