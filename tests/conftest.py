@@ -95,8 +95,6 @@ def smoke_run(tmp_path_factory):
     def smoke_run(recipe: pathlib.Path) -> types.SimpleNamespace:
         if recipe not in runs:
             flags = [f"--flagfile={recipe.relative_to(REPOSITORY)}", "--smoke"]
-            if recipe.stem != "digits":  # compiling takes most of the time; one recipe shows it
-                flags.append("--jit_compile=false")
             original = shared / f"smoke_{recipe.stem}"
             printed = original / "printed.json"
             with FileLock(f"{original}.lock"):

@@ -56,6 +56,23 @@ def test_the_step_is_compiled_where_it_is_faster(
     assert Recipe(jit_compile=setting).compiles(model) == compiles
 
 
+@pytest.mark.integration  # compiles
+def test_training_with_xla_gives_what_tensorflow_gives(build, images, labels):
+    start, end = build(), build()
+    plain, compiled = (clone(start), clone(start))
+    for model, jit_compile in ((plain, False), (compiled, True)):
+        recipe = Recipe(epochs=2, learning_rate=0.05, warmup_epochs=0, jit_compile=jit_compile)
+        fit_mode(model, (images, labels), recipe, batch_size=16)
+    for a, b in zip(plain.get_weights(), compiled.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    curve = Curve.between(start, end)
+    before = [point.numpy() for point in curve.trainable_variables]
+    fit_curve(curve, (images, labels), recipe, batch_size=16)
+    after = [point.numpy() for point in curve.trainable_variables]
+    assert all(np.isfinite(point).all() for point in after)
+    assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+
 def test_modes_differ_by_seed_and_repeat_with_it(build, images, labels):
     from bridge_tf import build_network
 
