@@ -42,5 +42,5 @@ def _place(event: list) -> list:
     removed.
     """
     number, kind, name = event
-    folder = re.sub(r"\.export-\w+", ".export-", os.path.dirname(name or ""))
+    folder = re.sub(r"export-\w+", "export-", os.path.dirname(name or ""))
     return [number, kind, folder]
