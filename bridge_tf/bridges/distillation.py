@@ -1,5 +1,6 @@
 """The training of a bridge, with everything else frozen."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.training.distribution.devices import Devices, part_of_mean, shared
 from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import Recipe
+from bridge_tf.training.targets import ClassWeight, class_weights, weighted_mean
 from bridge_tf.utils.graph import check_taps, counterparts, extractor
 
 
@@ -31,7 +33,11 @@ class BridgeTraining(keras.Model):
         repulsion: λ ≥ 0 (0, 0.1 and 0.2 in the paper).
         label_share: in [0, 1) (0 in the paper). If > 0, targets are labels: N integers or N×classes
             probabilities.
+        class_weight: with a `label_share`, the weight of each class in the cross-entropy. It goes
+            with the labels: an image mixed of two classes has both weights, in its shares.
         seed: of the draws of r.
+
+    Sample weights are those of an image's whole loss.
 
     Output: a dict of log-probabilities, N×classes: "bridge", "member" and, with repulsion, "base".
     At inference r is 0.5 unless `r` is given.
@@ -46,6 +52,7 @@ class BridgeTraining(keras.Model):
         repulsion: float = 0.0,
         label_share: float = 0.0,
         seed: int = 0,
+        class_weight: Mapping[int, float] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -53,6 +60,11 @@ class BridgeTraining(keras.Model):
             raise ValueError(f"repulsion must be ≥ 0. Received: repulsion={repulsion}")
         if not 0 <= label_share < 1:
             raise ValueError(f"label_share must lie in [0, 1). Received: label_share={label_share}")
+        if class_weight and not label_share:
+            raise ValueError(
+                "class_weight needs a label_share, since a bridge reads no labels without. "
+                f"Received: class_weight={class_weight}"
+            )
         bridge_type, features = bridge_features(bridge)
         if (bridge_type == 2) != (end is not None):
             raise ValueError(
@@ -78,6 +90,8 @@ class BridgeTraining(keras.Model):
         self.member.trainable = False
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.repulsion, self.label_share = float(repulsion), float(label_share)
+        classes = range(bridge.output_shape[-1])
+        self.class_weight = class_weight and [float(class_weight.get(k, 1)) for k in classes]
         self.agreement = keras.metrics.Mean(name="agreement")
         self.built = True  # because its parts are
 
@@ -116,24 +130,27 @@ class BridgeTraining(keras.Model):
         training: bool = True,
     ) -> Any:
         bridge, member = y_pred["bridge"], ops.stop_gradient(y_pred["member"])
-        loss = mean_kl(member, bridge)
+        loss = mean_kl(member, bridge, sample_weight)
         if self.label_share:
             if y is None:
                 raise ValueError("label_share needs labels beside the images. Received: y=None")
-            if len(y.shape) == 1:
-                y = ops.one_hot(y, bridge.shape[-1])
-            entropy = -ops.mean(ops.sum(y * bridge, axis=-1))
+            if len(y.shape) == 1 or y.shape[-1] == 1:
+                y = ops.one_hot(ops.reshape(y, (-1,)), bridge.shape[-1])
+            if self.class_weight:
+                y = y * ops.convert_to_tensor(self.class_weight, bridge.dtype)
+            entropy = -weighted_mean(ops.sum(y * bridge, axis=-1), sample_weight)
             loss = (1 - self.label_share) * loss + self.label_share * entropy
         if self.repulsion:
-            loss -= self.repulsion * mean_kl(ops.stop_gradient(y_pred["base"]), bridge)
+            base = ops.stop_gradient(y_pred["base"])
+            loss -= self.repulsion * mean_kl(base, bridge, sample_weight)
         same = ops.equal(ops.argmax(bridge, axis=-1), ops.argmax(member, axis=-1))
         self.agreement.update_state(ops.cast(same, "float32"))
         return part_of_mean(loss + sum(self.losses))
 
 
-def mean_kl(log_p: Any, log_q: Any) -> Any:
+def mean_kl(log_p: Any, log_q: Any, sample_weight: Any = None) -> Any:
     """Mean over the batch of KL(p || q) in nats, from log-probabilities, N×classes."""
-    return ops.mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1))
+    return weighted_mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1), sample_weight)
 
 
 def fit_bridge(
@@ -147,6 +164,7 @@ def fit_bridge(
     repulsion: float = 0.0,
     label_share: float = 0.0,
     devices: Devices | None = None,
+    class_weight: ClassWeight = None,
     **options: Any,
 ) -> keras.callbacks.History:
     """Trains a bridge to predict what `member` predicts, in place.
@@ -154,8 +172,13 @@ def fit_bridge(
     `data` has batches of images (the paper uses mixup); labels are read only with a `label_share`.
     Models and weights of the loss are as in `BridgeTraining`, the others as in `fit_mode`.
     """
+    weights = class_weights(class_weight, data, bridge.output_shape[-1])
     with shared(bridge, devices) as bridge:
         if devices is not None and isinstance(member, CurvePath):
             member = member.copy()  # a copy, like all other inputs of the training
-        model = BridgeTraining(bridge, base, member, end, repulsion, label_share, seed=recipe.seed)
+        model = BridgeTraining(
+            *(bridge, base, member, end, repulsion, label_share),
+            seed=recipe.seed,
+            class_weight=weights,
+        )
         return fit(model, data, recipe, devices=devices, **options)

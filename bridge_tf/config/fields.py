@@ -218,6 +218,12 @@ class RecipeSettings:
         "On CPUs TensorFlow's own kernels are faster.",
         choices=(AUTO, "true", "false"),
     )
+    class_weight: str = setting(
+        "none",
+        "Weights of the classes in the loss of modes, curves and baselines, and in a bridge's "
+        "`label_share`. balanced: training images / (classes × those of the class).",
+        choices=("none", "balanced"),
+    )
     checkpoint_minutes: float = setting(
         5.0, "Minutes between checkpoints within an epoch; each epoch also ends with one.", low=0
     )

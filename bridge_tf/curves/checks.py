@@ -2,13 +2,19 @@
 
 import keras
 
+from bridge_tf.networks.classifier import check_exclusive
 from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.utils.graph import as_functional, is_graph, predecessors
 from bridge_tf.utils.keras_utils import inner_layers, is_float
 
 
 def check_weights(network) -> None:
-    """Raises a ValueError that names a layer or weight that can't be interpolated."""
+    """Raises a ValueError that names a layer or weight that can't be interpolated.
+
+    An InputError if it is plainly a multi-label classifier, of which nothing could be made later.
+    """
+    if is_graph(network):
+        check_exclusive(network)
     for layer in inner_layers(network):
         if getattr(layer, "quantization_mode", None) is not None:
             raise ValueError(

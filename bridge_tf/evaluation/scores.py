@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bridge_tf.data.labels import class_numbers
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
 from bridge_tf.utils.errors import TrainingError
@@ -65,7 +66,7 @@ def log_prob_predictor(
     """A function from images to log-probabilities, which compiles the model once.
 
     Args:
-        model: a classifier that ends in logits or a softmax, or a model with members, whose
+        model: a classifier that gives logits or probabilities, or a model with members, whose
             outputs are a dict with `log_probabilities`, N×members×classes, as `BridgeEnsemble`.
 
     Returns:
@@ -115,7 +116,8 @@ def evaluate(
     """Metrics of any classifier or bridge ensemble, as in a row of report.json.
 
     Args:
-        model: a classifier that ends in logits or a softmax, or a `BridgeEnsemble`.
+        model: a classifier that gives logits or probabilities, N×classes, or N×1 for two classes;
+            or a `BridgeEnsemble`.
         test, validation: (images N×H×W×C, labels N); the temperature is fitted on the second.
 
     Returns:
@@ -123,12 +125,19 @@ def evaluate(
         calibrated_brier, calibrated_ece, calibrated_adaptive_ece; temperature_ml with fewer than
         2,000 validation images. The figures without "calibrated" are those of temperature 1, also
         for an ensemble that has a temperature.
+
+    Raises:
+        InputError: the model is a multi-label classifier, or labels are no numbers of its classes.
     """
     predict = log_prob_predictor(model)
     log_probs = [predict(images) for images, _ in (test, validation)]
     if log_probs[0].ndim == 3:
         log_probs = [metrics.ensemble_log_probs(members) for members in log_probs]
-    return score(log_probs[0], test[1], log_probs[1], validation[1])
+    labels = [
+        class_numbers(split[1], log_probs[0].shape[-1], f"{name} labels")
+        for name, split in (("test", test), ("validation", validation))
+    ]
+    return score(log_probs[0], labels[0], log_probs[1], labels[1])
 
 
 def calibrate(
@@ -141,6 +150,8 @@ def calibrate(
         validation: (images N×H×W×C, labels N) that no network was trained on.
     """
     images, labels = validation
+    classes = ensemble.output["probabilities"].shape[-1]
+    labels = class_numbers(labels, classes, "validation labels")
     return ensemble.calibrated(*fit_temperatures(ensemble, images, labels))
 
 

@@ -115,19 +115,21 @@ def _keras(path: pathlib.Path, _signature: str) -> Predictor:
 
     from bridge_tf.curves.curve import Curve
     from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
-    from bridge_tf.networks.classifier import ends_in_softmax
+    from bridge_tf.networks.classifier import gives_probabilities, logits_copy, num_units
 
     model = keras.models.load_model(path, compile=False)
     if isinstance(model, Curve) or not hasattr(model, "input_shape"):
         raise InputError(f"`model`: {path} holds no classifier of images; name a mode or ensemble")
     is_ensemble = isinstance(model, BridgeEnsemble)
+    if not is_ensemble and num_units(model) == 1:
+        model = logits_copy(model)
 
     def run(images):
         outputs = model.predict(images, verbose=0)
         if is_ensemble:
             found = {key: outputs[key] for key in ("probabilities", "entropy")}
             return {**found, "disagreement": outputs["mutual_information"]}
-        if not ends_in_softmax(model):
+        if not gives_probabilities(model):
             outputs = keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
         return {"probabilities": outputs}
 

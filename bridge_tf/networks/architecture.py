@@ -5,6 +5,7 @@ import contextlib
 import keras
 from keras import ops
 
+from bridge_tf.networks.classifier import check_exclusive
 from bridge_tf.networks.loading import read_model
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.keras_utils import from_plain_config, inner_layers, to_config
@@ -13,19 +14,20 @@ from bridge_tf.utils.keras_utils import from_plain_config, inner_layers, to_conf
 def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
     """The architecture in a .keras file with new random weights, as in `fresh_copy`.
 
-    The file has a classifier of images, N×height×width×channels, with logits or probabilities.
-    Custom layer classes must be registered with Keras.
+    The file has a classifier of images, N×height×width×channels, with logits or probabilities; of
+    two classes it may have one unit. Custom layer classes must be registered with Keras.
 
     Raises:
         InputError: the file is missing, damaged or can't be loaded, or doesn't fit the data.
     """
     model = read_model(path, "model")
     inputs, outputs = _shapes(model, (None, *input_shape), path)
-    if not fits(inputs, (None, *input_shape)) or not fits(outputs, (None, num_classes)):
+    if not fits(inputs, (None, *input_shape)) or not fits_classes(outputs, num_classes):
         raise InputError(
             f"`model={path}`: maps {inputs} to {outputs}, but the images and classes need "
             f"{(None, *input_shape)} to {(None, num_classes)}"
         )
+    check_exclusive(model, f"`model={path}`:")
     return fresh_copy(model)
 
 
@@ -51,6 +53,11 @@ def fits(shape, wanted: tuple) -> bool:
         and len(shape) == len(wanted)
         and all(size in (None, want) for size, want in zip(shape, wanted, strict=True))
     )
+
+
+def fits_classes(shape, num_classes: int) -> bool:
+    """Whether a model's output is of so many classes: a unit for each, or of two classes one."""
+    return fits(shape, (None, num_classes)) or (num_classes == 2 and fits(shape, (None, 1)))
 
 
 def fresh_copy(model: keras.Model) -> keras.Model:

@@ -14,8 +14,10 @@ from bridge_tf import data
 from bridge_tf.config import STAGES, Config
 from bridge_tf.config.inputs import check_source
 from bridge_tf.curves.curve import Curve
+from bridge_tf.data.labels import balanced_weights
 from bridge_tf.networks import build_network, network_options
-from bridge_tf.networks.architecture import fits, fresh_copy
+from bridge_tf.networks.architecture import fits, fits_classes, fresh_copy
+from bridge_tf.networks.classifier import check_exclusive
 from bridge_tf.networks.input_scale import with_input_scale
 from bridge_tf.networks.loading import read_as, read_trained
 from bridge_tf.runs.task_graph import TaskGraph
@@ -99,6 +101,13 @@ class Run:
         return zlib.crc32(f"{self.config.seed}:{task}".encode()) & 0x7FFFFFFF
 
     # Recipes and batches
+
+    @functools.cached_property
+    def class_weight(self) -> dict[int, float] | None:
+        """The weights of the classes in trainings by labels; None if all are 1."""
+        if self.config.class_weight == "none":
+            return None
+        return balanced_weights(self.data.train.labels)
 
     def recipe(self, epochs: int, seed: int, **changes) -> Recipe:
         """The run's recipe, with `changes`."""
@@ -208,11 +217,13 @@ class Run:
         wanted = [(None, *self.data.image_shape), (None, self.data.num_classes)]
         # A subclassed model has no static shapes.
         found = [getattr(mode, name, None) for name in ("input_shape", "output_shape")]
-        if not all(fits(*pair) for pair in zip(found, wanted, strict=True) if pair[0]):
+        rules = fits(found[0], wanted[0]), fits_classes(found[1], self.data.num_classes)
+        if not all(fit for shape, fit in zip(found, rules, strict=True) if shape):
             raise InputError(
                 f"{name} maps {found[0]} to {found[1]}, but the run's images and classes need "
                 f"{wanted[0]} to {wanted[1]}; {remedy}"
             )
+        check_exclusive(mode, f"{name}:")
         return with_input_shape(mode, self.data.image_shape)
 
     def load_curve(self, pair: tuple[int, int]) -> Curve:

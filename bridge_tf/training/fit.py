@@ -31,12 +31,14 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint_dir: str | os.PathLike | Checkpoints | None = None,
     devices: Devices | None = None,
+    class_weight: dict[int, float] | None = None,
 ) -> keras.callbacks.History:
     """Compiles and fits `model` with a `Recipe`.
 
     Args:
-        data: batches, or arrays: a tuple (inputs, targets), or only inputs. It may be a function of
-            the number of finished steps that returns the batches of the remaining steps.
+        data: batches, or arrays: a tuple (inputs, targets) or (inputs, targets, sample weights), or
+            only inputs. It may be a function of the number of finished steps that returns the
+            batches of the remaining steps.
         batch_size: for arrays.
         steps_per_epoch: needed if `data` is endless, a function, or spans all epochs.
         callbacks: additional Keras callbacks.
@@ -45,6 +47,7 @@ def fit(
             function; arrays are shuffled again. Remove the folder once the model is saved.
         devices: the devices that share each batch; then build `model` from the result of `shared`.
             With several processes, all of them need a checkpoint, and only those of epochs count.
+        class_weight: as in Keras's `fit`, for all classes.
 
     Raises:
         InputError: another process of `devices` is about to train something else.
@@ -66,6 +69,7 @@ def fit(
         callbacks,
         checkpoint_dir,
         devices,
+        class_weight,
     )
     if training.several:
         multihost.agree([], recipe, steps_per_epoch)
@@ -93,6 +97,7 @@ class _Training:
     callbacks: Sequence[keras.callbacks.Callback]
     checkpoints: Checkpoints | None
     devices: Devices | None
+    class_weight: dict[int, float] | None
 
     @property
     def several(self) -> bool:
@@ -109,10 +114,13 @@ class _Training:
                 data = self.data(done) if callable(self.data) else self.data
                 if self.devices is not None:
                     data = self.devices.share(data, self.batch_size)
-                inputs, targets = data if isinstance(data, tuple) else (data, None)
+                arrays = data if isinstance(data, tuple) else (data,)
+                inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(arrays)
                 fitted = self.model.fit(
                     inputs,
                     targets,
+                    sample_weight=weights,
+                    class_weight=self.class_weight,
                     batch_size=self.batch_size,
                     epochs=end,
                     initial_epoch=first,

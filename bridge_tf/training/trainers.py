@@ -7,10 +7,11 @@ from typing import Any
 import keras
 
 from bridge_tf.curves.curve import Curve
-from bridge_tf.networks.classifier import ends_in_softmax
+from bridge_tf.networks.classifier import check_exclusive, gives_probabilities, num_units
 from bridge_tf.training.distribution.devices import Devices, shared
 from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import Recipe
+from bridge_tf.training.targets import ClassWeight, build_on, check_targets, class_weights
 from bridge_tf.utils.keras_utils import check_copyable
 
 
@@ -38,24 +39,33 @@ def fit_mode(
     recipe: Recipe,
     *,
     devices: Devices | None = None,
+    class_weight: ClassWeight = None,
     **options: Any,
 ) -> keras.callbacks.History:
     """Trains a classifier with cross-entropy, in place.
 
     Args:
-        model: a classifier with logits or probabilities as output. It is compiled with Keras's own
-            SGD at the end, so that a saved model needs Keras alone.
-        data: batches of (images, integer labels), or a tuple of two arrays.
+        model: a classifier with logits or probabilities as output, N×classes, or N×1 for two
+            classes. It is compiled with Keras's own SGD at the end, so that a saved model needs
+            Keras alone.
+        data: batches of (images, integer labels), or a tuple of two arrays; sample weights may come
+            third.
         devices: the devices that share each batch; default: one device.
+        class_weight: the weight of each class in the loss, a dict as Keras's `fit` takes it, or
+            "balanced" for N / (classes · count); not with sample weights. Accuracies stay
+            unweighted.
         **options: as in `fit`.
 
     Raises:
-        InputError: the model can't be copied later, see `check_copyable`.
+        InputError: the model can't be copied later, see `check_copyable`; it is a multi-label
+            classifier; or labels or weights are invalid.
     """
     check_copyable(model)
-    options = classification(model) | options
+    build_on(model, data)
+    options = _labelled(model, data, class_weight, options)
     with shared(model, devices) as trained:
-        history = fit(trained, data, recipe, devices=devices, **options)
+        history = fit(trained, data, recipe, devices=devices, **(classification(trained) | options))
+    options = classification(model) | options
     # A saved mode is loaded where only Keras is, which doesn't know the recipe's optimizer.
     model.compile(
         keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, recipe.nesterov),
@@ -67,15 +77,46 @@ def fit_mode(
 
 
 def fit_curve(
-    curve: Curve, data: Any, recipe: Recipe, *, devices: Devices | None = None, **options: Any
+    curve: Curve,
+    data: Any,
+    recipe: Recipe,
+    *,
+    devices: Devices | None = None,
+    class_weight: ClassWeight = None,
+    **options: Any,
 ) -> keras.callbacks.History:
     """Trains inner control points with cross-entropy at r ~ U(0, 1), in place, as in `fit_mode`."""
+    options = _labelled(curve.network, data, class_weight, options)
     with shared(curve, devices) as curve:
-        options = classification(curve.network) | options
-        return fit(curve, data, recipe, devices=devices, **options)
+        return fit(
+            curve, data, recipe, devices=devices, **(classification(curve.network) | options)
+        )
 
 
 def classification(network: keras.Layer) -> dict[str, Any]:
-    """The loss and metrics of a classifier, as options of `fit`."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(network))
-    return {"loss": loss, "metrics": ["accuracy"]}
+    """The loss and metrics of a classifier, as options of `fit`; InputError if it is multi-label.
+
+    Metrics are of the devices in whose scope this is called.
+    """
+    from_logits = not gives_probabilities(network)
+    if num_units(network) != 1:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+        return {"loss": loss, "metrics": ["accuracy"]}
+    # Keras's "accuracy" of a single unit takes it for a probability.
+    accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if from_logits else 0.5)
+    return {
+        "loss": keras.losses.BinaryCrossentropy(from_logits=from_logits),
+        "metrics": [accuracy],
+    }
+
+
+def _labelled(
+    network: keras.Layer, data: Any, class_weight: ClassWeight, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The options of `fit` with weights of classes, once labels and weights are checked."""
+    units = num_units(network)
+    check_exclusive(network)
+    if "loss" not in options:  # a loss of one's own may take other labels
+        check_targets(data, units)
+    weights = class_weights(class_weight, data, 2 if units == 1 else units)
+    return options if weights is None else options | {"class_weight": weights}

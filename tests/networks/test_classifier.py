@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from bridge_tf import BridgeEnsemble, InputError, Recipe, evaluate, fit_mode
-from bridge_tf.networks.classifier import ends_in_softmax, logits_copy
+from bridge_tf.networks.classifier import gives_probabilities, logits_copy
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (40, 4, 4, 3)).astype("float32")
 LABELS = np.arange(40) % 3
@@ -60,7 +60,7 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS)
 def test_probabilities_are_never_softmaxed_again(end):
     model = classifier(ENDS[end])
-    assert ends_in_softmax(model)
+    assert gives_probabilities(model)
     expected = model.predict(IMAGES, verbose=0)
     outputs = BridgeEnsemble(model, []).predict(IMAGES, verbose=0)
     np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
@@ -72,7 +72,7 @@ def test_probabilities_are_never_softmaxed_again(end):
 def test_a_subclassed_model_is_measured_by_its_values():
     model = Subclassed()
     expected = model.predict(IMAGES, verbose=0)
-    assert ends_in_softmax(model)
+    assert gives_probabilities(model)
     found = keras.ops.softmax(logits_copy(model).predict(IMAGES, verbose=0))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     before = evaluate(model, (IMAGES, LABELS), (IMAGES, LABELS))["nll"]
@@ -96,7 +96,7 @@ def test_a_subclassed_model_is_measured_by_its_values():
     ],
 )
 def test_logits_stay_logits(end):
-    assert not ends_in_softmax(classifier(end))
+    assert not gives_probabilities(classifier(end))
 
 
 def test_a_sigmoid_is_refused_wherever_probabilities_are_needed():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, Curve, InputError, build_bridge, choose_bridge, export
-from bridge_tf.networks.classifier import as_classifier, ends_in_softmax, logits_copy
+from bridge_tf.networks.classifier import as_classifier, gives_probabilities, logits_copy
 from bridge_tf.utils.graph import with_input_shape
 
 L = keras.layers
@@ -61,13 +61,13 @@ IMAGES = np.random.default_rng(0).uniform(0, 1, (6, 8, 8, 1)).astype("float32")
 )
 def test_a_softmax_is_taken_off_once_wherever_it_is(build):
     model = build()
-    assert ends_in_softmax(model)
+    assert gives_probabilities(model)
     logits = logits_copy(model)
     expected = model.predict(IMAGES, verbose=0)
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
     found = keras.ops.softmax(logits.predict(IMAGES, verbose=0))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert not ends_in_softmax(logits)
+    assert not gives_probabilities(logits)
     outputs = BridgeEnsemble(model, [build_bridge(model, "tap", 0.5)]).predict(IMAGES, verbose=0)
     first = np.exp(outputs["log_probabilities"][:, 0])
     np.testing.assert_allclose(first, expected, atol=1e-5)

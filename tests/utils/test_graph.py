@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, InputError, build_bridge
-from bridge_tf.networks.classifier import ends_in_softmax
+from bridge_tf.networks.classifier import gives_probabilities
 from bridge_tf.utils.graph import as_functional, check_taps, counterparts, cuts
 
 L = keras.layers
@@ -134,4 +134,4 @@ def test_several_inputs(tmp_path):
     outputs = ensemble.predict(inputs, verbose=0)["log_probabilities"]
     expected = keras.ops.log_softmax(base(inputs))
     np.testing.assert_allclose(outputs[:, 0], expected, atol=1e-5)
-    assert not ends_in_softmax(base)
+    assert not gives_probabilities(base)

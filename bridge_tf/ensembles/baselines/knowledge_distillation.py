@@ -7,6 +7,7 @@ from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.networks.classifier import TINY
 from bridge_tf.training.distribution.devices import Devices, part_of_mean, shared
 from bridge_tf.training.fit import fit
+from bridge_tf.training.targets import weighted_mean
 
 
 class Distillation(keras.Model):
@@ -42,7 +43,7 @@ class Distillation(keras.Model):
         difference = ops.log(ops.maximum(teacher, TINY)) - student
         same = ops.equal(ops.argmax(student, axis=-1), ops.argmax(teacher, axis=-1))
         self.agreement.update_state(ops.cast(same, "float32"))
-        loss = ops.mean(ops.sum(teacher * difference, axis=-1))
+        loss = weighted_mean(ops.sum(teacher * difference, axis=-1), sample_weight)
         return part_of_mean(loss + sum(self.losses))
 
 

@@ -83,6 +83,9 @@ class MimoTraining(keras.Model):
         losses = keras.losses.sparse_categorical_crossentropy(
             labels, y_pred["logits"], from_logits=True
         )
+        if sample_weight is not None:
+            weights = ops.reshape(whole_batch(sample_weight), (-1,))
+            losses *= ops.cast(ops.take(weights, y_pred["orders"], axis=0), losses.dtype)
         right = ops.equal(ops.argmax(y_pred["logits"], axis=-1), ops.cast(labels, "int32"))
         self.accuracy.update_state(ops.cast(right, "float32"))
         return part_of_mean(ops.mean(ops.sum(losses, axis=1)) + sum(self.losses))

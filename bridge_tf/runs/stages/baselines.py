@@ -56,15 +56,17 @@ class Baselines:
             recipe = CyclicRecipe(**vars(recipe))
         else:
             network = result = _network(run, name)
-        fit = functools.partial(fit_mode, network)
+        weights = {"class_weight": run.class_weight}
+        fit = functools.partial(fit_mode, network, **weights)
         if name == "swa":
             recipe = SwaRecipe(**vars(recipe))
-            fit = functools.partial(fit_swa, network, statistics=run.statistics_images())
+            images = run.statistics_images()
+            fit = functools.partial(fit_swa, network, statistics=images, **weights)
         elif name == "distillation":
             teachers = [run.load_mode(k) for k in range(config.num_modes)]
             fit = functools.partial(fit_student, network, teachers)
         elif name == "mimo":
-            fit = functools.partial(fit_mimo, network, MIMO_SIZE)
+            fit = functools.partial(fit_mimo, network, MIMO_SIZE, **weights)
             result = mimo_members(network, MIMO_SIZE)
         elif name in ("batch_ensemble", "mc_dropout"):
             result = with_members(network, config.num_modes)

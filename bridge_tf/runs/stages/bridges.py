@@ -49,6 +49,7 @@ class Bridges:
             end=end if config.bridge_type == 2 else None,
             repulsion=config.repulsion,
             label_share=config.label_share,
+            class_weight=run.class_weight if config.label_share else None,
         )
         recipe = run.bridge_recipe(config.bridge_epochs, seed)
         title = f"bridge {title_of(run, task)}"

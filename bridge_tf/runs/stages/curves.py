@@ -44,7 +44,8 @@ class Curves:
             raise InputError(f"{files}: {error}") from error
         recipe = run.curve_recipe(config.curve_epochs, seed)
         title = f"curve {title_of(run, task)}"
-        train(run, task, curve, title, recipe, functools.partial(fit_curve, curve))
+        fit = functools.partial(fit_curve, curve, class_weight=run.class_weight)
+        train(run, task, curve, title, recipe, fit)
 
 
 def title_of(run: Run, task: Task) -> str:

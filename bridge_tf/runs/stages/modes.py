@@ -36,7 +36,8 @@ class Modes:
         model = run.build()
         title = f"mode {task.modes[0] + 1} of {run.config.num_modes}"
         recipe = run.recipe(run.config.mode_epochs, seed)
-        train(run, task, model, title, recipe, functools.partial(fit_mode, model))
+        fit = functools.partial(fit_mode, model, class_weight=run.class_weight)
+        train(run, task, model, title, recipe, fit)
 
 
 def check_bridge(run: Run, base) -> None:
