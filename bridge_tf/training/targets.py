@@ -47,8 +47,12 @@ def check_targets(data: Any, units: int | None) -> None:
 def build_on(model: keras.Model, data: Any) -> None:
     """Builds a model that isn't built yet on the first images, where these can be read again."""
     batch = None if model.built else _first_batch(data)
-    if batch is not None:
-        inputs = batch[0] if isinstance(batch, tuple | list) else batch
+    if batch is None:
+        return
+    inputs = batch[0] if isinstance(batch, tuple | list) else batch
+    if isinstance(model, keras.Sequential):
+        model.build((None, *inputs.shape[1:]))  # for batches of any size
+    else:
         model(keras.tree.map_structure(lambda x: ops.convert_to_tensor(x[:1]), inputs))
 
 

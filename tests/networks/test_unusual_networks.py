@@ -176,7 +176,7 @@ def two_outputs():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: one("sigmoid"), "two classes or more"),
+        (lambda: one("softmax"), "softmax of one unit, which is always 1"),
         (lambda: one("sigmoid", 3), "ends in a sigmoid"),
         (two_outputs, "a classifier of one output"),
         (lambda: network(data_format="channels_first"), "'tap' of .* channels first"),
