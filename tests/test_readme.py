@@ -155,12 +155,13 @@ def test_the_guide_runs(folder):
     for name in ("classifier", "a", "b"):
         fresh_copy(classifier).save(folder / f"{name}.keras")
 
-    first, _, second = blocks("python", GUIDE)
+    first, weighted, _, second = blocks("python", GUIDE)
     body = [line for line in first.splitlines() if line.strip()]
     assert len(body) < 30
     printed = run([sys.executable, "-c", shortened(first)], folder)
     assert "Choice(tap=" in printed
     assert (folder / "saved_models" / "mine.tflite").exists()
+    assert float(run([sys.executable, "-c", shortened(weighted)], folder)) > 0
     assert int(run([sys.executable, "-c", second], folder)) > 1000
     for command in commands(GUIDE):
         if "MobileNetV2" in command:
@@ -173,7 +174,7 @@ def test_the_guide_runs(folder):
 
 @pytest.mark.zoo
 def test_the_guide_runs_with_a_backbone_trained_in_two_phases(images_folder):
-    _, program, _ = blocks("python", GUIDE)
+    _, _, program, _ = blocks("python", GUIDE)
     run([sys.executable, "-c", shortened(program)], images_folder)
     answer = (
         "import numpy as np; from ai_edge_litert.interpreter import Interpreter\n"
