@@ -63,7 +63,8 @@ BASELINES = (
     + """
 import json
 import keras, numpy as np
-from bridge_tf import Recipe, baselines, build_network, fit_mode
+from bridge_tf import Recipe, build_network, fit_mode
+from bridge_tf.ensembles import baselines
 
 generator = np.random.default_rng(0)
 images = generator.uniform(0, 255, (24, 8, 8, 1)).astype("float32")
