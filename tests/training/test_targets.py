@@ -61,9 +61,15 @@ def test_losses_are_weighted_as_a_plain_loop_has_it(units, batches):
     assert found == pytest.approx(np.mean(W * losses), rel=1e-5)
     found = first_loss(clone(model), data(X, labels), class_weight=weights)
     assert found == pytest.approx(np.mean(of_classes * losses), rel=1e-5)
-    curve = Curve.between(model, clone(model))
-    found = first_loss(curve, data(X, labels), fit_curve, class_weight=weights)
-    assert found == pytest.approx(np.mean(of_classes * losses), rel=1e-5)
+
+
+def test_curves_are_weighted_as_modes_are():
+    model = network()
+    weights = np.array([0.5, 1, 3])[Y]
+    wanted = np.mean(weights * -log_probs(model)[np.arange(12), Y])
+    curve = Curve.between(model, clone(model))  # one network all along
+    found = first_loss(curve, (X, Y), fit_curve, class_weight=WEIGHTS)
+    assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_balanced_weights_count_the_labels():
@@ -109,8 +115,7 @@ def test_weights_go_with_the_labels_of_a_bridge():
     assert loss((X, mixed), class_weight=WEIGHTS, **options) == pytest.approx(expected, rel=1e-5)
     entropy = -found[np.arange(12), Y]
     expected = np.mean(W * (0.75 * kl + 0.25 * entropy))
-    for labels in (Y, Y[:, None]):
-        assert loss((X, labels, W), **options) == pytest.approx(expected, rel=1e-5)
+    assert loss((X, Y[:, None], W), **options) == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match="class_weight needs a label_share"):
         loss((X, Y), class_weight=WEIGHTS, batch_size=12)
 
