@@ -67,7 +67,7 @@ def test_a_damaged_file_is_named_and_made_again(name, damage, finished, whole, f
         if name not in _SOON_MADE:
             assert digest(aside) == damaged
         # Without a manifest nothing is known of the pages, which are kept aside.
-        pages = {path.with_name(f"{page}.damaged") for page in _PAGES}
+        pages = {finished.work / f"{page}.damaged" for page in _PAGES}
         allowed = {aside, *(pages if name == "manifest.json" else ())}
         kept = set(finished.work.rglob("*.damaged"))
         assert kept <= allowed
