@@ -22,6 +22,7 @@ from tests.demo.conftest import runtime  # noqa: F401
 # For what takes a few, of which two cores with other work may make many.
 SECONDS = 120
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PYTHON = (REPOSITORY / "docs" / "python.md").read_text(encoding="utf-8")
 GUIDE = (REPOSITORY / "docs" / "bring_your_own_model.md").read_text(encoding="utf-8")
 
 
@@ -185,6 +186,14 @@ def test_the_guide_runs_with_a_backbone_trained_in_two_phases(images_folder):
     assert run([sys.executable, "-c", answer], images_folder).strip() == "(3, 2) True"
 
 
+@pytest.mark.integration
+def test_the_python_page_runs(tmp_path):
+    program = shortened("\n".join(blocks("python", PYTHON)))
+    printed = run([sys.executable, "-c", program], tmp_path)
+    assert "val_accuracy: " in printed and "\n1 adam\n" in printed
+    assert printed.splitlines()[-1] == "saved_models/film.tflite"
+
+
 def test_ci_runs_the_test_command_of_the_readme():
     wanted = [line for line in "".join(blocks("bash")).splitlines() if ".[test]" in line]
     assert wanted == ["pip install -e '.[test]' && pytest"]
@@ -193,5 +202,5 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 
 def test_files_that_the_readme_names_exist():
-    for name in re.findall(r"`((?:bridge_tf|bin|configs|docs)/[\w./-]*)`", README + GUIDE):
+    for name in re.findall(r"`((?:bridge_tf|bin|configs|docs)/[\w./-]*)`", README + GUIDE + PYTHON):
         assert (REPOSITORY / name).exists(), name

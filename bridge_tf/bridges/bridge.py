@@ -71,6 +71,7 @@ def build_bridge(
             with units or filters.
         shared_until: for a conditioned bridge, a layer behind the tap. Up to it, the body does not
             depend on r and runs once for many r. Default: all of the body depends on r.
+        name: of the bridge.
 
     Returns:
         A Functional model from the features to logits, N×classes. Its input is one tensor, or a
@@ -81,6 +82,10 @@ def build_bridge(
         InputError: a tap doesn't exist, or the base can't be cut there; a layer can't be rebuilt at
             this width; or the body has another output.
         ValueError: the width or type is invalid, or two arguments exclude each other.
+
+    Example::
+
+        bridge = bridge_tf.build_bridge(modes[0], taps="stage2_block1", width=0.5)
     """
     if width <= 0:
         raise ValueError(f"width must be positive. Received: width={width}")

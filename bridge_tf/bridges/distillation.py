@@ -13,7 +13,12 @@ from bridge_tf.training.distribution.devices import Devices, part_of_mean, share
 from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import Recipe
 from bridge_tf.training.targets import ClassWeight, class_weights, weighted_mean
+from bridge_tf.utils.docstrings import takes_options_of
+from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import check_taps, counterparts, extractor
+
+# Options of `fit` that a bridge doesn't have, which is trained on its own loss.
+_OF_CLASSIFIERS = ("loss", "metrics")
 
 
 class BridgeTraining(keras.Model):
@@ -153,6 +158,7 @@ def mean_kl(log_p: Any, log_q: Any, sample_weight: Any = None) -> Any:
     return weighted_mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1), sample_weight)
 
 
+@takes_options_of(fit, but=_OF_CLASSIFIERS)
 def fit_bridge(
     bridge: keras.Model,
     base: keras.Model,
@@ -167,11 +173,50 @@ def fit_bridge(
     class_weight: ClassWeight = None,
     **options: Any,
 ) -> keras.callbacks.History:
-    """Trains a bridge to predict what `member` predicts, in place.
+    """Trains a bridge to predict what `member` predicts, in place (Yun et al., ICML 2023).
 
-    `data` has batches of images (the paper uses mixup); labels are read only with a `label_share`.
-    Models and weights of the loss are as in `BridgeTraining`, the others as in `fit_mode`.
+    Args:
+        bridge: from `build_bridge`; trained in place. The other models are copied.
+        base: the mode whose taps feed the bridge; for Type II, the mode at the curve's start.
+        member: the network at r, from `Curve.model_at`; for a conditioned bridge, the whole curve,
+            from `Curve.path`.
+        data: images, N×H×W×C: an array, a `Split`, or batches, as for `fit_mode` (the paper uses
+            mixup, see `training_batches`). Labels beside them are read only with a `label_share`.
+        recipe: epochs, learning rate and so on, see `Recipe`.
+        end: for Type II, the mode at the curve's end.
+        repulsion: λ ≥ 0, the factor of KL(base || bridge), which is subtracted from the loss (0,
+            0.1 and 0.2 in the paper).
+        label_share: in [0, 1): the share of the cross-entropy with the labels in the loss (0 in the
+            paper). Labels are N integers or N×classes probabilities.
+        devices: the devices that share each batch; default: one device.
+        class_weight: the weight of each class in the `label_share`, as for `fit_mode`.
+        validation_data: as `data`, measured after each epoch; batches must end.
+        **options: as in `fit`.
+
+    Returns:
+        Keras's history: `loss`, in nats, and `agreement`, the share of images for which bridge and
+            member have the same top class.
+
+    Raises:
+        InputError: an argument can't be used, or a tap isn't in the base.
+        ValueError: `repulsion` or `label_share` is out of range, or `end` and `member` don't fit
+            the type of the bridge.
+        TrainingError: the training diverged.
+
+    Example::
+
+        member = curve.model_at(0.5, images)
+        bridge_tf.fit_bridge(bridge, modes[0], member, images, recipe, batch_size=64)
     """
+    for name in _OF_CLASSIFIERS:
+        if options.get(name) is not None:
+            raise InputError(f"`{name}`: a bridge is trained on its KL divergence; leave it out")
+    for callback in keras.tree.flatten(options.get("callbacks")):
+        if isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_weights_only:
+            raise InputError(
+                "`callbacks`: ModelCheckpoint can't save the training of a bridge; save the bridge "
+                "after it, and use `checkpoint_dir` to resume"
+            )
     weights = class_weights(class_weight, data, bridge.output_shape[-1])
     with shared(bridge, devices) as bridge:
         if devices is not None and isinstance(member, CurvePath):

@@ -28,7 +28,13 @@ class Choice:
 
 
 def choose_bridge(
-    base: keras.Model, budget: float, *, widths: Sequence[float] = WIDTHS, **options: Any
+    base: keras.Model,
+    budget: float,
+    *,
+    widths: Sequence[float] = WIDTHS,
+    bridge_type: int = 1,
+    residual: bool = False,
+    conditioned: bool = False,
 ) -> Choice:
     """Chooses the tap and width of a bridge, as `taps=auto` does (TensorFlow backend).
 
@@ -39,12 +45,23 @@ def choose_bridge(
     Args:
         base: a Functional or Sequential classifier.
         budget: maximum FLOPs of the bridge (at one position) relative to the base's, > 0.
-        widths: the candidates.
-        **options: of `build_bridge`: bridge_type, residual, conditioned.
+        widths: the candidates, each > 0.
+        bridge_type: as in `build_bridge`.
+        residual: as in `build_bridge`.
+        conditioned: as in `build_bridge`.
+
+    Returns:
+        A `Choice`: `tap`, `width`, `relative_flops` (to the base's) and `why`, a sentence.
 
     Raises:
         InputError: no bridge is within the budget; the message names the cheapest.
+
+    Example::
+
+        choice = bridge_tf.choose_bridge(modes[0], budget=0.5)
+        bridge = bridge_tf.build_bridge(modes[0], choice.tap, choice.width)
     """
+    options = {"bridge_type": bridge_type, "residual": residual, "conditioned": conditioned}
     base = as_classifier(base)
     candidates = _Candidates(base, options)
     found = []
@@ -90,6 +107,8 @@ class _Candidates:
         self.base, self.options = base, options
         self._costs: dict[tuple[str, float], float] = {}
         self.flops = count_flops(base)
+        if not self.flops:
+            raise InputError(f"the FLOPs of {base.name} can't be counted; choose tap and width")
         names = behind_weights(base, cuts(base))
         if not names:
             raise InputError(

@@ -45,6 +45,12 @@ def check_same_architecture(start, end) -> None:
                 f"start and end must share one architecture, but the layer {a.path} is "
                 f"{_function(a)} in the one and {b.path} is {_function(b)} in the other. {received}"
             )
+        if a.weights and a.trainable != b.trainable:
+            raise ValueError(
+                f"start and end must train the same layers, but trainable of the layer {a.path} is "
+                f"{a.trainable} in the one and {b.trainable} in the other; set it alike in both. "
+                f"{received}"
+            )
         ours, theirs = _settings(a), _settings(b)
         for key in ours:
             if ours[key] != theirs.get(key, ours[key]):

@@ -17,6 +17,7 @@ from bridge_tf.curves.batch_norm import reestimate_batch_norm
 from bridge_tf.curves.checks import check_same_architecture, check_weights
 from bridge_tf.curves.path import CurvePath
 from bridge_tf.curves.shapes import KINDS, coefficients
+from bridge_tf.data.inputs import only_inputs
 from bridge_tf.utils.keras_utils import (
     Untracked,
     clone,
@@ -41,6 +42,17 @@ class Curve(keras.Model):
             are degree + 1 control points.
         kind: "bezier" or "chain" (the polygonal chain through the control points).
         seed: of the draws of r.
+        **kwargs: of `keras.Model`: `name` and `dtype`.
+
+    Raises:
+        ValueError: an argument is out of range, the network isn't built, or a weight can't be
+            interpolated.
+
+    Example::
+
+        curve = bridge_tf.Curve.between(modes[0], modes[1], degree=2)
+        bridge_tf.fit_curve(curve, (images, labels), recipe, batch_size=8)
+        member = curve.model_at(0.5, images)
 
     Call arguments: the network's `inputs`; `r`, a scalar in [0, 1], by default drawn in training,
     else 0.5; `training`.
@@ -105,8 +117,11 @@ class Curve(keras.Model):
         """The curve from `start` to `end`, with its inner control points on the straight line.
 
         Args:
-            start, end: two built models of the same architecture; copied.
-            degree, kind, **kwargs: as in `Curve`.
+            start: a built model; copied.
+            end: another of the same architecture; copied.
+            degree: as in `Curve`.
+            kind: as in `Curve`.
+            **kwargs: as in `Curve`, with `seed`.
 
         Raises:
             ValueError: the architectures differ; the message names the first difference.
@@ -129,7 +144,11 @@ class Curve(keras.Model):
         return self._network.value
 
     def weights_at(self, r: Any) -> list:
-        """θ(r): one tensor for each trainable weight of the network; r is a scalar in [0, 1]."""
+        """θ(r): one tensor for each trainable weight of the network.
+
+        Args:
+            r: a scalar in [0, 1].
+        """
         shares = coefficients(self.kind, self.degree, r)
         return [
             sum(share * ops.convert_to_tensor(p) for share, p in zip(shares, points, strict=True))
@@ -137,7 +156,11 @@ class Curve(keras.Model):
         ]
 
     def state_at(self, r: Any) -> list:
-        """The non-trainable state at r: one tensor for each variable, in the network's order."""
+        """The non-trainable state at r: one tensor for each variable, in the network's order.
+
+        Args:
+            r: a scalar in [0, 1].
+        """
         ends = iter(self.end_state)
         return [
             (1 - r) * ops.convert_to_tensor(v) + r * next(ends) if is_float(v) else v.value
@@ -167,10 +190,15 @@ class Curve(keras.Model):
 
         Args:
             r: position on the curve, in [0, 1].
-            data: training inputs in a form that `predict` accepts. Batch-norm statistics are
-                re-estimated on them, except at the end points, where they are exact. Default: they
-                are interpolated.
+            data: training inputs, as images N×H×W×C, on which batch-norm statistics are
+                re-estimated, except at the end points, where they are exact: an array, a `Split`,
+                or batches such as a `tf.data.Dataset`; labels beside them are ignored. Default:
+                statistics are interpolated.
             steps: number of batches of `data` to use, for endless data.
+
+        Raises:
+            InputError: `data` never end and there are no `steps`.
+            ValueError: r lies outside [0, 1].
         """
         r = float(r)
         if not 0 <= r <= 1:
@@ -179,11 +207,18 @@ class Curve(keras.Model):
         copy_values(self.weights_at(r), model.trainable_variables)
         copy_values(self.state_at(r), model.non_trainable_variables)
         if data is not None and 0 < r < 1:
+            data = only_inputs(data, "data", model, steps)
             reestimate_batch_norm(model, data, steps=steps)
         return model
 
     def path(self, data: Any = None, steps: int | None = None, points: int = 17) -> CurvePath:
-        """A fixed function of inputs and r, to train a conditioned bridge on; see `CurvePath`."""
+        """A fixed function of inputs and r, to train a conditioned bridge on; see `CurvePath`.
+
+        Args:
+            data: as in `model_at`; needed with batch normalization.
+            steps: as in `model_at`, for each position.
+            points: number of positions at which batch-norm statistics are estimated, ≥ 2.
+        """
         return CurvePath(self, data, steps, points)
 
     def get_config(self) -> dict[str, Any]:

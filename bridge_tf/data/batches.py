@@ -47,6 +47,10 @@ def training_batches(
     has `steps_per_epoch` full batches; the images left over differ between epochs.
 
     Args:
+        split: a `Split`.
+        batch_size: images of a batch, 1…N.
+        epochs: number of passes over the images.
+        seed: of all random draws.
         first_step: counted from the start of the first epoch.
         augment: "none", "crop", "crop_flip" or "resized_crop_flip"; see `bridge_tf.data.augment`.
         crop_padding: pixels on each side; 0: an eighth of the height.
@@ -56,7 +60,23 @@ def training_batches(
 
     Raises:
         InputError: the batch is larger than the split, or an argument is invalid.
+
+    Example::
+
+        split = bridge_tf.Split(images, labels)
+        mixed = bridge_tf.training_batches(split, 8, epochs=2, seed=0, mixup_alpha=0.4)
+        steps = len(split) // 8
+        bridge_tf.fit_bridge(bridge, modes[0], member, mixed, recipe, steps_per_epoch=steps)
     """
+    if not isinstance(split, Split):
+        raise InputError(
+            f"`split` must be a Split, as Split(images, labels). Received: {type(split).__name__}"
+        )
+    if len(split.images) != len(split.labels):
+        raise InputError(
+            f"`split`: needs one label an image. Received: {len(split.images)} images, "
+            f"{len(split.labels)} labels"
+        )
     if augment not in AUGMENTATIONS:
         raise InputError(f"`augment={augment}`: must be one of {', '.join(AUGMENTATIONS)}")
     if crop_padding < 0:

@@ -13,27 +13,49 @@ from bridge_tf.utils.memory import check_memory
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Images and their labels.
+    """Images and their labels; lists of them become arrays.
 
-    Attributes:
+    Args:
         images: N×H×W×C, uint8 or float32, raw pixels 0…255. `RecordImages` are read on access.
         labels: N, int32, 0…classes-1.
+
+    Example::
+
+        split = bridge_tf.Split(images, labels)
+        print(len(split), split.take(np.array([0, 2])).labels)
     """
 
     images: np.ndarray | RecordImages
     labels: np.ndarray
 
+    def __post_init__(self) -> None:
+        for name in ("images", "labels"):
+            value = getattr(self, name)
+            if not isinstance(value, np.ndarray | RecordImages):
+                object.__setattr__(self, name, np.asarray(value))
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def limited(self, max_images: int) -> "Split":
-        """At most `max_images` of the split, the same in each call."""
+        """At most `max_images` of the split, the same in each call.
+
+        Args:
+            max_images: the largest number of images, ≥ 0.
+        """
         # A random choice, because sources may be sorted by class.
         order = np.random.default_rng(0).permutation(len(self))
         return self.take(np.sort(order[:max_images]))
 
     def in_memory(self, name: str) -> "Split":
-        """The split, decoded in memory; an InputError that begins with `name` if it doesn't fit."""
+        """The split, decoded in memory.
+
+        Args:
+            name: what an error calls the split.
+
+        Raises:
+            InputError: it doesn't fit; the message begins with `name`.
+        """
         if isinstance(self.images, np.ndarray):
             return self
         height, width = self.images.shape[1:3]
@@ -42,7 +64,11 @@ class Split:
         return Split(np.asarray(self.images), self.labels)
 
     def take(self, indices: np.ndarray) -> "Split":
-        """The images and labels at these indices, in this order."""
+        """The images and labels at these indices, in this order.
+
+        Args:
+            indices: an array of whole numbers, 0…N-1.
+        """
         return Split(self.images.take(indices, axis=0), self.labels[indices])
 
 

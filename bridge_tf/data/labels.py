@@ -6,10 +6,11 @@ from bridge_tf.utils.errors import InputError
 
 
 def check_labels(labels, num_classes: int | None, name: str = "labels") -> None:
-    """Checks that labels are the numbers of classes, N or N×1.
+    """Checks that labels are the numbers of classes, N or N×1, or their probabilities, N×classes.
 
     Args:
-        labels: an array of whole numbers, of any type.
+        labels: an array of whole numbers, of any type; or, for two columns or more, of numbers ≥ 0
+            that sum to 1 in each row, as one-hot ones.
         num_classes: of the classifier; None if it isn't known.
         name: of the labels in messages.
 
@@ -17,8 +18,13 @@ def check_labels(labels, num_classes: int | None, name: str = "labels") -> None:
         InputError: they have another shape, aren't whole numbers, or aren't below `num_classes`.
     """
     labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        _check_rows(labels, num_classes, name)
+        return
     if labels.ndim != 1 and labels.shape[1:] != (1,):
-        raise InputError(f"{name} {_shape_problem(labels)}. Received: shape {labels.shape}")
+        raise InputError(
+            f"{name} must be one number for each image, N. Received: shape {labels.shape}"
+        )
     numbers = labels.dtype.kind in "biuf"
     wrong = labels[labels != np.round(labels)] if numbers else labels
     if numbers and not wrong.size:
@@ -31,21 +37,34 @@ def check_labels(labels, num_classes: int | None, name: str = "labels") -> None:
         )
 
 
-def class_numbers(labels, num_classes: int, name: str = "labels") -> np.ndarray:
-    """Labels as int32, N, once they are checked as by `check_labels`."""
-    check_labels(labels, num_classes, name)
-    return np.asarray(labels).reshape(-1).astype("int32")
-
-
-def _shape_problem(labels: np.ndarray) -> str:
-    if labels.ndim == 2 and labels.dtype.kind in "biuf" and np.isin(labels, (0, 1)).all():
-        if (labels.sum(axis=1) == 1).all():
-            return "must be the numbers of the classes, not one-hot: give labels.argmax(axis=-1)"
-        return (
-            "must be the number of one class for each image, not those of a multi-label data set "
-            "with several classes or none in a row"
+def _check_rows(labels: np.ndarray, num_classes: int | None, name: str) -> None:
+    numbers = labels.dtype.kind in "biuf"
+    if not numbers or (labels < 0).any() or not np.allclose(labels.sum(axis=1), 1, atol=1e-3):
+        raise InputError(
+            f"{name} must be the number of one class for each image, or its one-hot row, not those "
+            "of a multi-label data set with several classes or none in a row. "
+            f"Received: shape {labels.shape}"
         )
-    return "must be one number for each image, N"
+    if num_classes not in (None, labels.shape[1]):
+        raise InputError(
+            f"{name} must be the numbers of the classes, N, or have one column for each of "
+            f"{num_classes} classes. Received: shape {labels.shape}"
+        )
+
+
+def class_numbers(labels, num_classes: int | None, name: str = "labels") -> np.ndarray:
+    """Labels as int32, N, once they are checked as by `check_labels`; of one-hot rows too.
+
+    Raises:
+        InputError: as `check_labels`; or rows are no one-hot ones.
+    """
+    check_labels(labels, num_classes, name)
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        if not np.isin(labels, (0, 1)).all():
+            raise InputError(f"{name} must be whole: one class for each image. Received: shares")
+        labels = labels.argmax(axis=1)
+    return labels.reshape(-1).astype("int32")
 
 
 def balanced_weights(labels) -> dict[int, float]:

@@ -41,6 +41,7 @@ def load_dataset(
     Args:
         spec: `digits`, `tfds:NAME[:VERSION]`, `folder:PATH` or `npz:PATH`.
         data_dir: folder of prepared TensorFlow Datasets.
+        seed: of the choice of validation images.
         validation_fraction: share of the training images, in (0, 1), if the source has no
             validation images.
         image_size: height and width to which images of folders are resized, and images of
@@ -52,8 +53,17 @@ def load_dataset(
         validate_on: where the validation split comes from if the source has none: "train", or
             "test", whose stratified half it then is, the same for every seed.
 
+    Returns:
+        A `Dataset`: the splits `train`, `validation` and `test`, `class_names`, `num_classes`,
+            `image_shape` (height, width, channels).
+
     Raises:
         InputError: the data can't be used; the message says why, and what would be right.
+
+    Example::
+
+        dataset = bridge_tf.load_dataset("digits")
+        print(dataset.train.images.shape, dataset.class_names)
     """
     if not 0 < validation_fraction < 1:
         raise InputError(f"`validation_fraction={validation_fraction}`: must lie in (0, 1)")

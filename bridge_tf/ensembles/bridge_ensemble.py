@@ -37,6 +37,7 @@ class BridgeEnsemble(keras.Model):
         positions: for conditioned bridges, the positions r in [0, 1] at which each is a member.
         temperature: T > 0 of `probabilities` and `entropy`: the softmax of log p / T, for the mean
             p of the members' probabilities (Guo et al., ICML 2017). 1 leaves p as it is.
+        name: of the model.
         base_temperature: that of the base's predictions in the exported signature `base`.
 
     Input: that of the base. Images are one tensor named `image`, N×H×W×C (raw pixels 0…255, if the
@@ -49,6 +50,15 @@ class BridgeEnsemble(keras.Model):
             their entropies, both without the temperature. Exported models call it `disagreement`.
         log_probabilities: N×members×classes, without the temperature: the modes, then the bridges,
             conditioned ones at each position.
+
+    Raises:
+        ValueError: `ends`, `positions` or a temperature doesn't fit.
+        InputError: the base isn't a classifier, or lacks a tap.
+
+    Example::
+
+        ensemble = bridge_tf.BridgeEnsemble(modes[0], [bridge])
+        print(ensemble.predict(images)["probabilities"].shape)
     """
 
     def __init__(
@@ -104,6 +114,9 @@ class BridgeEnsemble(keras.Model):
         """The ensemble of the first bridges only, with copies of the modes that they read.
 
         It has no temperatures, since those were fitted for all members.
+
+        Args:
+            num_bridges: 0 … their number.
         """
         ends = self.ends[:num_bridges]
         others = self.other_modes[: max(itertools.chain(*ends), default=0)]
@@ -112,7 +125,12 @@ class BridgeEnsemble(keras.Model):
         )
 
     def calibrated(self, temperature: float, base_temperature: float) -> "BridgeEnsemble":
-        """The ensemble with copies of its networks and these temperatures; 1 for none."""
+        """The ensemble with copies of its networks and these temperatures; 1 for none.
+
+        Args:
+            temperature: as in `BridgeEnsemble`.
+            base_temperature: as in `BridgeEnsemble`.
+        """
         return BridgeEnsemble(
             self.base,
             self.bridges,

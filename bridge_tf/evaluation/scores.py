@@ -2,11 +2,10 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bridge_tf.data.labels import class_numbers
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
 from bridge_tf.utils.errors import TrainingError
@@ -108,51 +107,72 @@ def network_predictor(batch_size: int = 500) -> Callable[["keras.Model", np.ndar
     return predict
 
 
-def evaluate(
-    model: "keras.Model",
-    test: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-) -> dict[str, float]:
+def evaluate(model: "keras.Model", test: Any, validation: Any) -> dict[str, float]:
     """Metrics of any classifier or bridge ensemble, as in a row of report.json.
 
     Args:
         model: a classifier that gives logits or probabilities, N×classes, or N×1 for two classes;
             or a `BridgeEnsemble`.
-        test, validation: (images N×H×W×C, labels N); the temperature is fitted on the second.
+        test: (images N×H×W×C, labels N): a tuple of arrays, a `Split`, or batches of such pairs: a
+            `tf.data.Dataset` or a `keras.utils.PyDataset`, which must end. Labels are integers
+            0…classes-1, or one-hot, N×classes.
+        validation: in the same forms; the temperature is fitted on it.
 
     Returns:
         accuracy, nll, brier, ece, adaptive_ece, aurc, temperature, calibrated_nll,
         calibrated_brier, calibrated_ece, calibrated_adaptive_ece; temperature_ml with fewer than
-        2,000 validation images. The figures without "calibrated" are those of temperature 1, also
-        for an ensemble that has a temperature.
+        2,000 validation images. Fractions and nats. The figures without "calibrated" are those of
+        temperature 1, also for an ensemble that has a temperature.
 
     Raises:
-        InputError: the model is a multi-label classifier, or labels are no numbers of its classes.
+        InputError: the model is a multi-label classifier, data never end, or labels are missing or
+            no numbers of its classes.
+
+    Example::
+
+        figures = bridge_tf.evaluate(ensemble, (images, labels), (images, labels))
+        print(figures["accuracy"], figures["calibrated_nll"])
     """
     predict = log_prob_predictor(model)
-    log_probs = [predict(images) for images, _ in (test, validation)]
-    if log_probs[0].ndim == 3:
-        log_probs = [metrics.ensemble_log_probs(members) for members in log_probs]
-    labels = [
-        class_numbers(split[1], log_probs[0].shape[-1], f"{name} labels")
-        for name, split in (("test", test), ("validation", validation))
-    ]
-    return score(log_probs[0], labels[0], log_probs[1], labels[1])
+    found: list[np.ndarray] = []
+    for name, data in (("test", test), ("validation", validation)):
+        log_probs, labels = _predicted(predict, data, name)
+        mean = metrics.ensemble_log_probs(log_probs) if log_probs.ndim == 3 else log_probs
+        found += [mean, labels]
+    return score(*found)
 
 
-def calibrate(
-    ensemble: "BridgeEnsemble", validation: tuple[np.ndarray, np.ndarray]
-) -> "BridgeEnsemble":
+def _predicted(predict: Callable, data: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities and labels of data, of which few rows are held at once."""
+    from bridge_tf.data.inputs import chunks
+    from bridge_tf.data.labels import check_labels
+
+    pairs = [(predict(inputs), labels) for inputs, labels in chunks(data, name)]
+    log_probs = np.concatenate([x for x, _ in pairs], axis=-2)
+    labels = np.concatenate([y for _, y in pairs])
+    check_labels(labels, log_probs.shape[-1], f"{name} labels")
+    return log_probs, labels
+
+
+def calibrate(ensemble: "BridgeEnsemble", validation: Any) -> "BridgeEnsemble":
     """A copy of a bridge ensemble with the temperatures of a validation split.
 
     Args:
         ensemble: a `BridgeEnsemble`.
-        validation: (images N×H×W×C, labels N) that no network was trained on.
+        validation: (images N×H×W×C, labels N) that no network was trained on, in the forms that
+            `evaluate` takes.
+
+    Raises:
+        InputError: as `evaluate`.
+        TrainingError: the ensemble predicts NaN.
+
+    Example::
+
+        ensemble = bridge_tf.calibrate(ensemble, (images, labels))
+        print(ensemble.temperature, ensemble.base_temperature)
     """
-    images, labels = validation
-    classes = ensemble.output["probabilities"].shape[-1]
-    labels = class_numbers(labels, classes, "validation labels")
-    return ensemble.calibrated(*fit_temperatures(ensemble, images, labels))
+    members, labels = _predicted(log_prob_predictor(ensemble), validation, "validation")
+    return ensemble.calibrated(*_temperatures(members, labels))
 
 
 def fit_temperatures(
@@ -163,7 +183,10 @@ def fit_temperatures(
     Raises:
         TrainingError: it predicts NaN.
     """
-    members = log_prob_predictor(ensemble)(images)
+    return _temperatures(log_prob_predictor(ensemble)(images), labels)
+
+
+def _temperatures(members: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     if np.isnan(members).any():
         raise TrainingError(
             "the ensemble answers with what is not a number; train with a lower `learning_rate` in "

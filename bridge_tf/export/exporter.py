@@ -7,8 +7,6 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bridge_tf.export.labels import label_lines
 from bridge_tf.export.layout import check_export, models_in, publish, staging
 from bridge_tf.export.metadata import describe
@@ -40,8 +38,8 @@ def export(
     ensemble: "BridgeEnsemble",
     export_dir: str | os.PathLike,
     name: str,
-    images: np.ndarray,
-    class_names: Sequence[str] = (),
+    images: Any,
+    class_names: Sequence[str] | None = (),
     source: str = "",
     *,
     tflite: Sequence[str] = (),
@@ -69,31 +67,45 @@ def export(
         ensemble: a `BridgeEnsemble` of one input, usually raw pixels. Signatures take the name and
             type of any other input, and serving_uint8 is left out.
         export_dir: made if it isn't there.
+        name: of the files, and of the model in TensorFlow Serving.
         images: N×H×W×C, real images of raw pixels 0…255, or N inputs of the other kind, for the
-            comparison and (8 of them) for the warm-up requests.
+            comparison and (8 of them) for the warm-up requests: an array, a `Split`, or batches
+            such as a `tf.data.Dataset`, of which the first 2,048 rows are taken. Labels beside
+            them are ignored.
         class_names: one for each class, or none; written as labels.txt, one a line with line
             breaks in them escaped, beside both artifacts.
         source: names what is exported, for example a digest; kept in assets.extra/export.json.
         tflite: quantized TFLite files to add: "float16", "int8", "int8_dynamic".
         tflite_io: type of the images that these take, "float32" or "uint8".
-        calibration: for "int8", training inputs of the kind of `images`.
+        calibration: for "int8", training inputs in the forms of `images`.
         early_exit: written as early_exit.json beside both; "threshold" and perhaps more about it.
         judge: called with each TFLite file, model.tflite or model.KIND.tflite, before it is
             visible, and with a function that writes a quantized file again with another
             temperature of the ensemble. An error that it raises ends the export.
         card: called after `judge`; returns the text of NAME.md, a model card.
 
+    Returns:
+        The paths of the SavedModel and the TFLite file, and the largest difference of a
+            probability.
+
     Raises:
-        InputError: the folder can't be written, the ensemble has several inputs, there are no
+        InputError: the folder can't be written, the ensemble has several inputs, a layer looks up
+            text or numbers in tables, which TFLite's built-in operations don't, there are no
             images to calibrate on, there are names but not one a class, or uint8 is asked for
             inputs that aren't images.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
+
+    Example::
+
+        artifacts = bridge_tf.export(ensemble, "saved_models", "mine", images, ["a", "b", "c"])
+        print(artifacts.saved_model, artifacts.tflite)
     """
     # Imported here, since `load_predictor` reads .tflite files without Keras.
     import keras
 
+    from bridge_tf.data.inputs import are_arrays, some_inputs
     from bridge_tf.export.parity import spread
-    from bridge_tf.export.signatures import signatures
+    from bridge_tf.export.signatures import check_layers, signatures
     from bridge_tf.export.tflite_files import (
         in_float32,
         rewrite_with,
@@ -106,12 +118,16 @@ def export(
         raise InputError(f"export: takes ensembles of one input, not of {names}")
     if tflite_io == "uint8" and len(ensemble.input_shape) != 4:
         raise InputError("`tflite_io=uint8`: is for images; leave it out")
-    labels, num_classes = label_lines(class_names), ensemble.output["probabilities"].shape[-1]
+    check_layers(ensemble)
+    labels, num_classes = label_lines(class_names or ()), ensemble.output["probabilities"].shape[-1]
     if labels and len(labels) != num_classes:
         raise InputError(
             f"`class_names`: {len(labels)} names for {num_classes} classes; give one for each "
             "class, or none"
         )
+    images = some_inputs(images, "images")
+    if "int8" in tflite and not (are_arrays(calibration) and len(calibration) == 0):
+        calibration = some_inputs(calibration, "calibration")
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
     calibrated = (ensemble.temperature, ensemble.base_temperature) != (1, 1)

@@ -21,8 +21,9 @@ from bridge_tf.bridges.bridge import answers_at, is_conditioned
 from bridge_tf.ensembles.bridge_ensemble import statistics
 from bridge_tf.export.main_subgraph import with_main
 from bridge_tf.networks.classifier import TINY
+from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import counterparts, extractor, feature_of
-from bridge_tf.utils.keras_utils import unrolled
+from bridge_tf.utils.keras_utils import inner_layers, unrolled
 
 # The whole ensemble's outputs, and what `BridgeEnsemble` calls them.
 OUTPUTS = {
@@ -58,6 +59,19 @@ class Signatures:
     def in_tflite(self) -> list[Signature]:
         """Those of a .tflite file: all but serving_uint8."""
         return [signature for signature in self.all if signature.name != SAVED_MODEL_ONLY]
+
+
+def check_layers(model) -> None:
+    """Raises an InputError that names a layer which TFLite's built-in operations can't run."""
+    layers = keras.layers
+    tables = (layers.TextVectorization, layers.StringLookup, layers.IntegerLookup)
+    hashes = (layers.Hashing, layers.HashedCrossing)
+    for layer in inner_layers(model):
+        if isinstance(layer, (*tables, *hashes)):
+            raise InputError(
+                f"export: the layer '{layer.name}' ({type(layer).__name__}) can't run in TFLite; "
+                "apply it to the data instead, and train models of its output"
+            )
 
 
 def signatures(ensemble, pixels: str = "float32") -> Signatures:

@@ -5,6 +5,7 @@ multiply-add counts two, an element-wise operation one for each output element, 
 pooling one for each element that it reads, and moving data zero.
 """
 
+import functools
 import logging
 import math
 
@@ -13,6 +14,11 @@ _MOVES_DATA = frozenset(
     "Pad PadV2 Placeholder Range ReadVariableOp Reshape ResizeNearestNeighbor ReverseV2 Shape "
     "Slice Split SplitV Squeeze StopGradient StridedSlice Tile Transpose Unpack "
     "SpaceToBatchND BatchToSpaceND PreventGradient Prod ShapeN BroadcastArgs Assert".split()
+)
+# Text and tables: no floating-point operations.
+_LOOKS_UP = frozenset(
+    "AsString LookupTableFindV2 RaggedTensorToTensor StaticRegexReplace StringLower StringNGrams "
+    "StringSplitV2 StringToHashBucketFast StringToHashBucketStrong UnicodeDecodeWithOffsets".split()
 )
 _ELEMENTWISE = frozenset(
     "Abs Add AddN AddV2 BiasAdd Div DivNoNan Elu Equal Erf Erfc Exp Expm1 Floor FloorDiv FloorMod "
@@ -92,10 +98,32 @@ def _trace(model):
     )
     if not all(spec.shape.is_fully_defined() for spec in keras.tree.flatten(specs)):
         raise ValueError(f"FLOPs need inputs of a known size. Received: model.input={model.input}")
+    called = functools.partial(model, training=False)
+    if any(spec.dtype == tf.string for spec in keras.tree.flatten(specs)):
+        called = functools.partial(_with_known_shapes, model)
     # Not frozen, which loses static shapes behind compiled calls (grouped convolutions on a CPU).
-    function = tf.function(lambda inputs: model(inputs, training=False))
+    function = tf.function(called)
     with unrolled(model):  # further passes of a loop can't be counted
         return function.get_concrete_function(specs)
+
+
+def _with_known_shapes(model, inputs):
+    """The outputs of a graph for one input, with the shapes that Keras knows.
+
+    Splitting text loses them.
+    """
+    import keras
+
+    from bridge_tf.utils.walk import replay
+
+    def call(node, values):
+        arguments, options = node.arguments.fill_in(values)
+        outputs = keras.tree.flatten(node.operation(*arguments, **options))
+        for output, known in zip(outputs, node.outputs, strict=True):
+            output.set_shape((1, *known.shape[1:]))
+        return outputs
+
+    return replay(model, keras.tree.flatten(inputs), call)
 
 
 def _graph_flops(outputs, unknown: set[str]) -> int:
@@ -132,7 +160,7 @@ def _call_flops(operation, unknown: set[str]) -> int:
 
 def _operation_flops(operation) -> int | None:
     kind = operation.type
-    if kind in _MOVES_DATA:
+    if kind in _MOVES_DATA or kind in _LOOKS_UP:
         return 0
     tensors = (*operation.inputs, *operation.outputs)
     if not all(tensor.shape.is_fully_defined() for tensor in tensors):

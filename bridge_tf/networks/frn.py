@@ -14,7 +14,19 @@ class FilterResponseNormalization(keras.layers.Layer):
 
         y = max(gamma * x / sqrt(mean(x²) + epsilon) + beta, tau)
 
-    with the mean over height and width, epsilon > 0 and learned gamma, beta, tau per channel.
+    with the mean over height and width, and learned gamma, beta, tau per channel.
+
+    Args:
+        epsilon: > 0.
+        **kwargs: of `keras.layers.Layer`, as `name` and `dtype`.
+
+    Raises:
+        ValueError: epsilon isn't positive.
+
+    Example::
+
+        x = keras.layers.Conv2D(8, 3)(keras.Input((8, 8, 3)))
+        x = bridge_tf.FilterResponseNormalization()(x)  # in place of normalization and ReLU
     """
 
     def __init__(self, epsilon: float = 1e-6, **kwargs: Any):

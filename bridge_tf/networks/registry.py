@@ -42,7 +42,12 @@ def build_network(
             Names are case-sensitive: `resnet50` is for small images, `imagenet_resnet50` for larger
             ones, and `ResNet50` is the model of `keras.applications`.
         input_shape: (height, width, channels) of the images.
-        **options: of the network's builder; `network_options(name)` lists them.
+        num_classes: ≥ 2.
+        **options: of the network's builder, as `network_options(name)` lists them. ResNets take
+            `width` (factor on channels, > 0), `norm` ("frn" or "batch"), `pixel_mean` and
+            `pixel_std` (of each channel), larger ones also `stem` ("imagenet" or "small"). Networks
+            of `keras.applications` take `width`, `input_size` (pixels to resize to),
+            `preprocessing` and `weights` (a local file).
 
     Returns:
         A Functional model from raw pixels (N×H×W×C, 0…255) to logits (N×num_classes). A model from
@@ -50,6 +55,10 @@ def build_network(
 
     Raises:
         InputError: there is no network with that name, or its builder refuses an argument.
+
+    Example::
+
+        network = bridge_tf.build_network("resnet8", (8, 8, 1), 3, width=0.5)
     """
     kind = _kind(name)
     if kind == "file":

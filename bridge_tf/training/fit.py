@@ -2,16 +2,19 @@
 
 import contextlib
 import dataclasses
-import math
 import os
 from collections.abc import Sequence
 
 import keras
 
+from bridge_tf.data.inputs import are_arrays
+from bridge_tf.training.arguments import checked, checked_validation, entered_for_training
 from bridge_tf.training.callbacks.checkpoints import Checkpoints, EpochSeeds
 from bridge_tf.training.callbacks.divergence import Diverged, DivergenceWatch
+from bridge_tf.training.callbacks.enough_data import EnoughData
 from bridge_tf.training.distribution import multihost
 from bridge_tf.training.distribution.devices import Devices
+from bridge_tf.training.optimizers import described, fresh_optimizer, has_schedule
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import TrainingError
 from bridge_tf.utils.terminal import logger
@@ -26,9 +29,12 @@ def fit(
     *,
     loss=None,
     metrics=None,
+    optimizer=None,
     batch_size: int = 128,
     steps_per_epoch: int | None = None,
+    validation_data=None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: str | int = 0,
     checkpoint_dir: str | os.PathLike | Checkpoints | None = None,
     devices: Devices | None = None,
     class_weight: dict[int, float] | None = None,
@@ -36,12 +42,24 @@ def fit(
     """Compiles and fits `model` with a `Recipe`.
 
     Args:
-        data: batches, or arrays: a tuple (inputs, targets) or (inputs, targets, sample weights), or
-            only inputs. It may be a function of the number of finished steps that returns the
-            batches of the remaining steps.
-        batch_size: for arrays.
-        steps_per_epoch: needed if `data` is endless, a function, or spans all epochs.
-        callbacks: additional Keras callbacks.
+        model: a built Keras model; trained in place.
+        data: a tuple (inputs, targets) or (inputs, targets, sample weights) of arrays, or only
+            inputs, a `Split`, or batches of these: a `tf.data.Dataset`, a
+            `keras.utils.PyDataset`, a generator. It may be a function of the number of finished
+            steps that returns the batches of the remaining steps.
+        recipe: a `Recipe`.
+        loss: in place of the cross-entropy; a Keras loss or its name.
+        metrics: in place of the accuracy; a list of Keras metrics or their names.
+        optimizer: in place of the recipe's, with its learning rate, momentum and weight decay: a
+            name, as "adam", or a Keras optimizer. Each training has a new one with its settings.
+        batch_size: rows of a batch, ≥ 1, for arrays.
+        steps_per_epoch: needed if `data` is endless, of unknown length, a function, or spans all
+            epochs. A `tf.data` set that ends before is repeated.
+        validation_data: measured after each epoch, in the forms of `data`; batches must end.
+            Histories then have `val_loss` and so on. A curve is measured at r = 0.5.
+        callbacks: a Keras callback or a list of them. They start anew if a training resumes.
+        verbose: Keras's progress, on standard output: 0 none, 1 a bar, 2 a line an epoch, or
+            "auto", a bar where it can be drawn.
         checkpoint_dir: folder of checkpoints, from which an interrupted training resumes, or a
             `Checkpoints`. It resumes within an epoch, and bit-identically, only if `data` is a
             function; arrays are shuffled again. Remove the folder once the model is saved.
@@ -49,26 +67,36 @@ def fit(
             With several processes, all of them need a checkpoint, and only those of epochs count.
         class_weight: as in Keras's `fit`, for all classes.
 
+    Returns:
+        Keras's history of all epochs: `history.history["loss"]` and so on.
+
     Raises:
-        InputError: another process of `devices` is about to train something else.
+        InputError: an argument can't be used, `steps_per_epoch` is needed, batches ran out before
+            it, or another process of `devices` is about to train something else.
         TrainingError: the training diverged (see `DivergenceWatch`), and retries are off or four of
             them failed. A retry starts from the last epoch's checkpoint at half the rate.
     """
-    arrays = isinstance(data, tuple) or hasattr(data, "shape")
-    if steps_per_epoch is None:
-        size = len(data[0] if isinstance(data, tuple) else data)
-        steps_per_epoch = math.ceil(size / batch_size) if arrays else size
+    callbacks = checked(callbacks, optimizer, verbose)
+    data, steps_per_epoch = entered_for_training(
+        data, batch_size, steps_per_epoch, labelled=loss is not None
+    )
+    if validation_data is not None:
+        validation_data = checked_validation(validation_data, data, loss is not None, devices)
     if checkpoint_dir is not None and not isinstance(checkpoint_dir, Checkpoints):
-        checkpoint_dir = Checkpoints(checkpoint_dir)
+        made_from = {} if optimizer is None else {"optimizer": described(optimizer)}
+        checkpoint_dir = Checkpoints(checkpoint_dir, made_from=made_from)
     training = _Training(
         model,
         data,
         recipe,
         steps_per_epoch,
-        batch_size if arrays else None,
+        batch_size if are_arrays(data) else None,
         callbacks,
         checkpoint_dir,
         devices,
+        optimizer,
+        validation_data,
+        verbose,
         class_weight,
     )
     if training.several:
@@ -97,6 +125,9 @@ class _Training:
     callbacks: Sequence[keras.callbacks.Callback]
     checkpoints: Checkpoints | None
     devices: Devices | None
+    optimizer: object
+    validation_data: object
+    verbose: str | int
     class_weight: dict[int, float] | None
 
     @property
@@ -126,13 +157,16 @@ class _Training:
                     initial_epoch=first,
                     steps_per_epoch=None if self.batch_size else steps,
                     shuffle=bool(self.batch_size),
+                    validation_data=self.validation_data,
                     callbacks=[EpochSeeds(), *self.callbacks, *watch],
-                    verbose=0,
+                    verbose=self.verbose,
                 )
                 done += (end - first - 1) * self.steps_per_epoch + steps
                 history.epoch += fitted.epoch
                 for name, values in fitted.history.items():
                     history.history.setdefault(name, []).extend(values)
+                if self.model.stop_training:  # by a callback
+                    break
         return history
 
     def _prepare(self, **compiling) -> tuple[list, int]:
@@ -144,22 +178,35 @@ class _Training:
             checkpoint = multihost.common(checkpoints.read(epochs_only=True))
             checkpoints.forget_after(checkpoint)
         retries = checkpoint.notes.get("retries", []) if checkpoint else []
-        peak = self.recipe.learning_rate / 2 ** len(retries)
-        recipe = dataclasses.replace(self.recipe, learning_rate=peak)
         self.model.compile(
-            optimizer=recipe.optimizer(self.steps_per_epoch),
-            jit_compile=recipe.compiles(self.model)
+            optimizer=self._optimizer(retries),
+            jit_compile=self.recipe.compiles(self.model)
             and (self.devices is None or self.devices.compiles),
             **compiling,
         )
         if checkpoints is None:
-            return [DivergenceWatch({})], 0
+            return [DivergenceWatch({}), EnoughData()], 0
         checkpoints.within_epochs = within_epochs
         checkpoints.restore(self.model, checkpoint)
+        if self.optimizer is not None:
+            # Its rate was restored, which the checkpoint may have from before the last retry.
+            halvings = len(retries) - checkpoints.notes.get("halvings", 0)
+            optimizer = self.model.optimizer
+            if halvings:
+                optimizer.learning_rate = 0.5**halvings * float(optimizer.learning_rate)
+            checkpoints.notes["halvings"] = len(retries)
         if checkpoint is None:
             checkpoints.write(self.model, "epoch-0")
         # Checkpoints come last, so that a diverged step writes none.
-        return [DivergenceWatch(checkpoints.notes), checkpoints], checkpoints.step
+        return [DivergenceWatch(checkpoints.notes), EnoughData(), checkpoints], checkpoints.step
+
+    def _optimizer(self, retries: list) -> keras.optimizers.Optimizer:
+        """A new optimizer; the recipe's has half the rate after each retry."""
+        if self.optimizer is not None:
+            return fresh_optimizer(self.optimizer)
+        peak = self.recipe.learning_rate / 2 ** len(retries)
+        recipe = dataclasses.replace(self.recipe, learning_rate=peak)
+        return recipe.optimizer(self.steps_per_epoch)
 
     def _pieces(self, done: int) -> list[tuple[int, int, int]]:
         """First epoch, last epoch and steps per epoch of each call of Keras's `fit`."""
@@ -183,6 +230,8 @@ class _Training:
         lower = "with a lower `learning_rate` in another `workdir`"
         if last is None or len(retries) == _RETRIES:
             raise TrainingError(f"{told}; train {lower}") from error
+        if self.optimizer is not None and has_schedule(self.optimizer):
+            raise TrainingError(f"{told}; train with an `optimizer` of a lower rate") from error
         if checkpoints.on_divergence == "stop":
             raise TrainingError(
                 f"{told}; run again with `on_divergence=retry`, or {lower}"

@@ -12,15 +12,21 @@ from bridge_tf.utils.keras_utils import supports_jit
 class Recipe:
     """The recipe of the paper: SGD with momentum, linear warm-up, then cosine decay to 0.
 
-    Attributes:
-        epochs: number of passes over the training images.
-        learning_rate: the peak, after the warm-up.
-        momentum, nesterov: of SGD; the momentum is in [0, 1).
-        weight_decay: factor of the L2 term in the gradient of every trained weight.
+    Args:
+        epochs: number of passes over the training images, ≥ 0.
+        learning_rate: the peak, after the warm-up, > 0.
+        momentum: of SGD, in [0, 1).
+        nesterov: whether the momentum is Nesterov's.
+        weight_decay: factor ≥ 0 of the L2 term in the gradient of every trained weight.
         warmup_epochs: epochs of linear increase from 1 % of the peak, at most `epochs`.
         seed: of random draws in training (initial weights in `fit_modes`, dropout).
-        jit_compile: whether to compile the step with XLA, if all layers support that. "auto": on
-            GPUs, TPUs and JAX; on CPUs TensorFlow's own kernels are faster.
+        jit_compile: whether to compile the step with XLA, if all layers support that; random
+            augmentations and lookup layers, for example, don't. "auto": on GPUs, TPUs and JAX; on
+            CPUs TensorFlow's own kernels are faster.
+
+    Example::
+
+        recipe = bridge_tf.Recipe(epochs=2, learning_rate=0.05, warmup_epochs=0)
     """
 
     epochs: int = 200
@@ -33,14 +39,22 @@ class Recipe:
     jit_compile: bool | Literal["auto"] = "auto"
 
     def compiles(self, model: keras.Model) -> bool:
-        """Whether XLA compiles the training step of `model`."""
+        """Whether XLA compiles the training step of a model.
+
+        Args:
+            model: a built Keras model.
+        """
         compiles = self.jit_compile
         if compiles == "auto":
             compiles = keras.backend.backend() != "tensorflow" or _has_accelerator()
         return bool(compiles) and supports_jit(model)
 
     def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-        """The optimizer for a training of `epochs` × `steps_per_epoch` steps."""
+        """The optimizer for a training of `epochs` × `steps_per_epoch` steps.
+
+        Args:
+            steps_per_epoch: number of steps in an epoch, ≥ 1.
+        """
         total = max(1, self.epochs * steps_per_epoch)
         warmup = min(round(self.warmup_epochs * steps_per_epoch), total - 1)
         schedule = keras.optimizers.schedules.CosineDecay(

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from bridge_tf.data.labels import balanced_weights, check_labels
+from bridge_tf.data.inputs import has_soft_labels, shape_of_labels
+from bridge_tf.data.labels import balanced_weights, check_labels, class_numbers
 from bridge_tf.utils.errors import InputError
 
 BALANCED = "balanced"
@@ -29,8 +30,13 @@ def check_targets(data: Any, units: int | None) -> None:
         InputError: these are no numbers of classes, or a weight is negative or not finite.
     """
     if units != 1 and not isinstance(data, tuple):
-        _check_spec(getattr(data, "element_spec", None))
+        _check_columns(data, units)
         return
+    if units == 1 and has_soft_labels(data):
+        raise InputError(
+            "labels of a classifier of one unit must be 0 or 1, one for each image; of one-hot "
+            f"labels give labels.argmax(axis=-1). Received: shape {shape_of_labels(data)}"
+        )
     batch = _first_batch(data)
     if not isinstance(batch, tuple | list) or len(batch) < 2:
         return
@@ -63,13 +69,13 @@ def _first_batch(data: Any) -> Any:
     return None if callable(data) or iter(data) is data else next(iter(data), None)
 
 
-def _check_spec(spec: Any) -> None:
-    """Raises an InputError if the labels of a `tf.data.Dataset` have several columns."""
-    shape = getattr(spec[1], "shape", ()) if isinstance(spec, tuple) and len(spec) > 1 else ()
-    if len(shape) == 2 and shape[1] not in (None, 1):
+def _check_columns(data: Any, units: int | None) -> None:
+    """Raises an InputError if batches have labels of several columns, but not one a class."""
+    shape = shape_of_labels(data)
+    if units and has_soft_labels(data) and shape[1] not in (None, units):
         raise InputError(
-            "labels must be the numbers of the classes, one for each image; of one-hot labels give "
-            f"tf.argmax(labels, axis=-1). Received: batches of shape {tuple(shape)}"
+            "labels must be the numbers of the classes, N, or have one column for each of "
+            f"{units} classes. Received: batches of shape {shape}"
         )
 
 
@@ -101,7 +107,7 @@ def class_weights(
                 "`class_weight=balanced`: counts the labels of arrays; for batches, give a weight "
                 "for each class, as {0: 1.0, 1: 3.0}"
             )
-        class_weight = balanced_weights(ops.convert_to_numpy(data[1]))
+        class_weight = balanced_weights(class_numbers(data[1], num_classes))
     if not isinstance(class_weight, Mapping):
         raise InputError(f"`class_weight={class_weight}`: must be {BALANCED} or a dict")
     classes = range(num_classes or max(class_weight, default=0) + 1)

@@ -4,6 +4,7 @@ import contextlib
 import re
 
 import keras
+import numpy as np
 from keras import ops
 
 from bridge_tf.utils.errors import InputError, reason
@@ -34,8 +35,8 @@ def copy_values(sources, targets) -> None:
 
 
 def to_config(layer) -> dict:
-    """The configuration of a layer, without optimizer and losses, but with adapted moments."""
-    with _moments_in_config(_adapted(layer)):
+    """The configuration of a layer, without optimizer and losses, but with what was adapted."""
+    with _adapted_in_config(layer):
         config = keras.saving.serialize_keras_object(layer)
     config.pop("compile_config", None)
     return config
@@ -50,16 +51,41 @@ def _adapted(layer) -> list[keras.layers.Normalization]:
 
 
 @contextlib.contextmanager
-def _moments_in_config(layers: list[keras.layers.Normalization]):
-    """During the block, configurations have the moments, set else by `adapt` or a loaded file."""
-    for layer in layers:
-        layer.input_mean = ops.convert_to_numpy(layer.adapt_mean)
-        layer.input_variance = ops.convert_to_numpy(layer.adapt_variance)
+def _adapted_in_config(layer):
+    """During the block, configurations have what else only `adapt` or a loaded file sets.
+
+    These are the moments of `Normalization` and the vocabularies of lookup layers.
+    """
+    before = []
+    for inner in inner_layers(layer):
+        for name, value in _adapted_arguments(inner).items():
+            before.append((inner, name, getattr(inner, name)))
+            setattr(inner, name, value)
     try:
         yield
     finally:
-        for layer in layers:
-            layer.input_mean = layer.input_variance = None
+        for inner, name, value in before:
+            setattr(inner, name, value)
+
+
+def _adapted_arguments(layer) -> dict:
+    """The attributes from which Keras makes the configuration of an adapted layer."""
+    if isinstance(layer, keras.layers.Normalization) and layer.weights:
+        moments = map(ops.convert_to_numpy, (layer.adapt_mean, layer.adapt_variance))
+        return dict(zip(("input_mean", "input_variance"), moments, strict=True))
+    # A TextVectorization has a StringLookup inside.
+    lookups = (keras.layers.StringLookup, keras.layers.IntegerLookup)
+    if not isinstance(layer, lookups) or layer.input_vocabulary is not None:
+        return {}
+    if not layer.get_vocabulary(include_special_tokens=False):
+        return {}  # neither adapted nor loaded yet
+    vocabulary = np.asarray(layer.get_vocabulary()).tolist()
+    found = {"input_vocabulary": vocabulary}
+    if layer.output_mode == "tf_idf":
+        # Without the zeros of `pad_to_max_tokens`.
+        weights = layer.idf_weights_const.numpy()[: len(vocabulary)]
+        found["input_idf_weights"] = [float(weight) for weight in weights]
+    return found
 
 
 def check_copyable(model) -> None:

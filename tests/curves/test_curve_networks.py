@@ -5,8 +5,9 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from bridge_tf import Curve, Recipe, fit_curve
+from bridge_tf import Curve, InputError, Recipe, Split, fit_curve
 from bridge_tf.utils.keras_utils import clone
 
 L = keras.layers
@@ -156,6 +157,29 @@ def test_a_quantized_model_is_refused():
 def test_ends_of_two_architectures_are_refused(other, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         Curve.between(network(), network(**other))
+
+
+def test_a_layer_that_is_frozen_in_one_end_is_named():
+    """As of modes saved after the two phases of transfer learning."""
+    start, end = network(), network()
+    start.get_layer("hidden").trainable = False
+    with pytest.raises(ValueError, match=r"but trainable of the layer .*hidden is False in the"):
+        Curve.between(start, end)
+    end.get_layer("hidden").trainable = False
+    assert len(Curve.between(start, end).control_points[0]) == 2
+
+
+def test_members_are_re_estimated_on_any_data(tiny, images, labels):
+    curve = Curve.between(tiny(), tiny())
+    expected = curve.model_at(0.5, images).get_weights()
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(24)
+    for data in ((images, labels), Split(images, labels), batches, batches.map(lambda x, y: x)):
+        for a, b in zip(curve.model_at(0.5, data).get_weights(), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+    found = curve.model_at(0.5, batches.repeat(), steps=1).get_weights()
+    np.testing.assert_allclose(found[-1], expected[-1], rtol=1e-6)
+    with pytest.raises(InputError, match=r"^`data`: never ends; give `steps`"):
+        curve.model_at(0.5, batches.repeat())
 
 
 def test_a_loss_of_ones_own_is_used():

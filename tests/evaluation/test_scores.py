@@ -1,10 +1,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score, log_loss
 
-from bridge_tf import BridgeEnsemble, build_bridge, evaluate
+from bridge_tf import BridgeEnsemble, InputError, Split, build_bridge, calibrate, evaluate
 from bridge_tf.evaluation.scores import log_prob_predictor
 
 
@@ -52,6 +53,33 @@ def test_evaluate_against_scikit_learn(build, images, labels):
     tempered /= tempered.sum(axis=1, keepdims=True)
     assert figures["calibrated_nll"] == pytest.approx(log_loss(labels, tempered), rel=1e-5)
     assert figures["calibrated_nll"] < figures["nll"]
+
+
+def test_batches_give_the_figures_of_arrays(tiny, images, labels):
+    ensemble = BridgeEnsemble(base := tiny(), [build_bridge(base, "relu0", 0.5)])
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(7)
+    arrays = evaluate(ensemble, (images, labels), (images, labels))
+    # Labels belong to their images although each pass has another order.
+    shuffled = batches.unbatch().shuffle(24).batch(7)
+    for data in (batches, shuffled, Split(images, labels), (images, np.eye(5)[labels])):
+        assert evaluate(ensemble, data, data) == pytest.approx(arrays, rel=1e-6)
+    calibrated, other = (calibrate(ensemble, data) for data in ((images, labels), shuffled))
+    assert other.temperature == pytest.approx(calibrated.temperature, rel=1e-5)
+    assert other.base_temperature == pytest.approx(calibrated.base_temperature, rel=1e-5)
+
+
+def test_data_that_give_no_figures_are_refused(tiny, images, labels):
+    good = (images, labels)
+    batches = tf.data.Dataset.from_tensor_slices(good).batch(7)
+    for data, message in (
+        (batches.repeat(), "`NAME`: never ends"),
+        (images, "`NAME`: needs labels"),
+        ((images, labels + 1), "NAME labels must be whole numbers from 0 to 4, .*Received: 5"),
+    ):
+        with pytest.raises(InputError, match=f"^{message.replace('NAME', 'test')}"):
+            evaluate(tiny(), data, good)
+        with pytest.raises(InputError, match=f"^{message.replace('NAME', 'validation')}"):
+            evaluate(tiny(), good, data)
 
 
 def test_softmaxes_of_all_kinds_are_undone(images):

@@ -149,11 +149,12 @@ def batches(*arrays):
         (1, (X, Y), "from 0 to 1, the numbers of the classes. Received: 2"),
         (1, batches(X, Y[::-1].copy()), "from 0 to 1, the numbers of the classes. Received: 2"),
         (3, (X, Y + 1), "from 0 to 2, the numbers of the classes. Received: 3"),
-        (3, (X, np.eye(3)[Y]), "not one-hot"),
+        (1, (X, np.eye(2)[Y // 2]), r"of one-hot labels give labels.argmax\(axis=-1\)"),
+        (3, (X, np.eye(4)[Y]), "one column for each of 3 classes"),
         (3, (X, np.ones((12, 3))), "multi-label"),
-        (3, batches(X, np.eye(3)[Y]), r"of one-hot labels give tf.argmax"),
+        (3, batches(X, np.eye(4)[Y]), "one column for each of 3 classes"),
         (3, (X, Y, -W), "sample weights must be one finite number"),
-        (3, (X, Y, W[:5]), "sample weights must be one finite number"),
+        (3, (X, Y, W[:5]), "arrays must have one row for each image"),
     ],
 )
 def test_wrong_labels_and_weights_are_refused_before_training(units, data, message):

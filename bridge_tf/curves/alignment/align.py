@@ -10,6 +10,7 @@ from bridge_tf.curves.alignment.permutations import permute
 from bridge_tf.curves.alignment.spaces import find_structure
 from bridge_tf.curves.alignment.weight_matching import match_weights
 from bridge_tf.curves.checks import check_same_architecture
+from bridge_tf.data.inputs import only_inputs
 from bridge_tf.utils.graph import is_graph
 from bridge_tf.utils.keras_utils import clone
 
@@ -33,16 +34,27 @@ def align(
     stay in place.
 
     Args:
-        start, end: two built Functional or Sequential models of the same architecture.
+        start: a built Functional or Sequential model.
+        end: another of the same architecture.
         method: "weights" maximizes the inner products of the weights (Ainsworth et al., "Git
             Re-Basin", ICLR 2023); "activations" maximizes the correlation of activations on `data`
             (Li et al., 2016; Tatro et al., NeurIPS 2020).
-        data: for "activations": training data in a form that `keras.Model.predict` accepts.
+        data: for "activations": training inputs, as images N×H×W×C: an array, a `Split`, or batches
+            such as a `tf.data.Dataset`, which must end; labels beside them are ignored.
         seed: of the order in which "weights" visits the permutations.
 
+    Returns:
+        The aligned copy; `start` and `end` stay as they are.
+
     Raises:
+        InputError: `data` never end.
         ValueError: the method is unknown, "activations" has no data, a model isn't a graph, the
             architectures differ, or no neurons can be permuted.
+
+    Example::
+
+        end = bridge_tf.align(modes[0], modes[1], "activations", images)
+        curve = bridge_tf.Curve.between(modes[0], end)
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: method={method}")
@@ -72,6 +84,7 @@ def align(
         permutations = match_weights(start, end, structure, seed)
     else:
         # Use copies: on JAX, a model is unusable after `predict` fails, for example on bad data.
-        permutations = match_activations(clone(start), aligned, structure, data)
+        inputs = only_inputs(data, "data", aligned)
+        permutations = match_activations(clone(start), aligned, structure, inputs)
     permute(aligned, structure, permutations)
     return aligned

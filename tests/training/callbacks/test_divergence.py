@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -82,6 +84,32 @@ def test_a_retry_goes_on_from_the_last_epoch_at_half_the_rate(tiny, data, tmp_pa
     np.testing.assert_allclose(spoil.rates, expected, rtol=1e-5)
     assert len(checkpoints.notes["retries"]) == 1
     assert f"back to the end of epoch {epoch}, at half the rate" in caplog.text
+
+
+@pytest.mark.integration
+def test_an_own_optimizer_retries_at_half_its_rate_unless_a_schedule_sets_it(tiny, data, tmp_path):
+    class Lower(Spoil):
+        """Also lowers the rate, as callbacks do on a plateau."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            optimizer = self.model.optimizer
+            optimizer.learning_rate = 0.8 * float(optimizer.learning_rate)
+
+    checkpoints, spoil = Checkpoints(tmp_path / "a", on_divergence="retry"), Lower(1)
+    options = {"batch_size": 8, "optimizer": keras.optimizers.SGD(0.01)}
+    fit_mode(tiny(), data, QUICK, callbacks=[spoil], checkpoint_dir=checkpoints, **options)
+    assert spoil.rates == pytest.approx([0.01, 0.008, 0.004, 0.0032])
+    # A training that resumes keeps the rate.
+    longer = dataclasses.replace(QUICK, epochs=4)
+    again = Lower(-1)
+    checkpoints = Checkpoints(tmp_path / "a", on_divergence="retry")
+    fit_mode(tiny(), data, longer, callbacks=[again], checkpoint_dir=checkpoints, **options)
+    assert again.rates == pytest.approx([0.00256])
+
+    options["optimizer"] = keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.01, 9))
+    checkpoints = Checkpoints(tmp_path / "b", on_divergence="retry")
+    with pytest.raises(TrainingError, match="train with an `optimizer` of a lower rate"):
+        fit_mode(tiny(), data, QUICK, callbacks=[Spoil(1)], checkpoint_dir=checkpoints, **options)
 
 
 def test_a_retry_that_was_interrupted_goes_on_at_its_rate(tiny, data, tmp_path):
