@@ -58,13 +58,6 @@ def check_same_architecture(start, end) -> None:
                     f"start and end must share one architecture, but {key} of the layer {a.path} "
                     f"is {ours[key]} in the one and {theirs[key]} in the other. {received}"
                 )
-        pairs = zip(a.variables, b.variables, strict=False)
-        if any(v.trainable != w.trainable for v, w in pairs) and len(a.weights) == len(b.weights):
-            raise ValueError(
-                f"start and end must be trainable in the same layers, but the weights of {a.path} "
-                f"are not (trainable is {a.trainable} in the one and {b.trainable} in the other); "
-                f"set trainable of its layers alike in both. {received}"
-            )
     if len(layers[0]) != len(layers[1]):
         raise ValueError(
             f"start and end must share one architecture, but they have {len(layers[0])} and "

@@ -185,5 +185,5 @@ def test_modes_of_different_phases_of_fine_tuning_are_refused(nested):
         )
 
     place = "backbone" if nested else "conv"
-    with pytest.raises(ValueError, match=rf"weights of .*{place} are not .trainable is False in"):
+    with pytest.raises(ValueError, match=rf"trainable of the layer .*{place} is False in"):
         Curve.between(network(frozen=True), network(frozen=False))
