@@ -9,6 +9,7 @@ from keras import ops
 from bridge_tf.bridges.bridge import answers_at, bridge_features, bridge_taps, is_conditioned
 from bridge_tf.curves.path import CurvePath
 from bridge_tf.networks.classifier import logits_copy
+from bridge_tf.training.arguments import listed
 from bridge_tf.training.distribution.devices import Devices, part_of_mean, shared
 from bridge_tf.training.fit import fit
 from bridge_tf.training.recipe import Recipe
@@ -211,7 +212,7 @@ def fit_bridge(
     for name in _OF_CLASSIFIERS:
         if options.get(name) is not None:
             raise InputError(f"`{name}`: a bridge is trained on its KL divergence; leave it out")
-    for callback in keras.tree.flatten(options.get("callbacks")):
+    for callback in listed(options.get("callbacks")):
         if isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_weights_only:
             raise InputError(
                 "`callbacks`: ModelCheckpoint can't save the training of a bridge; save the bridge "

@@ -52,6 +52,11 @@ def are_arrays(data: Any) -> bool:
     return isinstance(data, tuple | list | dict) or hasattr(data, "shape")
 
 
+def is_function(data: Any) -> bool:
+    """Whether data are a function of the number of finished steps: neither arrays nor batches."""
+    return callable(data) and not are_arrays(data)
+
+
 def number_of_batches(data: Any) -> float | None:
     """The number of batches, infinite for endless ones; None if it is unknown."""
     if hasattr(data, "cardinality"):

@@ -11,6 +11,7 @@ from bridge_tf.data.inputs import (
     check_finite,
     entered,
     has_soft_labels,
+    is_function,
     number_of_batches,
     shape_of_labels,
 )
@@ -31,8 +32,7 @@ def checked(callbacks: Any, optimizer: Any, verbose: str | int) -> list[keras.ca
         raise InputError(f'`verbose` must be 0, 1, 2 or "auto". Received: verbose={verbose!r}')
     if optimizer is not None:
         fresh_optimizer(optimizer)
-    callbacks = [] if callbacks is None else callbacks
-    callbacks = [*callbacks] if isinstance(callbacks, list | tuple) else [callbacks]
+    callbacks = listed(callbacks)
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise InputError(
@@ -47,6 +47,13 @@ def checked(callbacks: Any, optimizer: Any, verbose: str | int) -> list[keras.ca
     return callbacks
 
 
+def listed(callbacks: Any) -> list:
+    """Callbacks as a list: of several, of a single one, or of none."""
+    if callbacks is None:
+        return []
+    return [*callbacks] if isinstance(callbacks, list | tuple) else [callbacks]
+
+
 def entered_for_training(
     data: Any, batch_size: int, steps_per_epoch: int | None, labelled: bool
 ) -> tuple[Any, int]:
@@ -59,7 +66,7 @@ def entered_for_training(
         raise InputError(
             f"`steps_per_epoch` must be at least 1. Received: steps_per_epoch={steps_per_epoch}"
         )
-    if callable(data) and not are_arrays(data):
+    if is_function(data):
         if steps_per_epoch is None:
             raise InputError("`steps_per_epoch`: is needed, since `data` is a function")
         return data, steps_per_epoch

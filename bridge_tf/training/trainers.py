@@ -8,8 +8,9 @@ import keras
 
 from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.curves.curve import Curve
-from bridge_tf.data.inputs import entered, has_soft_labels
+from bridge_tf.data.inputs import entered, has_soft_labels, is_function
 from bridge_tf.networks.classifier import check_exclusive, gives_probabilities, num_units
+from bridge_tf.training.arguments import listed
 from bridge_tf.training.distribution.devices import Devices, shared
 from bridge_tf.training.fit import fit
 from bridge_tf.training.optimizers import fresh_optimizer
@@ -75,7 +76,7 @@ def _check_for_several(data: Any, callbacks: Any) -> None:
             "`data`: is read once for each mode, which a generator can't be; give arrays, a "
             "tf.data.Dataset or a keras.utils.PyDataset"
         )
-    for callback in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
+    for callback in listed(callbacks):
         if isinstance(callback, _WRITERS):
             raise InputError(
                 f"`callbacks`: all modes would write to the place of {type(callback).__name__}; "
@@ -210,7 +211,7 @@ def classification(network: keras.Layer, data: Any = None) -> dict[str, Any]:
 
 def _entered(data: Any) -> Any:
     """`data` in the form that Keras takes, unless it is a function."""
-    return data if callable(data) and not hasattr(data, "shape") else entered(data, "data")
+    return data if is_function(data) else entered(data, "data")
 
 
 def _labelled(
