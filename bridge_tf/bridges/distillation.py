@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from bridge_tf.bridges.bridge import answers_at, bridge_features, bridge_taps, is_conditioned
+from bridge_tf.bridges.bridge import answers_at
+from bridge_tf.bridges.teachers import Teachers
 from bridge_tf.curves.path import CurvePath
-from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.training.arguments import listed
 from bridge_tf.training.distribution.devices import Devices, part_of_mean, shared
 from bridge_tf.training.fit import fit
@@ -16,48 +16,40 @@ from bridge_tf.training.recipe import Recipe
 from bridge_tf.training.targets import ClassWeight, class_weights, weighted_mean
 from bridge_tf.utils.docstrings import takes_options_of
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.graph import check_taps, counterparts, extractor
 
 # Options of `fit` that a bridge doesn't have, which is trained on its own loss.
 _OF_CLASSIFIERS = ("loss", "metrics")
 
 
-class BridgeTraining(keras.Model):
-    """Trains a bridge to predict what a curve member predicts, with `compile` and `fit`.
+class Distillation(keras.Model):
+    """Trains a bridge on features and targets, with `compile` and `fit`.
 
     The loss is the mean over the batch of KL(softmax f(x; θ(r)) || softmax bridge(taps(x))) (Yun et
     al., ICML 2023, section 3), minus `repulsion` times the mean KL(base || bridge). With a
-    `label_share` s, the first KL counts 1 - s and the cross-entropy with the labels s. For a
-    conditioned bridge, each training step draws one r ~ U(0, 1) for the whole batch.
+    `label_share` s, the first KL counts 1 - s and the cross-entropy with the labels s.
 
     Args:
-        bridge: from `build_bridge`; trained in place. The other models are copied.
-        base: the mode whose taps feed the bridge; for Type II, the mode at the curve's start.
-        member: the network at r, from `Curve.model_at`; for a conditioned bridge, the whole curve,
-            from `Curve.path`.
-        end: for Type II, the mode at the curve's end.
+        bridge: from `build_bridge`; trained in place.
         repulsion: λ ≥ 0 (0, 0.1 and 0.2 in the paper).
         label_share: in [0, 1) (0 in the paper). If > 0, targets are labels: N integers or N×classes
             probabilities.
         class_weight: with a `label_share`, the weight of each class in the cross-entropy. It goes
             with the labels: an image mixed of two classes has both weights, in its shares.
-        seed: of the draws of r.
 
     Sample weights are those of an image's whole loss.
 
+    Input: a dict, what `Teachers` gives: "features", a list in the order of the bridge's inputs;
+    "member", logits N×classes of the target; with repulsion, "base", those of the base; for a
+    conditioned bridge, "r", N×1.
+
     Output: a dict of log-probabilities, N×classes: "bridge", "member" and, with repulsion, "base".
-    At inference r is 0.5 unless `r` is given.
     """
 
     def __init__(
         self,
         bridge: keras.Model,
-        base: keras.Model,
-        member: keras.Model | CurvePath,
-        end: keras.Model | None = None,
         repulsion: float = 0.0,
         label_share: float = 0.0,
-        seed: int = 0,
         class_weight: Mapping[int, float] | None = None,
         **kwargs: Any,
     ):
@@ -71,30 +63,7 @@ class BridgeTraining(keras.Model):
                 "class_weight needs a label_share, since a bridge reads no labels without. "
                 f"Received: class_weight={class_weight}"
             )
-        bridge_type, features = bridge_features(bridge)
-        if (bridge_type == 2) != (end is not None):
-            raise ValueError(
-                "a bridge of Type II needs `end`, one of Type I takes none. "
-                f"Received: type={bridge_type}, end={end}"
-            )
-        self.conditioned = is_conditioned(bridge)
-        if self.conditioned != isinstance(member, CurvePath):
-            raise ValueError(
-                "a conditioned bridge follows a curve, from Curve.path, another one a model, from "
-                f"Curve.model_at. Received: conditioned={self.conditioned}, member={member}"
-            )
         self.bridge = bridge
-        self.extractors = []
-        modes = [logits_copy(mode) for mode in ([base] if end is None else [base, end])]
-        check_taps(modes[0], bridge_taps(bridge)[1])
-        for k, mode in enumerate(modes):
-            mode.trainable = False
-            logits = repulsion > 0 and k == 0
-            own = counterparts(modes[0], mode, features)
-            self.extractors.append(extractor(mode, own, logits, name=f"mode{k}"))
-        self.member = member if self.conditioned else logits_copy(member)
-        self.member.trainable = False
-        self.seed_generator = keras.random.SeedGenerator(seed)
         self.repulsion, self.label_share = float(repulsion), float(label_share)
         classes = range(bridge.output_shape[-1])
         self.class_weight = class_weight and [float(class_weight.get(k, 1)) for k in classes]
@@ -103,29 +72,20 @@ class BridgeTraining(keras.Model):
 
     @property
     def changing_variables(self) -> list:
-        """All variables that training changes; not those of base and member."""
-        return [*self.bridge.variables, self.seed_generator.state]
+        """All variables that training changes."""
+        return self.bridge.variables
 
-    def call(self, images: Any, r: Any = None, training: bool | None = None) -> dict[str, Any]:
-        at = {}
-        if self.conditioned:
-            if r is None:
-                r = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
-            at = {"r": ops.cast(r, "float32")}
-        outputs = {"member": ops.log_softmax(self.member(images, training=False, **at))}
-        features: list = []
-        for extract in self.extractors:
-            extracted = extract(images, training=False)
-            extracted = extracted if isinstance(extracted, list) else [extracted]
-            if self.repulsion and not features:
-                outputs["base"] = ops.log_softmax(extracted.pop())
-            features += extracted
-        features = [ops.stop_gradient(feature) for feature in features]
-        rows = ops.shape(features[0])[0]
-        positions = [ops.broadcast_to(r, (rows, 1)) for r in at.values()]
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+        features = [
+            ops.stop_gradient(ops.cast(value, tensor.dtype))
+            for value, tensor in zip(inputs["features"], self.bridge.inputs, strict=False)
+        ]
+        positions = [inputs["r"]] if "r" in inputs else []
         (logits,) = answers_at(self.bridge, features, positions, training=training)
-        outputs["bridge"] = ops.log_softmax(logits)
-        return {name: ops.cast(value, "float32") for name, value in outputs.items()}
+        read = {"bridge": logits, "member": inputs["member"]}
+        if self.repulsion:
+            read["base"] = inputs["base"]
+        return {name: ops.cast(ops.log_softmax(value), "float32") for name, value in read.items()}
 
     def compute_loss(
         self,
@@ -152,6 +112,47 @@ class BridgeTraining(keras.Model):
         same = ops.equal(ops.argmax(bridge, axis=-1), ops.argmax(member, axis=-1))
         self.agreement.update_state(ops.cast(same, "float32"))
         return part_of_mean(loss + sum(self.losses))
+
+
+class BridgeTraining(Distillation):
+    """A `Distillation` from images: base, member and, for Type II, end run in each step.
+
+    For a conditioned bridge, each training step draws one r ~ U(0, 1) for the whole batch. At
+    inference r is 0.5 unless `r` is given.
+
+    Args:
+        bridge: from `build_bridge`; trained in place. The other models are copied.
+        base, member, end: as for `Teachers`.
+        repulsion, label_share, class_weight: as for `Distillation`.
+        seed: of the draws of r.
+    """
+
+    def __init__(
+        self,
+        bridge: keras.Model,
+        base: keras.Model,
+        member: keras.Model | CurvePath,
+        end: keras.Model | None = None,
+        repulsion: float = 0.0,
+        label_share: float = 0.0,
+        seed: int = 0,
+        class_weight: Mapping[int, float] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(bridge, repulsion, label_share, class_weight, **kwargs)
+        self.teachers = Teachers(bridge, base, member, end, base_logits=repulsion > 0)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    @property
+    def changing_variables(self) -> list:
+        """All variables that training changes; not those of base and member."""
+        return [*self.bridge.variables, self.seed_generator.state]
+
+    def call(self, inputs: Any, training: bool | None = None, r: Any = None) -> dict[str, Any]:
+        if r is None:
+            draws = training and self.teachers.conditioned
+            r = keras.random.uniform((), seed=self.seed_generator) if draws else 0.5
+        return super().call(self.teachers(inputs, r=r), training=training)
 
 
 def mean_kl(log_p: Any, log_q: Any, sample_weight: Any = None) -> Any:
@@ -227,4 +228,27 @@ def fit_bridge(
             seed=recipe.seed,
             class_weight=weights,
         )
+        return fit(model, data, recipe, devices=devices, **options)
+
+
+@takes_options_of(fit, but=_OF_CLASSIFIERS)
+def fit_from_features(
+    bridge: keras.Model,
+    data: Any,
+    recipe: Recipe,
+    *,
+    repulsion: float = 0.0,
+    label_share: float = 0.0,
+    devices: Devices | None = None,
+    class_weight: Mapping[int, float] | None = None,
+    **options: Any,
+) -> keras.callbacks.History:
+    """As `fit_bridge`, from batches of what `Teachers` gives, as those of a pool.
+
+    Args:
+        data: batches of the inputs of `Distillation`; with a `label_share`, beside labels.
+        class_weight: a weight for each class, or None.
+    """
+    with shared(bridge, devices) as bridge:
+        model = Distillation(bridge, repulsion, label_share, class_weight)
         return fit(model, data, recipe, devices=devices, **options)

@@ -31,7 +31,7 @@ ratio is the median of --rounds (default: 100) rounds of 5 calls each. Each numb
 measured in its own process.
 """
 
-TRAINING = ("curve_step", "curve_memory", "bridge_step", "pipeline")
+TRAINING = ("curve_step", "curve_memory", "bridge_step", "pool_step", "pipeline")
 MEASURES = (*TRAINING, "latency")
 MOST_THREADS = 256
 IMAGE_SIZE = 32  # of training steps, unless another is given
@@ -83,6 +83,7 @@ def _benchmark(flags: Flags) -> None:
             "curve_step": benchmarks.curve_step,
             "curve_memory": benchmarks.curve_memory,
             "bridge_step": benchmarks.bridge_step,
+            "pool_step": benchmarks.pool_step,
             "pipeline": benchmarks.pipeline,
         }
         for name in training:

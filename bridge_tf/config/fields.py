@@ -176,6 +176,13 @@ class BridgeSettings:
     positions: list[float] = setting(
         (), "With `conditioned`, the r at which each bridge predicts; default: `r`.", low=0, high=1
     )
+    bridge_pool: float = setting(
+        4.0,
+        "Gigabytes on disk for a pool that bridges train on: features and targets of a fifth of "
+        "`bridge_epochs` passes over augmented, mixed images (at least two), or of as many as fit, "
+        "computed once. 0, or too few for one pass: each step computes its own.",
+        low=0,
+    )
     mixup_alpha: float = setting(
         0.4, "alpha of mixup, Beta(alpha, alpha), for the bridges' images; 0: no mixup.", low=0
     )

@@ -1,6 +1,8 @@
 """Speed, as ratios within one process: two functions are timed in turn, round by round."""
 
+import pathlib
 import statistics
+import tempfile
 from collections.abc import Callable
 
 import keras
@@ -8,11 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from bridge_tf import data
-from bridge_tf.bridges.bridge import build_bridge
-from bridge_tf.bridges.distillation import BridgeTraining
+from bridge_tf.bridges.bridge import bridge_features, build_bridge
+from bridge_tf.bridges.distillation import BridgeTraining, Distillation
+from bridge_tf.bridges.pool import Pool, member_table, mode_table
 from bridge_tf.bridges.tap_choice import WIDTHS, choose_bridge
+from bridge_tf.bridges.teachers import Teachers
 from bridge_tf.config import AUTO, Config
 from bridge_tf.curves.curve import Curve
+from bridge_tf.data.stored_batches import stored_batches
 from bridge_tf.evaluation.latency import in_turn, seconds
 from bridge_tf.networks import build_network, network_options
 from bridge_tf.training.recipe import Recipe
@@ -78,12 +83,7 @@ class Benchmarks:
         The parts are the forward passes of the base and the member, and the forward and backward
         pass of the bridge on features in memory.
         """
-        taps, width = list(self.config.taps), self.config.bridge_width
-        if taps == [AUTO]:
-            widths = (width,) if width else WIDTHS
-            choice = choose_bridge(self.base, self.config.bridge_budget, widths=widths)
-            taps, width = [choice.tap], choice.width
-        bridge = build_bridge(self.base, taps, width)
+        bridge, taps = self._bridge()
         member = clone(self.end)
         step = self._training(
             BridgeTraining(bridge, self.base, member), self._fed(self.batch[0]), loss=None
@@ -101,6 +101,25 @@ class Benchmarks:
         ]
         return self._ratio("bridge step / sum of its parts", step, lambda: [p() for p in parts])
 
+    def pool_step(self) -> dict:
+        """The training step of a bridge on a pool, from its file, relative to a plain step."""
+        bridge, _ = self._bridge()
+        teachers = Teachers(bridge, self.base, clone(self.end))
+        tables = [
+            mode_table("mode", teachers, 0, self.recipe),
+            member_table("member", teachers, _CLASSES, self.recipe),
+        ]
+        split, size = self.split, self.batch_size
+        images = data.training_batches(split, size, epochs=1, seed=0, mixup_alpha=0.4)
+        with tempfile.TemporaryDirectory() as folder:
+            pool = Pool(pathlib.Path(folder), 1, len(split))
+            pool.write(0, {table: [] for table in tables}, images.as_numpy_iterator(), seed=0)
+            read = pool.reader(["mode"], "member", bridge_features(bridge)[1])
+            batches = stored_batches(read, len(split), 1, size, epochs=10**6, seed=0)
+            step = self._training(Distillation(bridge), batches, loss=None)
+            plain = self._training(clone(self.base), self._fed(*self.batch))
+            return self._ratio("bridge step from a pool / plain step", step, plain)
+
     def pipeline(self) -> dict:
         """Training from the data pipeline (crop, flip) relative to training from memory."""
         batches = data.training_batches(
@@ -111,6 +130,15 @@ class Benchmarks:
             self._training(clone(self.base), self._fed(*self.batch)),
             self._training(clone(self.base), batches),
         )
+
+    def _bridge(self) -> tuple:
+        """A new bridge of the configuration, and its taps."""
+        taps, width = list(self.config.taps), self.config.bridge_width
+        if taps == [AUTO]:
+            widths = (width,) if width else WIDTHS
+            choice = choose_bridge(self.base, self.config.bridge_budget, widths=widths)
+            taps, width = [choice.tap], choice.width
+        return build_bridge(self.base, taps, width), taps
 
     def _ratio(self, title: str, first: Callable, second: Callable) -> dict:
         """The time of `first` relative to that of `second`, from the fastest round of each.

@@ -94,10 +94,25 @@ class CostModel:
         config, networks = self.config, self.networks
         epoch = steps_per_epoch(range(self.sizes.train), config.batch_size)
         steps = epochs_of(config, kind) * epoch
-        trained, tapped = networks.trained(kind), networks.tapped if kind == "bridge" else 0
-        image = flops_of_image(kind, trained.flops, networks.mode.flops, config.num_modes, tapped)
+        trained, network = networks.trained(kind).flops, networks.mode.flops
+        image = flops_of_image(kind, trained, network, config.num_modes)
         flops = steps * config.batch_size * image + self.evaluation.reestimations(kind)
+        if kind == "bridge":
+            flops += self._of_teachers(epoch * config.batch_size)
         return Cost(steps, flops, self._result(kind))
+
+    def _of_teachers(self, rows: int) -> int:
+        """FLOPs of what a bridge reads of others: in each step, or of a pool.
+
+        In one process, bridges share the features of the modes; on a cluster none do.
+        """
+        config, networks = self.config, self.networks
+        passes = networks.pool_passes(rows)
+        tapped = config.bridge_type * networks.tapped
+        if passes and config.executor == "local":
+            modes = config.num_modes if config.bridge_type == 2 else 1
+            tapped = modes * networks.tapped // len(config.curves())
+        return (passes or config.bridge_epochs) * rows * (networks.mode.flops + tapped)
 
     def _other(self, name: str) -> Cost:
         if name == "evaluate":

@@ -13,7 +13,7 @@ from bridge_tf.networks.flops import count_flops
 from bridge_tf.networks.input_scale import with_input_scale
 from bridge_tf.networks.loading import read_trained
 from bridge_tf.runs.bridge_settings import choose_tap, configured_bridge
-from bridge_tf.runs.training_cost import tapped_flops
+from bridge_tf.runs.training_cost import pool_passes, tapped_flops
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import is_graph, with_input_shape
 
@@ -88,8 +88,12 @@ class Networks:
 
     @functools.cached_property
     def tapped(self) -> int:
-        """FLOPs of an image in the modes that a bridge reads, in its training."""
+        """FLOPs of an image in a mode that bridges read, in their training."""
         return tapped_flops(self.model, self._bridge_model, self.config.repulsion)
+
+    def pool_passes(self, rows: int) -> int:
+        """Passes of the pool that bridges train on, of so many images; 0: there is none."""
+        return pool_passes(self.config, self._bridge_model, rows)
 
     def trained(self, kind: str) -> Network:
         """The network trained as "mode", "bridge" or a baseline; for "curve" one control point."""

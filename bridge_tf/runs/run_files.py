@@ -80,6 +80,11 @@ class RunFiles:
         """Where a run with `taps=auto` keeps what was chosen."""
         return self.path / "bridges" / "choice.json"
 
+    @property
+    def pool(self) -> pathlib.Path:
+        """Where the bridges' features and targets are kept until all bridges are trained."""
+        return self.path / "checkpoints" / "pool"
+
     def logs(self, target: pathlib.Path) -> pathlib.Path:
         """The log folder of the training whose result is `target`."""
         return self.all_logs / target.relative_to(self.path).with_suffix("")

@@ -1,8 +1,11 @@
 """What trainings cost: gradient steps times the FLOPs of a step, relative to one mode."""
 
+import functools
 import math
 
 from bridge_tf.bridges.bridge import bridge_features
+from bridge_tf.bridges.pool import image_bytes, passes_within
+from bridge_tf.data.batches import steps_per_epoch
 from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.utils.graph import extractor
@@ -18,28 +21,33 @@ def epochs_of(config, kind: str) -> int:
     return cycle_epochs(config.mode_epochs) if kind == "fge" else config.mode_epochs
 
 
-def flops_of_image(kind: str, trained, network, num_modes: int, tapped=0):
+def flops_of_image(kind: str, trained, network, num_modes: int):
     """FLOPs that a training spends on an image, in the unit of what is given.
 
-    Three forward passes of what is trained, and one of what is executed besides: the teachers of a
-    student, the curve member that a bridge follows, and what of the modes is before its taps. Not
-    counted: what acts on weights alone (curves, optimizers), alignment, batch-norm statistics.
+    Three forward passes of what is trained, and one of each teacher of a student. Not counted: what
+    acts on weights alone (curves, optimizers), alignment, batch-norm statistics, and what a
+    bridge reads of other networks, which isn't executed in each step if there is a pool.
 
     Args:
         trained, network: forward passes of what is trained, and of the run's network.
-        tapped: for a bridge, what `tapped_flops` gives.
     """
-    besides = {"bridge": tapped + network, "distillation": num_modes * network}
-    return _TRAINED * trained + besides.get(kind, 0)
+    return _TRAINED * trained + (num_modes * network if kind == "distillation" else 0)
+
+
+def pool_passes(config, bridge, rows: int) -> int:
+    """Passes of the pool for a run's bridges, of `rows` images each; 0: there is none."""
+    modes = config.num_modes if config.bridge_type == 2 else 1
+    of_image = image_bytes(bridge, modes, config.repulsion > 0)
+    return passes_within(config.bridge_pool, config.bridge_epochs, of_image, rows)
 
 
 def tapped_flops(base, bridge, repulsion: float) -> int:
-    """FLOPs of an image in the modes that a bridge reads, as far as its training executes them.
+    """FLOPs of an image in a mode that bridges read, as far as their training executes it.
 
     `base` has the modes' architecture. With `repulsion` its logits are needed too.
     """
-    kind, features = bridge_features(bridge)
-    return kind * count_flops(extractor(base, features, logits=repulsion > 0))
+    features = bridge_features(bridge)[1]
+    return count_flops(extractor(base, features, logits=repulsion > 0))
 
 
 class TrainingCosts:
@@ -51,7 +59,10 @@ class TrainingCosts:
 
     def __init__(self, run, ensemble, flops: int):
         self.config, self.ensemble, self.flops = run.config, ensemble, flops
-        self._bridges: dict[int, float] = {}
+        # All bridges read the same features.
+        self._first = ensemble.bridges[0]
+        rows = run.config.batch_size * steps_per_epoch(run.data.train, run.config.batch_size)
+        self._passes = pool_passes(self.config, self._first, rows)
 
     def of(self, members: list[tuple], relative_flops: float) -> float:
         """The cost of all trainings that an ensemble of these members needs, ≥ 1.
@@ -72,31 +83,40 @@ class TrainingCosts:
         kind, which = member[:2]
         if kind in ("member", "bridge"):
             tasks = {("mode", which[0]), ("mode", which[1]), ("curve", which)}
-            return tasks | ({("bridge", which)} if kind == "bridge" else set())
+            return tasks | (self._of_bridge(which) if kind == "bridge" else set())
         if kind == "fge":
             return {("mode", 0), *(("fge", k) for k in range(which + 1))}
         if kind == "distillation":
             return {(kind, 0), *(("mode", k) for k in range(self.config.num_modes))}
         return {member if kind == "mode" else (kind, 0)}
 
+    def _of_bridge(self, which: tuple[int, int]) -> set[tuple]:
+        """The training of a bridge, and the features that it reads: of a pool, once for all."""
+        read = which[: self.config.bridge_type]
+        features = {("features", k if self._passes else (which, k)) for k in read}
+        return {("bridge", which), *features}
+
     def _cost(self, task: tuple, trained: float) -> float:
         kind, which = task
-        if kind == "bridge":
-            return self._bridge(self.config.curves().index(which))
-        return self._relative(kind, trained, 1.0)
-
-    def _relative(self, kind: str, trained, network, tapped=0) -> float:
-        """One training, over that of a mode."""
         config = self.config
-        image = flops_of_image(kind, trained, network, config.num_modes, tapped)
-        epochs = epochs_of(config, kind) / config.mode_epochs
-        return epochs * image / flops_of_image("mode", network, network, config.num_modes)
+        if kind == "features":
+            return self._executed(self._tapped)
+        if kind == "bridge":
+            bridge = self.ensemble.bridges[config.curves().index(which)]
+            own = _TRAINED * config.bridge_epochs * count_flops(bridge)
+            return own / self._of_mode + self._executed(self.flops)
+        image = flops_of_image(kind, trained, 1.0, config.num_modes)
+        return epochs_of(config, kind) / config.mode_epochs * image / _TRAINED
 
-    def _bridge(self, number: int) -> float:
-        if number not in self._bridges:
-            base, bridge = self.ensemble.base, self.ensemble.bridges[number]
-            tapped = tapped_flops(base, bridge, self.config.repulsion)
-            self._bridges[number] = self._relative(
-                "bridge", count_flops(bridge), self.flops, tapped
-            )
-        return self._bridges[number]
+    def _executed(self, flops: int) -> float:
+        """Forward passes for bridges, as many as their training makes of an image."""
+        return (self._passes or self.config.bridge_epochs) * flops / self._of_mode
+
+    @property
+    def _of_mode(self) -> int:
+        """What the training of a mode spends on an image in all its epochs."""
+        return self.config.mode_epochs * _TRAINED * self.flops
+
+    @functools.cached_property
+    def _tapped(self) -> int:
+        return tapped_flops(self.ensemble.base, self._first, self.config.repulsion)

@@ -54,10 +54,19 @@ def test_flops_of_trainings_are_those_of_a_hand_count(tiny):
     tapped = network - bridge
     assert cost(model, "mode-0").flops == 30 * 14 * 64 * 3 * network
     assert cost(model, "curve-0-1").flops == 20 * 14 * 64 * 3 * network
-    assert cost(model, "bridge-0-1").flops == 10 * 14 * 64 * (tapped + network + 3 * bridge)
     assert cost(model, "distillation").flops == 30 * 14 * 64 * (3 + 3) * network
+    # Two bridges share the base's features, in a pool of two passes.
+    images, own = 14 * 64, 10 * 3 * bridge
+    assert cost(model, "bridge-0-1").flops == images * (own + 2 * network + 2 * tapped // 2)
     two = model_of(tiny, num_modes=3, bridge_type=2)
-    assert cost(two, "bridge-1-2").flops > 10 * 14 * 64 * (2 * tapped + network + 3 * bridge)
+    bridge = two.networks.bridge.flops
+    own = 10 * 3 * bridge
+    # Three bridges share the features of three modes; on a cluster each computes both it reads.
+    assert cost(two, "bridge-1-2").flops == images * (own + 2 * network + 2 * tapped)
+    far = model_of(tiny, num_modes=3, bridge_type=2, executor="ray")
+    assert cost(far, "bridge-1-2").flops == images * (own + 2 * network + 2 * 2 * tapped)
+    online = model_of(tiny, num_modes=3, bridge_type=2, bridge_pool=0)
+    assert cost(online, "bridge-1-2").flops == images * (own + 10 * (network + 2 * tapped))
 
 
 def test_an_evaluation_predicts_by_all_members(tiny):
@@ -86,8 +95,9 @@ def test_members_with_batch_norm_have_their_statistics_estimated():
     predicted = images * (2 + 1) * network + 797 * network
     predicted += images * (network + normed.networks.bridge.flops)
     assert cost(normed, "evaluate").flops == predicted + 2 * once
-    step = normed.networks.tapped + network + 3 * normed.networks.bridge.flops
-    assert cost(normed, "bridge-0-1").flops == 10 * 14 * 64 * step + once
+    own = 10 * 3 * normed.networks.bridge.flops
+    image = own + 2 * (normed.networks.tapped + network)
+    assert cost(normed, "bridge-0-1").flops == 14 * 64 * image + once
 
 
 def test_critical_path(tiny):

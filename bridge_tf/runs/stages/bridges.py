@@ -2,7 +2,9 @@
 
 import functools
 
-from bridge_tf.bridges.distillation import fit_bridge
+from bridge_tf.bridges.distillation import fit_bridge, fit_from_features
+from bridge_tf.bridges.teachers import Teachers
+from bridge_tf.runs.bridge_pool import BridgePool, remove_pool
 from bridge_tf.runs.bridge_settings import bridge_settings, new_bridge
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import write_ensemble
@@ -24,13 +26,16 @@ class Bridges:
         compare_hosts(run, "bridges")
         if tasks:
             # Of mode 1, so that the names of mode 0 are read, once a process, before it is seeded.
-            check_room(run, "bridges", run.load_mode(1), len(tasks))
+            mode = run.load_mode(1)
+            check_room(run, "bridges", mode, len(tasks))
+            BridgePool(run, new_bridge(run, mode)).check_room()
         return [*tasks, run.graph.tasks[ENSEMBLE]]
 
     def do(self, run: Run, task: Task) -> None:
         """Trains a bridge, or writes the ensemble, unless that is done."""
         if task.name == ENSEMBLE:
             write_ensemble(run)
+            remove_pool(run)
             return
         seed = begin(run, task)
         if seed is None:
@@ -41,16 +46,25 @@ class Bridges:
         warm = config.warm_start and bridge_settings(run)[1] == 1
         member = run.member(curve, config.r) if warm or not config.conditioned else None
         bridge = new_bridge(run, start, warm_start=member if warm else None)
-        fit = functools.partial(
-            fit_bridge,
-            bridge,
-            start,
-            run.path(curve) if config.conditioned else member,
-            end=end if config.bridge_type == 2 else None,
-            repulsion=config.repulsion,
-            label_share=config.label_share,
-            class_weight=run.class_weight if config.label_share else None,
-        )
+        teachers = {
+            "base": start,
+            "member": run.path(curve) if config.conditioned else member,
+            "end": end if config.bridge_type == 2 else None,
+        }
+        loss = {
+            "repulsion": config.repulsion,
+            "label_share": config.label_share,
+            "class_weight": run.class_weight if config.label_share else None,
+        }
         recipe = run.bridge_recipe(config.bridge_epochs, seed)
         title = f"bridge {title_of(run, task)}"
-        train(run, task, bridge, title, recipe, fit, batches=run.bridge_batches)
+        pool = BridgePool(run, bridge)
+        if not pool.passes:
+            fit = functools.partial(fit_bridge, bridge, **teachers, **loss)
+            train(run, task, bridge, title, recipe, fit, batches=run.bridge_batches)
+            return
+        pool.fill(task, Teachers(bridge, **teachers, base_logits=config.repulsion > 0))
+        fit = functools.partial(fit_from_features, bridge, **loss)
+        batches = functools.partial(pool.batches, task)
+        train(run, task, bridge, title, recipe, fit, batches=batches)
+        pool.forget(task)

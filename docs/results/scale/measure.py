@@ -17,9 +17,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-_DIGITS = {"batch_size": 64, "mode_epochs": 2, "curve_epochs": 2, "bridge_epochs": 2}
+_NO_POOL = {"bridge_pool": 0.0}  # whose steps are counted
+_DIGITS = {"batch_size": 64, "mode_epochs": 2, "curve_epochs": 2, "bridge_epochs": 2, **_NO_POOL}
 _CIFAR = {
-    **{"dataset": "tfds:cifar10_jpeg", "max_images": 2000, "augment": "crop_flip"},
+    **{"dataset": "tfds:cifar10_jpeg", "max_images": 2000, "augment": "crop_flip", **_NO_POOL},
     **{"mode_epochs": 1, "curve_epochs": 1, "bridge_epochs": 1, "taps": ["stage2_block1"]},
 }
 _BASELINES = ["swa", "distillation", "batch_ensemble", "mimo"]
