@@ -48,6 +48,7 @@ SETTINGS = (
     "bridge_budget",
     "batch_size",
     "jit_compile",
+    "precision",
 )
 
 

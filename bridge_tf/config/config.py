@@ -14,11 +14,10 @@ from bridge_tf.config.fields import (
     BridgeSettings,
     CurveSettings,
     DataSettings,
-    EvaluationSettings,
-    ExportSettings,
     NetworkSettings,
     RecipeSettings,
 )
+from bridge_tf.config.result_fields import EvaluationSettings, ExportSettings
 from bridge_tf.config.validation import check_setting, text_of
 from bridge_tf.utils.errors import InputError, without_controls
 

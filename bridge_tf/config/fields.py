@@ -15,6 +15,7 @@ PREPROCESSING = ("auto", "none", "tf", "torch", "caffe")
 ALIGNMENTS = ("none", "weights", "activations")
 QUANTIZED = ("float16", "int8", "int8_dynamic")
 TFLITE_KINDS = ("float32", *QUANTIZED)
+PRECISIONS = ("float32", "mixed_bfloat16")
 ON_DIVERGENCE = ("stop", "retry")
 CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg", "pixelation")
 AUTO = "auto"
@@ -225,6 +226,12 @@ class RecipeSettings:
         "On CPUs TensorFlow's own kernels are faster.",
         choices=(AUTO, "true", "false"),
     )
+    precision: str = setting(
+        "float32",
+        "Precision of trainings. mixed_bfloat16: layers compute in bfloat16, weights and results "
+        "are of float32; faster where processors have it, docs/results/benchmarks.md.",
+        choices=PRECISIONS,
+    )
     class_weight: str = setting(
         "none",
         "Weights of the classes in the loss of modes, curves and baselines, and in a bridge's "
@@ -239,59 +246,3 @@ class RecipeSettings:
         "When a training diverges: stop, or retry from the last epoch at half the learning rate.",
         choices=ON_DIVERGENCE,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluationSettings:
-    """The evaluation."""
-
-    curve_points: int = setting(
-        5,
-        "Positions on each curve at which the report measures, including both ends.",
-        low=3,
-        high=10_000,
-    )
-    baselines: list[str] = setting(
-        (),
-        "Other ways of ensembling to train with the same recipe and compare with, comma-separated; "
-        "every run has deep_ensemble and curve.",
-        choices=BASELINES,
-    )
-    early_exit_budget: float = setting(
-        1.05,
-        "Early exit: target for the mean FLOPs of an image, relative to the base's. Only the "
-        "images with the lowest confidence of the base go on to the bridges.",
-        low=1,
-    )
-    ood_dataset: str = setting(
-        "", "Out-of-distribution data, in the form of `dataset`, to detect by confidence."
-    )
-    corruptions: list[str] = setting(
-        (), "Also measure on corrupted test images.", choices=CORRUPTIONS
-    )
-    corruption_images: int = setting(
-        1000, "Maximum number of test images to corrupt, at each of 5 severities.", low=1
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportSettings:
-    """The exported files."""
-
-    tflite: list[str] = setting(
-        ("float32",),
-        "TFLite files to export, comma-separated; float32 is always exported.",
-        choices=TFLITE_KINDS,
-    )
-    tflite_io: str = setting(
-        "float32", "Type of the input image of quantized files.", choices=("float32", "uint8")
-    )
-    max_accuracy_drop: float = setting(
-        0.01, "Maximum loss of test accuracy of a quantized file, as a fraction.", low=0
-    )
-    calibrate: bool = setting(
-        True, "Scale exported probabilities by temperatures fitted on the validation split."
-    )
-    latency: bool = setting(True, "Measure the latency of exported files relative to one network.")
-    export_dir: str = setting("saved_models", "Folder for the exported model.")
-    export_name: str = setting("", "Name of the exported model; default: DATASET_MODEL.")

@@ -20,6 +20,7 @@ from bridge_tf.curves.curve import Curve
 from bridge_tf.data.stored_batches import stored_batches
 from bridge_tf.evaluation.latency import in_turn, seconds
 from bridge_tf.networks import build_network, network_options
+from bridge_tf.training.precision import computing_in
 from bridge_tf.training.recipe import Recipe
 from bridge_tf.utils.graph import extractor
 from bridge_tf.utils.keras_utils import clone
@@ -33,15 +34,17 @@ class Benchmarks:
     """Training steps on random images, timed relative to a plain step.
 
     Args:
-        config: uses the network's settings, image_size (0: 32), taps, bridge_width, batch_size and
-            jit_compile.
+        config: uses the network's settings, image_size (0: 32), taps, bridge_width, batch_size,
+            jit_compile and precision.
         steps: number of steps in a timing.
         rounds: number of timings of each function; the fastest counts.
     """
 
     def __init__(self, config: Config, steps: int = 30, rounds: int = 7):
         self.config, self.steps, self.rounds = config, steps, rounds
-        self.recipe = Recipe(epochs=1, learning_rate=1e-3, jit_compile=config.jit)
+        self.recipe = Recipe(
+            epochs=1, learning_rate=1e-3, jit_compile=config.jit, precision=config.precision
+        )
         size = config.image_size or 32
         options = {name: getattr(config, name) for name in network_options(config.model)}
         self.base, self.end = (
@@ -172,9 +175,12 @@ class Benchmarks:
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         recipe = self.recipe
         model.compile(recipe.optimizer(self.steps), loss=loss, jit_compile=recipe.compiles(model))
-        return lambda: model.fit(
-            batches, steps_per_epoch=self.steps, epochs=1, verbose=0, shuffle=False
-        )
+
+        def train() -> None:
+            with computing_in(recipe.precision, model):
+                model.fit(batches, steps_per_epoch=self.steps, epochs=1, verbose=0, shuffle=False)
+
+        return train
 
     def _forward(self, model) -> Callable:
         run = tf.function(

@@ -15,6 +15,7 @@ from bridge_tf.training.callbacks.enough_data import EnoughData
 from bridge_tf.training.distribution import multihost
 from bridge_tf.training.distribution.devices import Devices
 from bridge_tf.training.optimizers import described, fresh_optimizer, has_schedule
+from bridge_tf.training.precision import computing_in
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import TrainingError
 from bridge_tf.utils.terminal import logger
@@ -140,7 +141,8 @@ class _Training:
         watch, done = self._prepare(**compiling)
         history = keras.callbacks.History()
         history.on_train_begin()
-        with signals.held() if self.checkpoints else contextlib.nullcontext():
+        held = signals.held() if self.checkpoints else contextlib.nullcontext()
+        with held, computing_in(self.recipe.precision, self.model):
             for first, end, steps in self._pieces(done):
                 data = self.data(done) if callable(self.data) else self.data
                 if self.devices is not None:

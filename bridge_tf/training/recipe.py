@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import keras
 
+from bridge_tf.config.fields import PRECISIONS
+from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.keras_utils import supports_jit
 
 
@@ -23,6 +25,8 @@ class Recipe:
         jit_compile: whether to compile the step with XLA, if all layers support that; random
             augmentations and lookup layers, for example, don't. "auto": on GPUs, TPUs and JAX; on
             CPUs TensorFlow's own kernels are faster.
+        precision: "float32", or "mixed_bfloat16": layers compute in bfloat16, with weights, the
+            scaling of pixels, the outputs and the loss in float32. Trained models are of float32.
 
     Example::
 
@@ -37,6 +41,14 @@ class Recipe:
     warmup_epochs: float = 5
     seed: int = 0
     jit_compile: bool | Literal["auto"] = "auto"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"`precision` must be one of {', '.join(PRECISIONS)}. "
+                f"Received: precision={self.precision}"
+            )
 
     def compiles(self, model: keras.Model) -> bool:
         """Whether XLA compiles the training step of a model.

@@ -1,0 +1,62 @@
+"""The settings of what a run makes of its trainings: the report and the exported files."""
+
+import dataclasses
+
+from bridge_tf.config.fields import BASELINES, CORRUPTIONS, TFLITE_KINDS
+from bridge_tf.config.validation import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """The evaluation."""
+
+    curve_points: int = setting(
+        5,
+        "Positions on each curve at which the report measures, including both ends.",
+        low=3,
+        high=10_000,
+    )
+    baselines: list[str] = setting(
+        (),
+        "Other ways of ensembling to train with the same recipe and compare with, comma-separated; "
+        "every run has deep_ensemble and curve.",
+        choices=BASELINES,
+    )
+    early_exit_budget: float = setting(
+        1.05,
+        "Early exit: target for the mean FLOPs of an image, relative to the base's. Only the "
+        "images with the lowest confidence of the base go on to the bridges.",
+        low=1,
+    )
+    ood_dataset: str = setting(
+        "", "Out-of-distribution data, in the form of `dataset`, to detect by confidence."
+    )
+    corruptions: list[str] = setting(
+        (), "Also measure on corrupted test images.", choices=CORRUPTIONS
+    )
+    corruption_images: int = setting(
+        1000, "Maximum number of test images to corrupt, at each of 5 severities.", low=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """The exported files."""
+
+    tflite: list[str] = setting(
+        ("float32",),
+        "TFLite files to export, comma-separated; float32 is always exported.",
+        choices=TFLITE_KINDS,
+    )
+    tflite_io: str = setting(
+        "float32", "Type of the input image of quantized files.", choices=("float32", "uint8")
+    )
+    max_accuracy_drop: float = setting(
+        0.01, "Maximum loss of test accuracy of a quantized file, as a fraction.", low=0
+    )
+    calibrate: bool = setting(
+        True, "Scale exported probabilities by temperatures fitted on the validation split."
+    )
+    latency: bool = setting(True, "Measure the latency of exported files relative to one network.")
+    export_dir: str = setting("saved_models", "Folder for the exported model.")
+    export_name: str = setting("", "Name of the exported model; default: DATASET_MODEL.")
