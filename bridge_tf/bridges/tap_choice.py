@@ -35,6 +35,7 @@ def choose_bridge(
     bridge_type: int = 1,
     residual: bool = False,
     conditioned: bool = False,
+    argument: str = "budget",
 ) -> Choice:
     """Chooses the tap and width of a bridge, as `taps=auto` does (TensorFlow backend).
 
@@ -49,6 +50,7 @@ def choose_bridge(
         bridge_type: as in `build_bridge`.
         residual: as in `build_bridge`.
         conditioned: as in `build_bridge`.
+        argument: the name of the budget, for the message.
 
     Returns:
         A `Choice`: `tap`, `width`, `relative_flops` (to the base's) and `why`, a sentence.
@@ -74,7 +76,7 @@ def choose_bridge(
         width = min(widths)
         costs = {candidates.cost(tap, width): tap for tap in candidates.taps}
         raise InputError(
-            f"`bridge_budget={budget:g}`: the cheapest bridge of {base.name}, from "
+            f"`{argument}={budget:g}`: the cheapest bridge of {base.name}, from "
             f"'{costs[min(costs)]}' at width {width:g}, costs {min(costs):.2g} of the base's FLOPs"
         )
     choice = max(found, key=lambda c: c.relative_flops)

@@ -25,6 +25,7 @@ from bridge_tf.utils.keras_utils import (
     is_float,
     supports_jit,
     to_config,
+    training_argument,
 )
 
 
@@ -174,8 +175,8 @@ class Curve(keras.Model):
             self.weights_at(r),
             self.state_at(r),
             inputs,
-            training=bool(training),
             return_losses=True,
+            **training_argument(self.network, bool(training)),
         )
         for loss in losses:
             self.add_loss(loss)

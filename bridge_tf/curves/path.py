@@ -7,7 +7,7 @@ from keras import ops
 from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.curves.shapes import coefficients
 from bridge_tf.networks.classifier import logits_copy
-from bridge_tf.utils.keras_utils import Untracked, clone, supports_jit
+from bridge_tf.utils.keras_utils import Untracked, clone, supports_jit, training_argument
 
 
 class CurvePath(keras.Model):
@@ -96,7 +96,8 @@ class CurvePath(keras.Model):
         state = self.curve.state_at(r)
         for k, values in self.statistics.items():
             state[int(k)] = ops.tensordot(ops.cast(shares, values.dtype), values, axes=1)
-        outputs, _ = self._network.value.stateless_call(
-            self.curve.weights_at(r), state, inputs, training=False
+        network = self._network.value
+        outputs, _ = network.stateless_call(
+            self.curve.weights_at(r), state, inputs, **training_argument(network, False)
         )
         return outputs

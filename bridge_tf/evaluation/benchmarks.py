@@ -139,7 +139,8 @@ class Benchmarks:
         taps, width = list(self.config.taps), self.config.bridge_width
         if taps == [AUTO]:
             widths = (width,) if width else WIDTHS
-            choice = choose_bridge(self.base, self.config.bridge_budget, widths=widths)
+            budget = self.config.bridge_budget
+            choice = choose_bridge(self.base, budget, widths=widths, argument="bridge_budget")
             taps, width = [choice.tap], choice.width
         return build_bridge(self.base, taps, width), taps
 

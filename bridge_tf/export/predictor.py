@@ -116,8 +116,9 @@ def _keras(path: pathlib.Path, _signature: str) -> Predictor:
     from bridge_tf.curves.curve import Curve
     from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
     from bridge_tf.networks.classifier import gives_probabilities, logits_copy, num_units
+    from bridge_tf.networks.loading import read_model
 
-    model = keras.models.load_model(path, compile=False)
+    model = read_model(path, "model")
     if isinstance(model, Curve) or not hasattr(model, "input_shape"):
         raise InputError(f"`model`: {path} holds no classifier of images; name a mode or ensemble")
     is_ensemble = isinstance(model, BridgeEnsemble)

@@ -54,7 +54,8 @@ def new_bridge(run: Run, base, *, choose_for=None, **options):
 def choose_tap(config: Config, base) -> Choice:
     """The tap and the width for `base` with taps `auto`."""
     widths = (config.bridge_width,) if config.bridge_width else WIDTHS
-    return choose_bridge(base, config.bridge_budget, widths=widths, **_kind(config))
+    name = "bridge_budget"
+    return choose_bridge(base, config.bridge_budget, widths=widths, argument=name, **_kind(config))
 
 
 def configured_bridge(config: Config, base, taps: list[str], width: float, **options):

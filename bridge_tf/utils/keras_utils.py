@@ -1,6 +1,7 @@
 """Helpers for Keras layers: variables, configurations, copies."""
 
 import contextlib
+import inspect
 import re
 
 import keras
@@ -157,6 +158,16 @@ def clone(layer, name: str | None = None):
     if name is not None:
         copy.name = name
     return copy
+
+
+def training_argument(layer, training: bool) -> dict[str, bool]:
+    """`training` as `stateless_call` takes it; empty for a layer whose `call` has no such argument.
+
+    Unlike `__call__`, it hands on what it is given.
+    """
+    parameters = inspect.signature(layer.call).parameters.values()
+    takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+    return {"training": training} if takes else {}
 
 
 def inner_layers(layer) -> list:

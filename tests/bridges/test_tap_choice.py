@@ -75,5 +75,5 @@ def test_candidates_of_one_body_are_given_once(base):
 
 
 def test_a_budget_below_the_cheapest_bridge_is_refused(base):
-    with pytest.raises(InputError, match=r"`bridge_budget=1e-05`: the cheapest .*'pool'.*costs"):
+    with pytest.raises(InputError, match=r"`budget=1e-05`: the cheapest .*'pool'.*costs"):
         choose_bridge(base, 1e-5)

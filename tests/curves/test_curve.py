@@ -187,3 +187,25 @@ def test_modes_of_different_phases_of_fine_tuning_are_refused(nested):
     place = "backbone" if nested else "conv"
     with pytest.raises(ValueError, match=rf"trainable of the layer .*{place} is False in"):
         Curve.between(network(frozen=True), network(frozen=False))
+
+
+def test_a_network_whose_call_has_no_training_argument(images):
+    @keras.saving.register_keras_serializable(package="tests")
+    class Plain(keras.Model):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(5)
+
+        def call(self, inputs):
+            return self.dense(self.flatten(inputs) / 255)
+
+        def get_config(self):
+            return {"name": self.name}
+
+    ends = Plain(), Plain()
+    for end in ends:
+        end(images)
+    curve = Curve.between(*ends)
+    for r, wanted in ((0.0, ends[0](images)), (1.0, ends[1](images))):
+        np.testing.assert_array_equal(curve(images, r=r), wanted)
+    np.testing.assert_allclose(curve.path()(images, r=0.5), curve(images), atol=1e-6)

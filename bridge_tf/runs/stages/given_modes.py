@@ -18,7 +18,7 @@ from bridge_tf.runs.status import is_current
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.terminal import logger
 
-# Training images on which the scale is checked.
+# Validation images on which the scale is checked.
 _IMAGES = 500
 # At another scale it is right if the accuracy is twice that of naming the largest class, and either
 # so much higher, or at most so much lower and the NLL half of one that is worse than guessing.
@@ -67,7 +67,8 @@ def take_modes(run: Run) -> None:
 
 def _check_scale(run: Run, path, mode: keras.Model, predict) -> None:
     """Raises an InputError if a mode plainly takes pixels of another scale."""
-    split, scale = run.data.train.limited(_IMAGES), run.config.input_scale
+    # Images that it has not seen: those it was trained on may all be right at a wrong scale.
+    split, scale = run.data.validation.limited(_IMAGES), run.config.input_scale
     images, found = np.asarray(split.images), {}
     for name in SCALES:
         log_probs = predict(mode, scaled(images, name))
@@ -93,6 +94,6 @@ def _check_scale(run: Run, path, mode: keras.Model, predict) -> None:
         return f"accuracy {accuracy:.2f} and NLL {nll:.2f} with pixels from {_RANGES[name]}"
 
     raise InputError(
-        f"`modes={path}`: has {told(scale)} on {len(split)} training images, but {told(best)}; set "
-        f"`input_scale={best}`"
+        f"`modes={path}`: has {told(scale)} on {len(split)} validation images, but {told(best)}; "
+        f"set `input_scale={best}`"
     )

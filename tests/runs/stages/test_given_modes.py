@@ -110,3 +110,21 @@ def test_what_spoils_the_calibration_is_a_warning():
     assert any("`modes` may have been trained on the validation images" in text for text in found)
     assert any("makes bridge_1 worse" in text and "0.2500 before" in text for text in found)
     assert find_warnings(data, 20, [], []) == []
+
+
+def test_the_scale_is_found_where_training_images_are_right_at_a_wrong_one(modes, tmp_path):
+    """As they often are: logits that grow with the pixels leave the largest the largest."""
+    splits, model = read_digits(), keras.models.load_model(modes[0])
+    images, labels = splits.train.images, splits.train.labels
+    right = model.predict(images.astype("float32"), verbose=0).argmax(axis=1) == labels
+    assert right.mean() > 0.8
+    path = tmp_path / "right.npz"
+    np.savez(
+        path,
+        **{"x_train": images[right], "y_train": labels[right]},
+        **{"x_val": images, "y_val": labels},
+        **{"x_test": splits.test.images, "y_test": splits.test.labels},
+    )
+    config = Config(modes=modes, **{**OPTIONS, "dataset": f"npz:{path}"})
+    with pytest.raises(InputError, match=r"validation images, .* set `input_scale=1`"):
+        executed(config, tmp_path / "run", ["modes"])
