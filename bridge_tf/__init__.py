@@ -50,6 +50,7 @@ _SAVED = {
     "Modulation": "bridges.film",
     "Position": "bridges.film",
     "RankOne": "ensembles.baselines.batch_ensemble",
+    "SparseSmoothedCrossentropy": "training.losses",
     "Triangle": "ensembles.baselines.cyclic",
 }
 

@@ -25,11 +25,11 @@ STAGES = ("modes", "curves", "bridges", "baselines", "evaluate", "export")
 SMOKE_IMAGES = 256
 # The kinds of networks that have each setting.
 _NETWORK_SETTINGS = {
-    "norm": ("resnet", "imagenet_resnet"),
+    "norm": ("resnet", "imagenet_resnet", "vgg"),
     "stem": ("imagenet_resnet",),
-    "width": ("resnet", "imagenet_resnet", "application"),
-    "pixel_mean": ("resnet", "imagenet_resnet"),
-    "pixel_std": ("resnet", "imagenet_resnet"),
+    "width": ("resnet", "imagenet_resnet", "vgg", "application"),
+    "pixel_mean": ("resnet", "imagenet_resnet", "vgg"),
+    "pixel_std": ("resnet", "imagenet_resnet", "vgg"),
     "input_size": ("application",),
     "preprocessing": ("application",),
     "weights": ("application",),
@@ -130,7 +130,7 @@ class Config(
         if len(set(self.modes)) < len(self.modes):
             raise InputError(f"`modes={text_of(self.modes)}`: name each file once")
         kind = "modes" if self.modes else "file" if self.model.endswith(".keras") else "application"
-        family = re.fullmatch(r"((imagenet_)?resnet)\d*", self.model)
+        family = re.fullmatch(r"((imagenet_)?resnet|vgg)\d*", self.model)
         if kind == "application" and family:
             kind = family[1]
         given = f"`modes={text_of(self.modes)}`" if self.modes else f"`model={self.model}`"
@@ -243,6 +243,8 @@ def _usual_tap(model: str) -> str:
     """The default tap: for the project's own networks, the output of a stage."""
     if found := re.fullmatch(r"resnet(\d+)", model):
         return f"stage2_block{(int(found[1]) - 2) // 6}"
+    if model.startswith("vgg"):
+        return "group2_act2"
     found = re.fullmatch(r"imagenet_resnet(\d{2,3})", model)
     blocks = found and IMAGENET_BLOCKS.get(int(found[1]))
     return f"stage3_block{blocks[2]}" if blocks else AUTO

@@ -54,11 +54,13 @@ def check_curve(config: Config, weights: int) -> None:
 def least_weights(config: Config) -> int:
     """A lower bound of the weights of a network that is named; 0 for others.
 
-    It counts 3×3 convolutions of the last stage of a residual network, and the last 1×1
-    convolution of a MobileNet.
+    It counts 3×3 convolutions of the last stage of a residual network, the last one of a VGG
+    network, and the last 1×1 convolution of a MobileNet.
     """
     if config.modes or config.model.endswith(".keras"):
         return 0
+    if config.model.startswith("vgg"):
+        return int(9 * (128 * config.width) ** 2)
     found = re.fullmatch(r"(imagenet_)?resnet(\d{1,9})", config.model)
     if not found:
         return int(5e4 * config.width**2) if config.model.startswith("MobileNet") else 0

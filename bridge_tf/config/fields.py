@@ -80,18 +80,18 @@ class NetworkSettings:
     )
     model: str = setting(
         "resnet8",
-        "Network: resnet8, resnet14, … resnet56 (6n + 2 layers, for small images), "
+        "Network: resnet8, resnet14, … resnet56 (6n + 2 layers) and vgg8, for small images, "
         "imagenet_resnet18, 34, 50 or 101, a model of keras.applications such as MobileNetV2, or a "
         ".keras file, of which only the architecture is used.",
     )
-    norm: str = setting("frn", "Normalization of the resnets.", choices=NORMS)
+    norm: str = setting("frn", "Normalization of the resnets and vgg8.", choices=NORMS)
     stem: str = setting(
         "imagenet",
         "First layers of the imagenet_resnets. small: one 3×3 convolution, for 32 to 64 pixels.",
         choices=STEMS,
     )
     width: float = setting(
-        1.0, "Factor on the channels of the resnets; alpha of the MobileNets.", above=0
+        1.0, "Factor on the channels of resnets and vgg8; alpha of the MobileNets.", above=0
     )
     input_size: int = setting(
         0, "Height and width to which a keras.applications model resizes images; 0: none.", low=0
@@ -145,8 +145,8 @@ class BridgeSettings:
     taps: list[str] = setting(
         (),
         "Layers of the base that feed the bridges. auto: chosen within `bridge_budget`. Default: "
-        "the last block of stage 2 for the resnets, of stage 3 for the imagenet_resnets, else "
-        "auto.",
+        "the last block of stage 2 for the resnets, of stage 3 for the imagenet_resnets, the last "
+        "layer of group 2 for vgg8, else auto.",
     )
     bridge_width: float = setting(
         0.0,
@@ -219,6 +219,12 @@ class RecipeSettings:
     bridge_weight_decay: float = setting(1e-5, "L2 term in the gradient of bridges.", low=0)
     warmup_epochs: float = setting(
         5.0, "Epochs of linear warm-up from 1 % of the peak, before the cosine decay.", low=0
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "Share of the uniform distribution in the labels of modes, curves and SWA.",
+        low=0,
+        below=1,
     )
     jit_compile: str = setting(
         AUTO,

@@ -9,12 +9,17 @@ from bridge_tf.config.fields import IMAGENET_BLOCKS
 from bridge_tf.networks.applications import application_names, build_application
 from bridge_tf.networks.architecture import build_from_file
 from bridge_tf.networks.resnet import build_imagenet_resnet, build_resnet
+from bridge_tf.networks.vgg import build_vgg
 from bridge_tf.utils.errors import InputError
 
 _RESNETS = tuple(f"resnet{depth}" for depth in range(8, 57, 6))
 _IMAGENET_RESNETS = tuple(f"imagenet_resnet{depth}" for depth in IMAGENET_BLOCKS)
 
+_VGGS = ("vgg8",)
+_BUILDERS = {"resnet": build_resnet, "imagenet_resnet": build_imagenet_resnet, "vgg": build_vgg}
+
 _OPTIONS = {
+    "vgg": ("width", "norm", "pixel_mean", "pixel_std"),
     "resnet": ("width", "norm", "pixel_mean", "pixel_std"),
     "imagenet_resnet": ("width", "norm", "stem", "pixel_mean", "pixel_std"),
     "application": ("width", "input_size", "preprocessing", "weights"),
@@ -24,7 +29,7 @@ _OPTIONS = {
 
 def network_names() -> tuple[str, ...]:
     """The names that `build_network` accepts, besides paths of .keras files."""
-    return _RESNETS + _IMAGENET_RESNETS + application_names()
+    return _RESNETS + _IMAGENET_RESNETS + _VGGS + application_names()
 
 
 def network_options(name: str) -> tuple[str, ...]:
@@ -43,8 +48,8 @@ def build_network(
             ones, and `ResNet50` is the model of `keras.applications`.
         input_shape: (height, width, channels) of the images.
         num_classes: ≥ 2.
-        **options: of the network's builder, as `network_options(name)` lists them. ResNets take
-            `width` (factor on channels, > 0), `norm` ("frn" or "batch"), `pixel_mean` and
+        **options: of the network's builder, as `network_options(name)` lists them. ResNets and vgg8
+            take `width` (factor on channels, > 0), `norm` ("frn" or "batch"), `pixel_mean` and
             `pixel_std` (of each channel), larger ones also `stem` ("imagenet" or "small"). Networks
             of `keras.applications` take `width`, `input_size` (pixels to resize to),
             `preprocessing` and `weights` (a local file).
@@ -65,9 +70,8 @@ def build_network(
         return build_from_file(name, input_shape, num_classes, **options)
     if kind == "application":
         return build_application(name, input_shape, num_classes, **options)
-    build = build_resnet if kind == "resnet" else build_imagenet_resnet
     depth = int(name.removeprefix(kind))
-    return build(depth, input_shape, num_classes, name=name, **options)
+    return _BUILDERS[kind](depth, input_shape, num_classes, name=name, **options)
 
 
 def _kind(name: str) -> str:
@@ -79,6 +83,8 @@ def _kind(name: str) -> str:
         return "resnet"
     if name in _IMAGENET_RESNETS:
         return "imagenet_resnet"
+    if name in _VGGS:
+        return "vgg"
     nearest = sorted(network_names(), key=lambda known: -_likeness(known, name))[:3]
     raise InputError(
         f"`model`: no network '{name}'; nearest: {', '.join(nearest)}; or give the path of a "

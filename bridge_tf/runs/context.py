@@ -32,7 +32,9 @@ from bridge_tf.utils.graph import as_functional, is_graph, rename_operations, wi
 REESTIMATION_BATCHES = 100
 # Enough to correlate activations by.
 _ALIGNMENT_IMAGES = 1000
-_RECIPE = "learning_rate momentum nesterov weight_decay warmup_epochs precision".split()
+_RECIPE = (
+    "learning_rate momentum nesterov weight_decay warmup_epochs label_smoothing precision".split()
+)
 _AGAIN = "remove it and train again"
 
 

@@ -21,6 +21,8 @@ class Recipe:
         nesterov: whether the momentum is Nesterov's.
         weight_decay: factor ≥ 0 of the L2 term in the gradient of every trained weight.
         warmup_epochs: epochs of linear increase from 1 % of the peak, at most `epochs`.
+        label_smoothing: in [0, 1): share of the uniform distribution in the labels of modes and
+            curves (Szegedy et al., CVPR 2016).
         seed: of random draws in training (initial weights in `fit_modes`, dropout).
         jit_compile: whether to compile the step with XLA, if all layers support that; random
             augmentations and lookup layers, for example, don't. "auto": on GPUs, TPUs and JAX; on
@@ -39,11 +41,17 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 1e-3
     warmup_epochs: float = 5
+    label_smoothing: float = 0.0
     seed: int = 0
     jit_compile: bool | Literal["auto"] = "auto"
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(
+                "`label_smoothing` must lie in [0, 1). "
+                f"Received: label_smoothing={self.label_smoothing}"
+            )
         if self.precision not in PRECISIONS:
             raise InputError(
                 f"`precision` must be one of {', '.join(PRECISIONS)}. "

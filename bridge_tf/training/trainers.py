@@ -13,6 +13,7 @@ from bridge_tf.networks.classifier import check_exclusive, gives_probabilities, 
 from bridge_tf.training.arguments import listed
 from bridge_tf.training.distribution.devices import Devices, shared
 from bridge_tf.training.fit import fit
+from bridge_tf.training.losses import SparseSmoothedCrossentropy
 from bridge_tf.training.optimizers import fresh_optimizer
 from bridge_tf.training.recipe import Recipe
 from bridge_tf.training.targets import ClassWeight, build_on, check_targets, class_weights
@@ -129,7 +130,7 @@ def fit_mode(
     build_on(model, data)
     options = _labelled(model, data, class_weight, options)
     with shared(model, devices) as trained:
-        losses = classification(trained, data)
+        losses = classification(trained, data, recipe.label_smoothing)
         history = fit(trained, data, recipe, devices=devices, **(losses | options))
     options = classification(model, data) | options
     # A saved mode is loaded where only Keras is, which doesn't know the recipe's optimizer.
@@ -184,11 +185,13 @@ def fit_curve(
     data = _entered(data)
     options = _labelled(curve.network, data, class_weight, options)
     with shared(curve, devices) as curve:
-        losses = classification(curve.network, data)
+        losses = classification(curve.network, data, recipe.label_smoothing)
         return fit(curve, data, recipe, devices=devices, **(losses | options))
 
 
-def classification(network: keras.Layer, data: Any = None) -> dict[str, Any]:
+def classification(
+    network: keras.Layer, data: Any = None, label_smoothing: float = 0.0
+) -> dict[str, Any]:
     """The loss and metrics of a classifier for the labels in `data`, as options of `fit`.
 
     Metrics are of the devices in whose scope this is called.
@@ -198,13 +201,18 @@ def classification(network: keras.Layer, data: Any = None) -> dict[str, Any]:
     """
     from_logits = not gives_probabilities(network)
     if num_units(network) != 1:
-        kinds = keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy
-        loss = kinds[has_soft_labels(data)](from_logits=from_logits)
-        return {"loss": loss, "metrics": ["accuracy"]}
+        options = {"label_smoothing": label_smoothing} if label_smoothing else {}
+        if has_soft_labels(data):
+            kind = keras.losses.CategoricalCrossentropy
+        elif label_smoothing:
+            kind = SparseSmoothedCrossentropy
+        else:
+            kind = keras.losses.SparseCategoricalCrossentropy
+        return {"loss": kind(from_logits=from_logits, **options), "metrics": ["accuracy"]}
     # Keras's "accuracy" of a single unit takes it for a probability.
     accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if from_logits else 0.5)
     return {
-        "loss": keras.losses.BinaryCrossentropy(from_logits=from_logits),
+        "loss": keras.losses.BinaryCrossentropy(from_logits, label_smoothing),
         "metrics": [accuracy],
     }
 

@@ -8,7 +8,7 @@ from bridge_tf.networks import network_names, network_options
 def test_names_are_known_and_distinct():
     names = network_names()
     assert {"resnet8", "resnet56", "ResNet50", "MobileNetV3Small", "ConvNeXtTiny"} <= set(names)
-    assert len(names) == len(set(names)) == 9 + 4 + 40
+    assert len(names) == len(set(names)) == 9 + 4 + 1 + 40
     for name in names:
         assert "width" in network_options(name)
 

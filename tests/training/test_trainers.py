@@ -1,8 +1,11 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
-from bridge_tf import Curve, Recipe, fit_curve, fit_mode, fit_modes
+from bridge_tf import Curve, InputError, Recipe, fit_curve, fit_mode, fit_modes
 from bridge_tf.training.recipe import L2SGD
 from bridge_tf.training.trainers import classification
 from bridge_tf.utils.keras_utils import clone
@@ -102,6 +105,42 @@ def test_the_loss_knows_how_a_classifier_ends():
     for layer in (keras.layers.Softmax(), keras.layers.Activation("softmax"), keras.ops.softmax):
         loss = classification(keras.Model(inputs, layer(inputs)))["loss"]
         assert not loss.from_logits
+
+
+@pytest.mark.parametrize("units", [1, 5])
+@pytest.mark.parametrize("soft", [False, True])
+def test_label_smoothing_mixes_labels_with_the_uniform_distribution(units, soft):
+    generator = np.random.default_rng(0)
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(units)(inputs))
+    logits, labels = generator.normal(size=(8, units)), generator.integers(0, max(units, 2), 8)
+    if units == 1:
+        if soft:
+            pytest.skip("a classifier of one unit has no soft labels")
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    one_hot = np.eye(max(units, 2))[labels]
+    smooth = 0.8 * one_hot + 0.2 / one_hot.shape[-1]
+    wanted = -(smooth * log_softmax(logits, axis=1)).sum(axis=1).mean()
+    given = one_hot if soft else labels.reshape(-1, 1) if units == 1 else labels
+    data = (np.zeros((8, 3)), given)
+    loss = classification(model, data, label_smoothing=0.2)["loss"]
+    assert float(loss(given, logits[:, -units:])) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_modes_and_curves_are_trained_with_smooth_labels(tiny, images, labels):
+    recipe = Recipe(epochs=1, learning_rate=1e-4, warmup_epochs=0)
+    smooth = dataclasses.replace(recipe, label_smoothing=0.9)
+    mode, curve = tiny(), Curve.between(tiny(), tiny())
+    for fit, model in ((fit_mode, mode), (fit_curve, curve)):
+        plain, other = (
+            fit(model, (images, labels), each, batch_size=24).history["loss"][0]
+            for each in (recipe, smooth)
+        )
+        assert abs(plain - other) > 1e-3
+    # A saved mode needs no loss of ours.
+    assert type(mode.loss) is keras.losses.SparseCategoricalCrossentropy
+    with pytest.raises(InputError, match="label_smoothing=1"):
+        Recipe(label_smoothing=1.0)
 
 
 class Interrupt(keras.callbacks.Callback):

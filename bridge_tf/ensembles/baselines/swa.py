@@ -90,7 +90,7 @@ def fit_swa(
     The other arguments are as in `bridge_tf.fit_mode`.
     """
     with shared(model, devices) as trained:
-        options = classification(trained) | options
+        options = classification(trained, label_smoothing=recipe.label_smoothing) | options
         history = fit(trained, data, recipe, devices=devices, **options)
         trained.optimizer.assign_averages(trained.trainable_variables)
     reestimate_batch_norm(model, statistics)
