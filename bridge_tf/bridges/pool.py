@@ -123,7 +123,7 @@ def image_bytes(bridge: keras.Model, modes: int, base_logits: bool = False) -> i
 def passes_within(gigabytes: float, epochs: int, of_image: int, rows: int) -> int:
     """The number of passes of a pool: a fifth of the epochs, two at least, if they fit.
 
-    What a pool costs then is less than what training on it does (docs/results/benchmarks.md). It is
+    Then bridges are as good as without a pool (docs/results/bridge_pool.md). It is
     0 if `gigabytes` don't hold one.
     """
     return min(epochs, max(2, epochs // 5), int(gigabytes * 1e9 / (of_image * rows)))
