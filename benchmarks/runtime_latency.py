@@ -1,11 +1,10 @@
 """Latency of base + 4 bridges over the base alone, one thread, in LiteRT, onnxruntime and OpenVINO.
 
-    python benchmarks/runtime_latency.py make FOLDER      # the project's environment
-    python benchmarks/runtime_latency.py time FOLDER      # one with ai-edge-litert onnxruntime openvino
+    python benchmarks/runtime_latency.py make FOLDER    # the project's environment and tf2onnx
+    python benchmarks/runtime_latency.py time FOLDER    # ai-edge-litert, onnxruntime and openvino
 
-`make` needs tf2onnx besides the project, `time` nothing of it. ResNet-32 twice as wide on 32×32 images,
-weights as they are drawn, small bridges behind stage2_block5. Rounds alternate between the two files, and
-the ratio is that of the medians of all rounds.
+ResNet-32 twice as wide on 32×32 images, weights as they are drawn, small bridges behind
+stage2_block5. Rounds of the two files alternate; the ratio is that of the medians of all rounds.
 """
 
 import json
