@@ -88,9 +88,9 @@ def training_batches(
     from bridge_tf.data import augment as augmentation
 
     steps = steps_per_epoch(split, batch_size)
-    # Captured as NumPy arrays, images are held once, and not in an accelerator's memory.
+    images = _images(split.images)
     with tf.device("CPU"):
-        images, labels = _images(split.images), tf.constant(split.labels)
+        labels = tf.constant(split.labels)
     height, width, channels = split.images.shape[1:]
     padding = crop_padding or max(1, height // 8)
 
@@ -145,15 +145,18 @@ class _Held:
     parallel: ClassVar[dict] = {}
 
     def __init__(self, images: np.ndarray):
-        import tensorflow as tf
-
-        self.images = tf.constant(images)
+        self.images = images
 
     def shown(self, indices: "tf.Tensor") -> "tf.Tensor":
         """The images at these indices, B×H×W×C."""
         import tensorflow as tf
 
-        return tf.gather(self.images, indices)
+        # By NumPy, because a constant of TensorFlow would be a second copy of all images.
+        images = tf.numpy_function(self._rows, [indices], self.images.dtype, stateful=False)
+        return tf.ensure_shape(images, (*indices.shape, *self.images.shape[1:]))
+
+    def _rows(self, indices: np.ndarray) -> np.ndarray:
+        return self.images.take(indices, axis=0)
 
     def each(
         self,

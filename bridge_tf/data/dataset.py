@@ -10,6 +10,8 @@ from bridge_tf.data.issues import Faults, find_faults
 from bridge_tf.data.readers.records import RecordImages
 from bridge_tf.utils.memory import check_memory
 
+_ROWS = 1000  # images that are moved at once
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -132,3 +134,15 @@ class Source:
     test: Split | None
     skipped: tuple[str, ...] = ()
     validation: Split | None = None
+
+
+def moved_to_front(images: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The images at these sorted places, as the first ones of the same array.
+
+    They overwrite others, so that none is held twice.
+    """
+    # Every image moves towards the front, so it overwrites none that is still to move.
+    for start in range(0, len(places), _ROWS):
+        moved = places[start : start + _ROWS]
+        images[start : start + len(moved)] = images[moved]
+    return images[: len(places)]

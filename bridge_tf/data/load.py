@@ -6,12 +6,13 @@ import os
 
 import numpy as np
 
-from bridge_tf.data.dataset import Dataset, Source, Split
+from bridge_tf.data.dataset import Dataset, Source, Split, moved_to_front
 from bridge_tf.data.image_io import EXIF
 from bridge_tf.data.issues import Faults, find_faults
 from bridge_tf.data.readers.digits import read_digits
 from bridge_tf.data.readers.folder import read_folder
 from bridge_tf.data.readers.npz import read_npz
+from bridge_tf.data.readers.records import RecordImages
 from bridge_tf.data.readers.tfds import read_tfds
 from bridge_tf.utils.errors import InputError, reason
 
@@ -152,7 +153,21 @@ def _split(spec: str, split: Split, fraction: float, seed: int) -> tuple[Split, 
     # Rounding may leave a rare class on one side only.
     rest, held_out = _lend(split.labels, rest, held_out)
     held_out, rest = _lend(split.labels, held_out, rest)
-    return split.take(np.sort(rest)), split.take(np.sort(held_out))
+    return _parted(split, np.sort(rest), np.sort(held_out))
+
+
+def _parted(split: Split, rest: np.ndarray, held_out: np.ndarray) -> tuple[Split, Split]:
+    """The two parts of a split at sorted indices, in its own memory if it is an array.
+
+    Images move within the array, so that they aren't held twice; `split` can't be used afterwards.
+    """
+    taken, images = split.take(held_out), split.images
+    if isinstance(images, RecordImages):
+        return split.take(rest), taken
+    front = moved_to_front(images, rest)
+    back = images[len(rest) :]
+    back[:] = taken.images
+    return Split(front, split.labels[rest]), Split(back, taken.labels)
 
 
 def _lend(

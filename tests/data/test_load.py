@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from bridge_tf.data import load_dataset
 from bridge_tf.utils.errors import InputError
@@ -111,3 +113,35 @@ def test_what_is_wrong_is_said_in_one_line(spec, options, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_images_are_held_once(tmp_path, dtype):
+    """While they are read, scaled and split; the held-out tenth is on its way for a moment."""
+    pixels = np.random.default_rng(0).integers(0, 256, (10_000, 16, 16, 3))
+    images = (pixels if dtype == "uint8" else pixels / 255).astype(dtype)
+    labels = np.arange(10_000) % 10
+    kept = {"x_train": images, "y_train": labels, "x_test": images[:50], "y_test": labels[:50]}
+    np.savez(tmp_path / "many.npz", **kept)
+    tracemalloc.start()
+    try:
+        dataset = load_dataset(f"npz:{tmp_path / 'many.npz'}", seed=3)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.3 * images.nbytes
+    wanted = images if dtype == "uint8" else images * np.float32(255)
+    rest, held_out = train_test_split(
+        np.arange(10_000), test_size=0.1, random_state=3, stratify=labels
+    )
+    for split, places in ((dataset.train, rest), (dataset.validation, held_out)):
+        np.testing.assert_array_equal(split.images, wanted[np.sort(places)])
+        np.testing.assert_array_equal(split.labels, labels[np.sort(places)])
+
+
+def test_images_in_the_order_of_fortran_are_taken(tmp_path, rare_class):
+    arrays = dict(np.load(tmp_path / "rare.npz"))
+    np.savez(tmp_path / "f.npz", **{name: np.asfortranarray(x) for name, x in arrays.items()})
+    ours, theirs = load_dataset(f"npz:{tmp_path / 'f.npz'}"), load_dataset(rare_class)
+    np.testing.assert_array_equal(ours.train.images, theirs.train.images)
+    assert ours.digest == theirs.digest

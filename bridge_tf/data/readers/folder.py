@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from bridge_tf.data.dataset import Source, Split
+from bridge_tf.data.dataset import Source, Split, moved_to_front
 from bridge_tf.data.image_files import counted
 from bridge_tf.data.image_io import BadImageError, read_image, resize
 from bridge_tf.data.issues import digest, printable
@@ -17,17 +17,18 @@ from bridge_tf.utils.memory import check_memory
 from bridge_tf.utils.terminal import logger
 
 _LISTED = 10
-_COPIES = 2  # of all images in memory, while they are gathered, split and batched
+_COPIES = 2  # of the memory that all images take: room to read and split them, and to train
 
 
 @dataclasses.dataclass
 class _Picture:
-    """A decoded, resized file; `digest` is that of the picture before resizing."""
+    """A decoded file, the one of this index; `digest` is that of the picture before resizing."""
 
     path: pathlib.Path
     split: str
     class_name: str
-    pixels: np.ndarray
+    index: int
+    channels: int
     digest: tuple
 
 
@@ -64,7 +65,7 @@ def read_folder(
             f"{given}: {printable(str(error.filename))} can't be read "
             f"({error.strerror or reason(error)}); make it readable or remove it"
         ) from error
-    pictures, bad = _read(given, layout, image_size, exif)
+    pictures, images, bad = _read(given, layout, image_size, exif)
     bad |= _contradictory(pictures)
     pictures = [picture for picture in pictures if picture.path not in bad]
     names = tuple(layout.files["train"])
@@ -79,11 +80,12 @@ def read_folder(
             f"{layout.folders['train'] / lost[0]}: without its bad images (`skip_bad_images="
             f"{skip_bad_images}`) the class has none; mend some or remove the folder"
         )
-    channels = max(picture.pixels.shape[2] for picture in pictures)
+    channels = max(picture.channels for picture in pictures)
+    if channels < images.shape[3]:  # coloured ones were left out
+        images = images[..., :channels].copy()
     parts: dict[str, list[_Picture]] = {split: [] for split in layout.files}
     for picture in pictures:
         parts[picture.split].append(picture)
-    del pictures
     for split, part in parts.items():
         if not part:
             raise InputError(
@@ -92,7 +94,7 @@ def read_folder(
                 "a share of train"
             )
     _warn_of_left_out(given, root, layout, bad)
-    splits = {split: _gather(part, names, channels) for split, part in parts.items()}
+    splits = {split: _gather(part, names, images) for split, part in parts.items()}
     return Source(
         os.path.basename(os.path.abspath(root)),
         names,
@@ -120,11 +122,11 @@ def _warn_of_left_out(given: str, root: pathlib.Path, layout: Layout, bad) -> No
 
 def _read(
     given: str, layout: Layout, image_size: int, exif: str
-) -> tuple[list[_Picture], dict[pathlib.Path, str]]:
-    """All pictures of known classes, and the reason for each file without one."""
+) -> tuple[list[_Picture], np.ndarray | None, dict[pathlib.Path, str]]:
+    """All pictures of known classes, their resized images, and the reason for each file without."""
     total = sum(1 for _ in layout.all_files())
     size = (image_size, image_size) if image_size else None
-    pictures, bad = [], {}
+    pictures, images, bad = [], None, {}
     for split, classes in layout.files.items():
         for name, group in classes.items():
             if name not in layout.files["train"]:
@@ -136,16 +138,20 @@ def _read(
                 except BadImageError as error:
                     bad[file] = error.why
                     continue
-                if not pictures:
+                if images is None:
                     size = size or pixels.shape[:2]
                     what = f"its {total:,} images of {size[0]}×{size[1]} pixels"
                     needed = _COPIES * total * math.prod((*size, pixels.shape[2]))
                     check_memory(given, what, needed, "use a smaller `image_size` or fewer images")
+                    images = np.empty((total, *size, pixels.shape[2]), "uint8")
+                elif pixels.shape[2] > images.shape[3]:  # the first colours among grey
+                    images = np.repeat(images, pixels.shape[2], axis=3)
                 # As RGB: a grey picture gets the same digest from a grey and from an RGB file.
                 rgb = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
                 key = (rgb.shape, digest(rgb))
-                pictures.append(_Picture(file, split, name, resize(pixels, size), key))
-    return pictures, bad
+                images[len(pictures)] = resize(pixels, size)  # grey among colours is broadcast
+                pictures.append(_Picture(file, split, name, len(pictures), pixels.shape[2], key))
+    return pictures, images, bad
 
 
 def _contradictory(pictures: list[_Picture]) -> dict[pathlib.Path, str]:
@@ -179,12 +185,8 @@ def _shown(file: pathlib.Path) -> str:
     return printable(file.as_posix())
 
 
-def _gather(pictures: list[_Picture], names: tuple[str, ...], channels: int) -> Split:
-    """One array of all pictures, sorted by class; empties the list."""
-    pictures.sort(key=lambda picture: names.index(picture.class_name))
+def _gather(pictures: list[_Picture], names: tuple[str, ...], images: np.ndarray) -> Split:
+    """The pictures of a split, which were read class by class, in the memory of all `images`."""
     labels = np.array([names.index(picture.class_name) for picture in pictures], "int32")
-    images = np.empty((len(pictures), *pictures[0].pixels.shape[:2], channels), "uint8")
-    for k in reversed(range(len(pictures))):
-        # Broadcasting turns grey into RGB. Copied pictures are freed, so that none is held twice.
-        images[k] = pictures.pop().pixels
-    return Split(images, labels)
+    places = np.array([picture.index for picture in pictures])
+    return Split(moved_to_front(images[places[0] :], places - places[0]), labels)

@@ -40,7 +40,7 @@ def read_npz(path: str) -> Source:
     if missing:
         raise InputError(f"{given}: has no {', '.join(missing)}; it must hold {', '.join(wanted)}")
     parts = [part for part in _PARTS if f"x_{part}" in arrays]
-    images = {f"x_{part}": _images(given, f"x_{part}", arrays[f"x_{part}"]) for part in parts}
+    images = {f"x_{part}": _images(given, f"x_{part}", arrays.pop(f"x_{part}")) for part in parts}
     images = _on_one_scale(given, images)
     splits = {
         part: Split(images[f"x_{part}"], _labels(given, f"y_{part}", arrays[f"y_{part}"]))
@@ -83,7 +83,7 @@ def _array(given: str, name: str, archive) -> np.ndarray:
 
 
 def _images(given: str, name: str, images: np.ndarray) -> np.ndarray:
-    """The images as they are, N×H×W×C, after checks of each array by itself."""
+    """The images as they are, N×H×W×C in C order, after checks of each array by itself."""
     if images.ndim == 3:
         images = images[..., np.newaxis]
     is_float = np.issubdtype(images.dtype, np.floating)
@@ -98,19 +98,22 @@ def _images(given: str, name: str, images: np.ndarray) -> np.ndarray:
             f"{given}: {name} must be images N×H×W×C; {list(images.shape)} looks like "
             f"channels-first, N×C×H×W; save numpy.moveaxis({name}, 1, -1)"
         )
+    images = np.ascontiguousarray(images)
     if not is_float:
         return images
-    if not np.isfinite(images).all():
+    low, high = images.min(), images.max()  # NaN if any is
+    if not np.isfinite([low, high]).all():
         raise InputError(f"{given}: {name} holds values that are not finite; use 0…255 or 0…1")
-    if images.min() < 0 or images.max() > 255:
-        raise InputError(
-            f"{given}: {name} must lie in 0…255 or 0…1, not {images.min():g}…{images.max():g}"
-        )
+    if low < 0 or high > 255:
+        raise InputError(f"{given}: {name} must lie in 0…255 or 0…1, not {low:g}…{high:g}")
     return images
 
 
 def _on_one_scale(given: str, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The images in 0…255, by one factor for all arrays: 255 if all are float and at most 1."""
+    """The images in 0…255, by one factor for all arrays: 255 if all are float and at most 1.
+
+    Empties `images`, so that arrays that are converted aren't held twice.
+    """
     highest = {name: array.max() for name, array in images.items()}
     coloured = [name for name, value in highest.items() if value > 0]  # black has any scale
     whole = [name for name in coloured if images[name].dtype == np.uint8]
@@ -136,11 +139,17 @@ def _on_one_scale(given: str, images: dict[str, np.ndarray]) -> dict[str, np.nda
             f"{others[0]}"
         )
     factor = np.float32(1 if others else 255)
+    return {name: _scaled(images.pop(name), factor) for name in [*images]}
+
+
+def _scaled(images: np.ndarray, factor: np.float32) -> np.ndarray:
+    """Images times the factor, in their own memory if they are float32; uint8 as they are."""
+    if images.dtype == np.uint8:
+        return images
     # Convert first: half precision would round the product.
-    return {
-        name: array if array.dtype == np.uint8 else array.astype("float32") * factor
-        for name, array in images.items()
-    }
+    images = images.astype("float32", copy=False)
+    images *= factor
+    return images
 
 
 def _labels(given: str, name: str, labels: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.memory import available_memory
 
 _BATCH = 1000
-_COPIES = 2  # of all images in memory, while they are split and batched
+_COPIES = 2  # of the memory that all images take: room to read and split them, and to train
 _NAME = re.compile(r"([a-zA-Z]\w*)(?:/(?!\.{1,2}$)([\w+.-]+))?")  # NAME or NAME/CONFIG
 _VERSION = re.compile(r"(\d+|\*)(\.(\d+|\*)){2}")
 _OWN_CLASS = re.compile(r"tensorflow_datasets(\.\w+)+")
@@ -205,10 +205,17 @@ def _read_split(builder, split: str) -> Split:
     reading = tfds.ReadConfig(assert_cardinality=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=reading)
     pairs = examples.map(lambda e: (e["image"], e["label"]), num_parallel_calls=tf.data.AUTOTUNE)
-    batches = list(pairs.batch(_BATCH).as_numpy_iterator())
-    labels = np.concatenate([np.empty(0, "int64"), *(labels for _, labels in batches)])
+    wanted, shape = builder.info.splits[split].num_examples, pairs.element_spec[0].shape
+    images = np.empty((wanted, *shape), "uint8")  # filled batch by batch, to hold no image twice
+    labels, count = [np.empty(0, "int64")], 0
+    for some, of_some in pairs.batch(_BATCH).as_numpy_iterator():
+        end = count + len(some)
+        if end > len(images):  # more than the data set says
+            images = np.resize(images, (end, *shape))
+        images[count:end], count = some, end
+        labels.append(of_some)
+    labels = np.concatenate(labels)
     _check_split(builder, split, labels)
-    images = np.concatenate([images for images, _ in batches])
     return Split(images, labels.astype("int32"))
 
 

@@ -111,14 +111,27 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, options, part):
     assert "\n" not in message
 
 
+def _rewrite(folder, change) -> None:
+    """Changes the records of the training images, but not the number that the data set tells."""
+    (path,) = folder.rglob("*-train.tfrecord-*")
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in change(records):
+            writer.write(record)
+
+
+def test_more_examples_than_were_prepared_are_taken(tmp_path):
+    folder = _prepare(tmp_path, ["train", "test"])
+    _rewrite(tmp_path, lambda records: records + records[:3])
+    source = read_tfds("tiny", folder)
+    np.testing.assert_array_equal(source.train.images, [*IMAGES[:20], *IMAGES[:3]])
+    np.testing.assert_array_equal(source.train.labels, [*LABELS[:20], *LABELS[:3]])
+
+
 @pytest.mark.parametrize("left", [19, 7, 0])
 def test_fewer_examples_than_were_prepared_are_damage(tmp_path, left):
     folder = _prepare(tmp_path, ["train", "test"])
-    (path,) = tmp_path.rglob("*-train.tfrecord-*")
-    records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for record in records[:left]:
-            writer.write(record)
+    _rewrite(tmp_path, lambda records: records[:left])
     with pytest.raises(InputError) as error:
         load_dataset("tfds:tiny", folder)
     assert str(error.value) == (
