@@ -1,5 +1,6 @@
 """Speed, as ratios within one process: two functions are timed in turn, round by round."""
 
+import contextlib
 import pathlib
 import statistics
 import tempfile
@@ -20,6 +21,7 @@ from bridge_tf.curves.curve import Curve
 from bridge_tf.data.stored_batches import stored_batches
 from bridge_tf.evaluation.latency import in_turn, seconds
 from bridge_tf.networks import build_network, network_options
+from bridge_tf.training.cpu_kernels import cpu_kernels
 from bridge_tf.training.precision import computing_in
 from bridge_tf.training.recipe import Recipe
 from bridge_tf.utils.graph import extractor
@@ -174,11 +176,14 @@ class Benchmarks:
     def _training(self, model, batches, loss="classes") -> Callable:
         if loss == "classes":
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        recipe = self.recipe
-        model.compile(recipe.optimizer(self.steps), loss=loss, jit_compile=recipe.compiles(model))
+        compiled = self.recipe.compiles(model)
+        model.compile(self.recipe.optimizer(self.steps), loss=loss, jit_compile=compiled)
 
         def train() -> None:
-            with computing_in(recipe.precision, model):
+            with (
+                computing_in(self.recipe.precision, model),
+                contextlib.nullcontext() if compiled else cpu_kernels(model),
+            ):
                 model.fit(batches, steps_per_epoch=self.steps, epochs=1, verbose=0, shuffle=False)
 
         return train

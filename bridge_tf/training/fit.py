@@ -12,6 +12,7 @@ from bridge_tf.training.arguments import checked, checked_validation, entered_fo
 from bridge_tf.training.callbacks.checkpoints import Checkpoints, EpochSeeds
 from bridge_tf.training.callbacks.divergence import Diverged, DivergenceWatch
 from bridge_tf.training.callbacks.enough_data import EnoughData
+from bridge_tf.training.cpu_kernels import cpu_kernels
 from bridge_tf.training.distribution import multihost
 from bridge_tf.training.distribution.devices import Devices
 from bridge_tf.training.optimizers import described, fresh_optimizer, has_schedule
@@ -132,6 +133,11 @@ class _Training:
     class_weight: dict[int, float] | None
 
     @property
+    def compiles(self) -> bool:
+        """Whether XLA compiles the step."""
+        return self.recipe.compiles(self.model) and (self.devices is None or self.devices.compiles)
+
+    @property
     def several(self) -> bool:
         """Whether other processes train the same model."""
         return self.devices is not None and self.devices.processes > 1
@@ -141,8 +147,12 @@ class _Training:
         watch, done = self._prepare(**compiling)
         history = keras.callbacks.History()
         history.on_train_begin()
-        held = signals.held() if self.checkpoints else contextlib.nullcontext()
-        with held, computing_in(self.recipe.precision, self.model):
+        plain = self.devices is None and not self.compiles
+        with (
+            signals.held() if self.checkpoints else contextlib.nullcontext(),
+            computing_in(self.recipe.precision, self.model),
+            cpu_kernels(self.model) if plain else contextlib.nullcontext(),
+        ):
             for first, end, steps in self._pieces(done):
                 data = self.data(done) if callable(self.data) else self.data
                 if self.devices is not None:
@@ -182,8 +192,7 @@ class _Training:
         retries = checkpoint.notes.get("retries", []) if checkpoint else []
         self.model.compile(
             optimizer=self._optimizer(retries),
-            jit_compile=self.recipe.compiles(self.model)
-            and (self.devices is None or self.devices.compiles),
+            jit_compile=self.compiles,
             **compiling,
         )
         if checkpoints is None:

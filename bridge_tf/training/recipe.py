@@ -6,6 +6,7 @@ from typing import Any, Literal
 import keras
 
 from bridge_tf.config.fields import PRECISIONS
+from bridge_tf.training.cpu_kernels import has_accelerator
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.keras_utils import supports_jit
 
@@ -66,7 +67,7 @@ class Recipe:
         """
         compiles = self.jit_compile
         if compiles == "auto":
-            compiles = keras.backend.backend() != "tensorflow" or _has_accelerator()
+            compiles = keras.backend.backend() != "tensorflow" or has_accelerator()
         return bool(compiles) and supports_jit(model)
 
     def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -84,10 +85,6 @@ class Recipe:
             warmup_steps=warmup,
         )
         return L2SGD(schedule, momentum=self.momentum, nesterov=self.nesterov, l2=self.weight_decay)
-
-
-def _has_accelerator() -> bool:
-    return any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
 
 
 @keras.saving.register_keras_serializable(package="bridge_tf")

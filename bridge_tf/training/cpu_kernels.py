@@ -1,0 +1,173 @@
+"""Kernels for a training step of TensorFlow on a CPU, in place of what some layers compute.
+
+Keras builds normalizations and SiLU from operations that each read and write the whole tensor, in
+the backward pass a dozen. Here batch normalization is TensorFlow's fused kernel, and XLA compiles
+the element-wise passes of filter response normalization and SiLU. Convolutions stay TensorFlow's,
+whose kernels are faster than XLA's. The results are the same but for rounding.
+
+TensorFlow is looked up when needed, so that the training room also runs without it.
+"""
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Iterator
+
+import keras
+
+from bridge_tf.networks.frn import FilterResponseNormalization
+from bridge_tf.utils.keras_utils import inner_layers
+
+# XLA's CPU compiler stores what it sums and adds it in another pass. A sum of so many slices is
+# element-wise to it, and leaves little to add.
+_SLICES = 4
+
+
+@contextlib.contextmanager
+def cpu_kernels(model: keras.Model) -> Iterator[None]:
+    """During the block, layers inside a model compute by faster kernels where there are some.
+
+    Only the calls of these very layers change, so that nothing of it is saved or copied. Without
+    TensorFlow, or with an accelerator, nothing changes.
+
+    Args:
+        model: a built Keras model that is trained without XLA, on one device.
+    """
+    found = []
+    if keras.backend.backend() == "tensorflow" and not has_accelerator():
+        for layer in inner_layers(getattr(model, "network", model)):
+            if kernel := _kernel_of(layer):
+                found.append(layer)
+                layer.__dict__["call"] = functools.partial(kernel, layer)
+    try:
+        yield
+    finally:
+        for layer in found:
+            del layer.__dict__["call"]
+
+
+def has_accelerator() -> bool:
+    """Whether Keras's backend has a GPU or TPU."""
+    return any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
+
+
+def _kernel_of(layer: keras.Layer) -> Callable | None:
+    """The kernel for a layer; None if it has none. A subclass may compute anything else."""
+    if layer.compute_dtype not in ("float32", "bfloat16", "float16"):
+        return None
+    if type(layer) is keras.layers.BatchNormalization:
+        images = layer.built and layer.input_spec.ndim == 4 and layer.axis in (-1, 3)
+        plain = not layer.synchronized and not layer.renorm
+        return _batch_normalization if images and plain else None
+    if type(layer) is FilterResponseNormalization:
+        return _filter_response_normalization
+    if type(layer) is keras.layers.Activation and layer.activation is keras.activations.silu:
+        return _silu
+    return None
+
+
+def _batch_normalization(layer, inputs, training=None, mask=None):
+    if not (training and layer.trainable) or mask is not None:
+        return type(layer).call(layer, inputs, training=training, mask=mask)
+    import tensorflow as tf
+
+    channels = inputs.shape[-1]
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=inputs,
+        scale=tf.ones(channels) if layer.gamma is None else tf.convert_to_tensor(layer.gamma),
+        offset=tf.zeros(channels) if layer.beta is None else tf.convert_to_tensor(layer.beta),
+        mean=tf.zeros(0),
+        variance=tf.zeros(0),
+        epsilon=layer.epsilon,
+        is_training=True,
+    )
+    # The kernel gives the unbiased variance, Keras keeps the biased one.
+    count = tf.cast(tf.size(inputs) // channels, "float32")
+    variance *= tf.maximum(count - 1, 1) / count
+    for average, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        average.assign(average * layer.momentum + value * (1 - layer.momentum))
+    return outputs
+
+
+def _silu(layer, inputs):
+    return _compiled()["silu"](inputs)
+
+
+def _filter_response_normalization(layer, inputs):
+    if None in inputs.shape[1:]:
+        return type(layer).call(layer, inputs)
+    weights = map(keras.ops.convert_to_tensor, (layer.gamma, layer.beta, layer.tau))
+    return _compiled()["frn"](inputs, *weights, layer.epsilon)
+
+
+@functools.cache  # XLA compiles a function once for each shape
+def _compiled() -> dict[str, Callable]:
+    """SiLU and filter response normalization, with gradients, compiled by XLA."""
+    import tensorflow as tf
+
+    xla = functools.partial(tf.function, jit_compile=True, autograph=False)
+
+    @xla
+    def silu_forward(x):
+        return x * tf.sigmoid(x)
+
+    @xla
+    def silu_backward(x, dy):
+        share = tf.sigmoid(x)
+        return dy * share * (1 + x * (1 - share))
+
+    @tf.custom_gradient
+    def silu(x):
+        return silu_forward(x), lambda dy: silu_backward(x, dy)
+
+    @xla
+    def frn_forward(x, gamma, beta, tau, epsilon):
+        values = tf.cast(x, "float32")
+        size = math.prod(x.shape[1:3])
+        scale = tf.math.rsqrt(_sum(tf.square, values) / size + epsilon)
+        gamma, beta, tau = (tf.cast(weight, "float32") for weight in (gamma, beta, tau))
+        y = tf.maximum(values * _spread(scale * gamma) + beta, tau)
+        return tf.cast(y, x.dtype), scale
+
+    @xla
+    def frn_backward(x, scale, gamma, beta, tau, dy):
+        """Of y = max(n, tau), n = gamma · x · scale + beta, scale = 1 / sqrt(mean(x²) + ε)."""
+        dtype, size = x.dtype, math.prod(x.shape[1:3])
+        x, gamma, beta, tau, dy = (tf.cast(v, "float32") for v in (x, gamma, beta, tau, dy))
+        factor = scale * gamma
+
+        def passed(x, dy, factor):
+            return tf.where(x * factor + beta >= tau, dy, 0.0)
+
+        each = factor[:, None]
+        by_x = _sum(lambda x, dy: passed(x, dy, each) * x, x, dy)
+        by_one = _sum(lambda x, dy: passed(x, dy, each), x, dy)
+        held = _sum(lambda x, dy: dy - passed(x, dy, each), x, dy)
+        dx = passed(x, dy, _spread(factor)) - x * _spread(scale * scale * by_x / size)
+        dx *= _spread(factor)
+        sums = (tf.reduce_sum(v, axis=0) for v in (scale * by_x, by_one, held))
+        return tf.cast(dx, dtype), *(tf.cast(v, dtype) for v in sums)
+
+    def frn(x, gamma, beta, tau, epsilon):
+        @tf.custom_gradient
+        def differentiable(x, gamma, beta, tau):
+            y, scale = frn_forward(x, gamma, beta, tau, epsilon)
+            return y, lambda dy: frn_backward(x, scale, gamma, beta, tau, dy)
+
+        return differentiable(x, gamma, beta, tau)
+
+    def _sum(function, *tensors):
+        """The sum of a function's values over height and width, N×C, for tensors N×H×W×C."""
+        height, width, channels = tensors[0].shape[1:]
+        slices = math.gcd(height * width, _SLICES)
+        parts = [
+            tf.unstack(tf.reshape(t, (-1, slices, height * width // slices, channels)), axis=1)
+            for t in tensors
+        ]
+        return tf.reduce_sum(sum(function(*part) for part in zip(*parts, strict=True)), axis=1)
+
+    def _spread(values):
+        """N×C values beside N×H×W×C tensors."""
+        return values[:, None, None]
+
+    return {"silu": silu, "frn": frn}
