@@ -90,50 +90,57 @@ def _batch_normalization(layer, inputs, training=None, mask=None):
 
 
 def _silu(layer, inputs):
-    return _compiled()["silu"](inputs)
+    return _compiled_silu(tuple(inputs.shape), inputs.dtype)(inputs)
 
 
 def _filter_response_normalization(layer, inputs):
     if None in inputs.shape[1:]:
         return type(layer).call(layer, inputs)
     weights = map(keras.ops.convert_to_tensor, (layer.gamma, layer.beta, layer.tau))
-    return _compiled()["frn"](inputs, *weights, layer.epsilon)
+    return _compiled_frn(tuple(inputs.shape), inputs.dtype, layer.epsilon)(inputs, *weights)
 
 
-@functools.cache  # XLA compiles a function once for each shape
-def _compiled() -> dict[str, Callable]:
-    """SiLU and filter response normalization, with gradients, compiled by XLA."""
+# A function for each shape: TensorFlow warns of one that is traced for many.
+@functools.cache
+def _compiled_silu(shape, dtype) -> Callable:
+    """SiLU and its gradient for tensors of a shape, each compiled by XLA."""
     import tensorflow as tf
 
-    xla = functools.partial(tf.function, jit_compile=True, autograph=False)
-
-    @xla
-    def silu_forward(x):
+    @_xla
+    def forward(x):
         return x * tf.sigmoid(x)
 
-    @xla
-    def silu_backward(x, dy):
+    @_xla
+    def backward(x, dy):
         share = tf.sigmoid(x)
         return dy * share * (1 + x * (1 - share))
 
-    @tf.custom_gradient
-    def silu(x):
-        return silu_forward(x), lambda dy: silu_backward(x, dy)
+    return tf.custom_gradient(lambda x: (forward(x), lambda dy: backward(x, dy)))
 
-    @xla
-    def frn_forward(x, gamma, beta, tau, epsilon):
-        values = tf.cast(x, "float32")
-        size = math.prod(x.shape[1:3])
-        scale = tf.math.rsqrt(_sum(tf.square, values) / size + epsilon)
-        gamma, beta, tau = (tf.cast(weight, "float32") for weight in (gamma, beta, tau))
-        y = tf.maximum(values * _spread(scale * gamma) + beta, tau)
-        return tf.cast(y, x.dtype), scale
 
-    @xla
-    def frn_backward(x, scale, gamma, beta, tau, dy):
-        """Of y = max(n, tau), n = gamma · x · scale + beta, scale = 1 / sqrt(mean(x²) + ε)."""
-        dtype, size = x.dtype, math.prod(x.shape[1:3])
-        x, gamma, beta, tau, dy = (tf.cast(v, "float32") for v in (x, gamma, beta, tau, dy))
+@functools.cache
+def _compiled_frn(shape, dtype, epsilon: float) -> Callable:
+    """y = max(n, tau), n = gamma · x · scale + beta, scale = 1 / sqrt(mean(x²) + epsilon).
+
+    Compiled by XLA, with the gradient, for tensors of a shape.
+    """
+    import tensorflow as tf
+
+    size = math.prod(shape[1:3])
+
+    def floats(*tensors):
+        return (tf.cast(tensor, "float32") for tensor in tensors)
+
+    @_xla
+    def forward(x, gamma, beta, tau):
+        x, gamma, beta, tau = floats(x, gamma, beta, tau)
+        scale = tf.math.rsqrt(_sum(tf.square, x) / size + epsilon)
+        y = tf.maximum(x * _spread(scale * gamma) + beta, tau)
+        return tf.cast(y, dtype), scale
+
+    @_xla
+    def backward(x, scale, gamma, beta, tau, dy):
+        x, gamma, beta, tau, dy = floats(x, gamma, beta, tau, dy)
         factor = scale * gamma
 
         def passed(x, dy, factor):
@@ -144,30 +151,34 @@ def _compiled() -> dict[str, Callable]:
         by_one = _sum(lambda x, dy: passed(x, dy, each), x, dy)
         held = _sum(lambda x, dy: dy - passed(x, dy, each), x, dy)
         dx = passed(x, dy, _spread(factor)) - x * _spread(scale * scale * by_x / size)
-        dx *= _spread(factor)
-        sums = (tf.reduce_sum(v, axis=0) for v in (scale * by_x, by_one, held))
-        return tf.cast(dx, dtype), *(tf.cast(v, dtype) for v in sums)
+        sums = (tf.reduce_sum(values, axis=0) for values in (scale * by_x, by_one, held))
+        return tuple(tf.cast(values, dtype) for values in (dx * _spread(factor), *sums))
 
-    def frn(x, gamma, beta, tau, epsilon):
-        @tf.custom_gradient
-        def differentiable(x, gamma, beta, tau):
-            y, scale = frn_forward(x, gamma, beta, tau, epsilon)
-            return y, lambda dy: frn_backward(x, scale, gamma, beta, tau, dy)
+    @tf.custom_gradient
+    def normalized(x, gamma, beta, tau):
+        y, scale = forward(x, gamma, beta, tau)
+        return y, lambda dy: backward(x, scale, gamma, beta, tau, dy)
 
-        return differentiable(x, gamma, beta, tau)
+    return normalized
 
-    def _sum(function, *tensors):
-        """The sum of a function's values over height and width, N×C, for tensors N×H×W×C."""
-        height, width, channels = tensors[0].shape[1:]
-        slices = math.gcd(height * width, _SLICES)
-        parts = [
-            tf.unstack(tf.reshape(t, (-1, slices, height * width // slices, channels)), axis=1)
-            for t in tensors
-        ]
-        return tf.reduce_sum(sum(function(*part) for part in zip(*parts, strict=True)), axis=1)
 
-    def _spread(values):
-        """N×C values beside N×H×W×C tensors."""
-        return values[:, None, None]
+def _xla(function: Callable) -> Callable:
+    import tensorflow as tf
 
-    return {"silu": silu, "frn": frn}
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+def _sum(function: Callable, *tensors):
+    """The sum of a function's values over height and width, N×C, for tensors N×H×W×C."""
+    import tensorflow as tf
+
+    height, width, channels = tensors[0].shape[1:]
+    slices = math.gcd(height * width, _SLICES)
+    shape = (-1, slices, height * width // slices, channels)
+    parts = [tf.unstack(tf.reshape(tensor, shape), axis=1) for tensor in tensors]
+    return tf.reduce_sum(sum(function(*part) for part in zip(*parts, strict=True)), axis=1)
+
+
+def _spread(values):
+    """N×C values beside N×H×W×C tensors."""
+    return values[:, None, None]
