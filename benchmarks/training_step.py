@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
-IMAGES = {"mobilenet_v2": (32, 96)}  # batch size, pixels
+IMAGES = {"mobilenet_v2": (32, 96), "resnet18": (32, 32)}  # batch size, pixels
 CELLS = "resnet8/batch resnet8x2/batch resnet8x2/frn mobilenet_v2/batch"
 PYTORCH = ("eager", "channels_last", "compiled")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 import keras
 
+from bridge_tf.curves.curve import Curve
 from bridge_tf.networks.frn import FilterResponseNormalization
 from bridge_tf.utils.keras_utils import inner_layers
 
@@ -35,7 +36,8 @@ def cpu_kernels(model: keras.Model) -> Iterator[None]:
     """
     found = []
     if keras.backend.backend() == "tensorflow" and not has_accelerator():
-        for layer in inner_layers(getattr(model, "network", model)):
+        # A curve hides its network from Keras.
+        for layer in inner_layers(model.network if isinstance(model, Curve) else model):
             if kernel := _kernel_of(layer):
                 found.append(layer)
                 layer.__dict__["call"] = functools.partial(kernel, layer)

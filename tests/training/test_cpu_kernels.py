@@ -101,6 +101,13 @@ def test_other_layers_and_settings_stay_as_they_are():
     assert not any("call" in vars(layer) for layer in model.layers)
 
 
+def test_the_network_of_a_curve_has_them_too(build):
+    curve = Curve.between(build(), build())
+    with cpu_kernels(curve):
+        found = [layer.name for layer in curve.network.layers if "call" in vars(layer)]
+    assert {"stem_norm", "stem", "stage3_block1"} <= set(found)
+
+
 def test_an_accelerator_keeps_its_own_kernels(monkeypatch, build):
     monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: ["gpu:0"])
     assert replaced(build()) == []
