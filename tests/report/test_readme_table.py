@@ -7,7 +7,7 @@ from bridge_tf.report import render_table
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-REPORT = REPOSITORY / "docs" / "results" / "digits" / "readme_seed0.json"
+REPORT = REPOSITORY / "docs" / "results" / "digits" / "seed0.json"
 
 
 def headings(line: str) -> list[str]:
