@@ -132,7 +132,20 @@ def training_batches(
     batches = batches.map(batch, **images.parallel).apply(
         tf.data.experimental.assert_cardinality(max(0, epochs * steps - first_step))
     )
-    return batches.prefetch(2)
+    batches = batches.prefetch(2)
+    return batches if images.parallel else untuned(batches)
+
+
+def untuned(batches: "tf.data.Dataset") -> "tf.data.Dataset":
+    """The batches without TensorFlow's tuner, for a pipeline in which there is nothing to tune.
+
+    That delays the end of `fit`, which waits for it: it sleeps twice as long each time.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 def _images(images: np.ndarray | RecordImages) -> "_Held | _Stored":

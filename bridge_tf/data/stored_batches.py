@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from bridge_tf.data.batches import untuned
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -46,7 +48,7 @@ def stored_batches(
     signature = keras.tree.map_structure(tf.TensorSpec.from_tensor, _tensors(example))
     found = tf.data.Dataset.from_generator(batches, output_signature=signature)
     count = max(0, epochs * steps - first_step)
-    return found.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+    return untuned(found.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2))
 
 
 def _tensors(example: Any) -> Any:

@@ -38,6 +38,10 @@ def test_shapes_are_static_and_the_length_is_known():
     assert steps_per_epoch(SPLIT, 16) == 3
 
 
+def test_nothing_of_images_in_memory_is_tuned_which_would_delay_the_end_of_fit():
+    assert training_batches(SPLIT, 4, epochs=1, seed=0).options().autotune.enabled is False
+
+
 def test_every_epoch_shows_images_once_in_an_order_of_its_own():
     epochs = np.array([y for _, y in _batches(batch_size=10)]).reshape(4, 50)
     for order in epochs:
