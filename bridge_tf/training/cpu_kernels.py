@@ -88,7 +88,9 @@ def _batch_normalization(layer, inputs, training=None, mask=None):
     variance *= tf.maximum(count - 1, 1) / count
     for average, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         average.assign(average * layer.momentum + value * (1 - layer.momentum))
-    return outputs
+    # Without an operation between them, TensorFlow fuses a ReLU into the kernel, which then turns
+    # NaN into 0 and hides a training that diverged.
+    return tf.ensure_shape(outputs, inputs.shape)
 
 
 def _silu(layer, inputs):
@@ -137,8 +139,9 @@ def _compiled_frn(shape, dtype, epsilon: float) -> Callable:
     def forward(x, gamma, beta, tau):
         x, gamma, beta, tau = floats(x, gamma, beta, tau)
         scale = tf.math.rsqrt(_sum(tf.square, x) / size + epsilon)
-        y = tf.maximum(x * _spread(scale * gamma) + beta, tau)
-        return tf.cast(y, dtype), scale
+        y = x * _spread(scale * gamma) + beta
+        # XLA's maximum would hide a NaN, and so a training that diverged.
+        return tf.cast(tf.where(y < tau, tau, y), dtype), scale
 
     @_xla
     def backward(x, scale, gamma, beta, tau, dy):

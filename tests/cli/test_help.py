@@ -94,7 +94,8 @@ def test_what_clusters_need_is_told_when_all_is_asked_for():
 
 def test_choices_are_told():
     printed = help_of("train", "--helpfull")
-    assert "--norm: Normalization of the resnets and vgg8. (one of frn, batch; default: frn)" in printed
+    told = "Normalization of the resnets and vgg8. (one of frn, batch; default: frn)"
+    assert f"--norm: {told}" in printed
     assert "both end points. (one of 1, 2; default: 1)" in printed
     for field in dataclasses.fields(Config):
         if choices := field.metadata.get("choices"):

@@ -101,6 +101,20 @@ def test_other_layers_and_settings_stay_as_they_are():
     assert not any("call" in vars(layer) for layer in model.layers)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_training_that_diverged_is_seen(layer, value):
+    inputs = keras.Input((4, 4, 2))
+    model = keras.Model(inputs, layers.ReLU()(layer()(inputs)))
+    images = np.ones((2, 4, 4, 2), "float32")
+    images[0, 1, 2, 1] = value
+    expected = model(images, training=True)
+    with cpu_kernels(model):
+        found = tf.function(model)(images, training=True)
+    assert np.isnan(expected).any() == np.isnan(found).any()
+    assert not np.isfinite(found).all()
+
+
 def test_the_network_of_a_curve_has_them_too(build):
     curve = Curve.between(build(), build())
     with cpu_kernels(curve):

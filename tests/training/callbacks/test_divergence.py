@@ -1,5 +1,4 @@
 import dataclasses
-import re
 
 import keras
 import numpy as np
@@ -43,12 +42,7 @@ def test_a_bad_loss_stops_the_training_and_is_told(tiny, data):
 def test_the_message_names_the_last_good_checkpoint(tiny, data, tmp_path):
     with pytest.raises(TrainingError) as error:
         fit_mode(tiny(), data, QUICK, batch_size=8, callbacks=[Spoil(1)], checkpoint_dir=tmp_path)
-    # Batch norm and ReLU may be one kernel, in which the largest of 0 and NaN is 0.
-    assert re.search(
-        r"the (loss became nan in step 4|weight conv0/kernel became infinite in step 6) "
-        r"\(epoch 2, learning rate 0\.0",
-        str(error.value),
-    )
+    assert "the loss became nan in step 4 (epoch 2, learning rate 0.0" in str(error.value)
     assert f"epoch-1.npz in {tmp_path}" in str(error.value)
     assert "`on_divergence=retry`" in str(error.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0.npz", "epoch-1.npz"]
