@@ -154,6 +154,16 @@ class Config(
         for host in self.hosts:
             if not re.fullmatch(r"[^\s,]+:\d{1,5}", host, re.ASCII):
                 raise InputError(f"{hosts}: {host} must be HOST:PORT")
+        if self.jobs != AUTO and not re.fullmatch(r"[1-9]\d{0,2}", self.jobs, re.ASCII):
+            raise InputError(f"`jobs={self.jobs}`: must be a number from 1 to 999, or auto")
+        if self.jobs not in (AUTO, "1"):
+            others = {"executor": "local", "devices": "1", "hosts": ()}
+            for name, value in others.items():
+                if (given := getattr(self, name)) != value:
+                    raise InputError(
+                        f"`jobs={self.jobs}`: not with `{name}={text_of(given)}`; leave one of "
+                        "them out"
+                    )
         if len(self.hosts) == 1:
             raise InputError(f"{hosts}: name two processes or more, or leave it out")
         if len(set(self.hosts)) < len(self.hosts):

@@ -17,6 +17,12 @@ class ExecutionSettings:
         "What runs the tasks: local, this process, one after the other; ray, a Ray cluster.",
         choices=EXECUTORS,
     )
+    jobs: str = setting(
+        AUTO,
+        "Number of processes of this machine that do independent trainings, each with all cores; "
+        "the files stay the same. auto: as many as the cores that one training leaves idle allow, "
+        "if that saves more time than their start takes.",
+    )
     ray_address: str = setting(
         AUTO, "The Ray cluster: auto, one that runs on this machine; HOST:PORT; local, a new one."
     )

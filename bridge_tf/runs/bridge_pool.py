@@ -18,7 +18,7 @@ from bridge_tf.data.stored_batches import stored_batches
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.runs.training_cost import pool_passes
-from bridge_tf.utils.files import check_space
+from bridge_tf.utils.files import check_space, remove_empty
 from bridge_tf.utils.locks import locked
 from bridge_tf.utils.terminal import logger
 
@@ -133,8 +133,7 @@ class BridgePool:
 def remove_pool(run: Run) -> None:
     """Removes the pool of a run whose bridges are trained."""
     shutil.rmtree(run.files.pool, ignore_errors=True)
-    if run.files.pool.parent.is_dir() and not any(run.files.pool.parent.iterdir()):
-        run.files.pool.parent.rmdir()
+    remove_empty(run.files.pool.parent)
 
 
 def _member(task: Task) -> str:

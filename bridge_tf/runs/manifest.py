@@ -1,5 +1,6 @@
 """What a work directory holds, with a digest of each file, so that nothing wrong is ever used."""
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -40,6 +41,8 @@ class Manifest:
     "sha256"}: names are relative to the directory, "fingerprint" is the configuration's, "inputs"
     are digests of what isn't in the directory, "sha256" is of the rest and reveals damage. An
     entry is written before its file gets its name: what is listed is whole or isn't there.
+
+    `lock` keeps other processes away while the file is changed.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -47,6 +50,7 @@ class Manifest:
         self.path = folder / "manifest.json"
         self._digests: dict[tuple, str] = {}
         self._parsed: tuple[tuple, dict] | None = None
+        self.lock: contextlib.AbstractContextManager = contextlib.nullcontext()
 
     def read(self) -> dict:
         """The content, {"files": {…}, …}; InputError if it is damaged."""
@@ -82,33 +86,35 @@ class Manifest:
 
         Its content is in `written`, which is another file until it gets its name.
         """
-        content = self.read()
         earlier = self.digest(path) if path.exists() and path != written else None
-        content["files"][self._name(path)] = {
+        entry = {
             "sha256": sha256(written),
             "made_from": self.digests(sources),
             # Until the rename the name still stands for these.
             **({"replaces": earlier} if earlier else {}),
             **notes,
         }
-        self._write(content)
+        self.take({self._name(path): entry})
 
     def take(self, entries: dict[str, dict]) -> None:
-        """Lists files that were copied from another work directory, as its manifest has them."""
-        content = self.read()
-        self._write({**content, "files": {**content["files"], **entries}})
+        """Lists files by their entries, as another work directory's manifest has them."""
+        with self.lock:
+            content = self.read()
+            self._write({**content, "files": {**content["files"], **entries}})
 
     def remove(self, path: pathlib.Path) -> None:
         """Takes a file off the list."""
-        content = self.read()
-        if content["files"].pop(self._name(path), None):
-            self._write(content)
+        with self.lock:
+            content = self.read()
+            if content["files"].pop(self._name(path), None):
+                self._write(content)
 
     def set(self, name: str, value) -> None:
         """Remembers something of the whole run, as plain data."""
-        content = self.read()
-        if content.get(name) != value:
-            self._write({**content, name: value})
+        with self.lock:
+            content = self.read()
+            if content.get(name) != value:
+                self._write({**content, name: value})
 
     def digest(self, path: pathlib.Path) -> str:
         """SHA-256 of a file, computed once unless it changes."""

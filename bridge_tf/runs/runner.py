@@ -1,4 +1,4 @@
-"""Runs the stages of a run in their order, in this process."""
+"""Runs the stages of a run in their order, on this machine."""
 
 import contextlib
 import shlex
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bridge_tf.config import STAGES as NAMES
 from bridge_tf.runs.artifacts import exported_files
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.executors.jobs.jobs import Jobs
 from bridge_tf.runs.stages import STAGES
 from bridge_tf.runs.stages.evaluate.stage import reevaluate
 from bridge_tf.runs.stages.given_modes import take_modes
@@ -24,11 +25,10 @@ def execute(run: Run) -> None:
         ParityError: an exported file predicts otherwise than the Keras model.
         TrainingError: a training diverged.
     """
-    with prepared(run):
+    with prepared(run), Jobs(run) as jobs:
         for name, stage in STAGES.items():
             if name in run.stages:
-                for task in stage.prepare(run):
-                    stage.do(run, task)
+                jobs.do(stage.prepare(run))
 
 
 @contextlib.contextmanager

@@ -7,16 +7,26 @@ import pathlib
 import shutil
 from collections.abc import Iterator, Sequence
 
+import filelock
+
 from bridge_tf.config import Config
 from bridge_tf.config.config_file import read_config_file
 from bridge_tf.runs.manifest import Manifest
 from bridge_tf.runs.run_files import FOLDERS, RunFiles
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.files import check_writable, json_text, remove_partials, replacing
+from bridge_tf.utils.files import (
+    check_writable,
+    json_text,
+    remove_empty,
+    remove_partials,
+    replacing,
+)
 from bridge_tf.utils.locks import locked
 from bridge_tf.utils.paths import check_folder, check_place
 from bridge_tf.utils.terminal import logger
 from bridge_tf.utils.urls import without_credentials
+
+_SHARED = ".manifest.lock"
 
 
 def damage(path: pathlib.Path) -> str:
@@ -41,14 +51,26 @@ class WorkDir(RunFiles):
         self.repair = repair
         self.manifest = Manifest(self.path)
         self._lock = contextlib.nullcontext
+        self._shared: pathlib.Path | None = None
 
     def remove_checkpoints(self, target: pathlib.Path) -> None:
         """Removes the checkpoints of a training whose result is saved, and what it leaves empty."""
         removed = self.checkpoints(target)
         shutil.rmtree(removed, ignore_errors=True)
-        for folder in (removed.parent, removed.parent.parent):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        if not self._shared:  # else another process may be about to write there
+            remove_empty(removed.parent, removed.parent.parent)
+
+    def share(self) -> None:
+        """Lets several processes write here, of which one holds the directory."""
+        self._shared = self.path / _SHARED
+        self.manifest.lock = filelock.FileLock(self._shared)
+
+    def unshare(self) -> None:
+        """Ends what `share` began, when the other processes have ended."""
+        self.manifest.lock = contextlib.nullcontext()
+        self._shared.unlink(missing_ok=True)
+        self._shared = None
+        remove_empty(*self.path.glob("checkpoints/*"), self.path / "checkpoints")
 
     @property
     def holds_a_run(self) -> bool:
@@ -69,6 +91,7 @@ class WorkDir(RunFiles):
                 for folder in (self.path, *folders, *self.path.glob("checkpoints/**/")):
                     if not folder.is_symlink():
                         remove_partials(folder)
+                (self.path / _SHARED).unlink(missing_ok=True)  # of a killed process
                 self._lock = contextlib.nullcontext  # it is held
 
             self._lock = lock

@@ -83,6 +83,13 @@ def remove_partials(folder: pathlib.Path) -> None:
             path.unlink()
 
 
+def remove_empty(*folders: pathlib.Path) -> None:
+    """Removes those of the folders, in their order, that are there and empty."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def folder_to_disk(folder: pathlib.Path) -> None:
     """Flushes all files below `folder` to the disk."""
     for path in [*folder.rglob("*"), folder]:

@@ -1,4 +1,4 @@
-"""Memory: available bytes, checks for images, peak of a training."""
+"""Memory: available bytes, those of this process, checks for images, peak of a training."""
 
 import multiprocessing
 import os
@@ -9,6 +9,7 @@ from unittest import mock
 from bridge_tf.utils.errors import InputError
 
 _MEMINFO = pathlib.Path("/proc/meminfo")
+_STATUS = pathlib.Path("/proc/self/status")
 _CGROUP = pathlib.Path("/sys/fs/cgroup")
 
 
@@ -27,6 +28,14 @@ def available_memory() -> int | None:
         )
         found.append(max(0, int(limit[0]) - int(used[0]) + cached))
     return min(found) if found else None
+
+
+def own_memory() -> int | None:
+    """The most bytes that this process has had in memory; None if unknown."""
+    for line in _lines(_STATUS):
+        if line.startswith("VmHWM:"):
+            return 1024 * int(line.split()[1])
+    return None
 
 
 def check_memory(name: str, what: str, needed: int, remedy: str) -> None:

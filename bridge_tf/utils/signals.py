@@ -44,7 +44,7 @@ def graceful(grace: float = 8.0, message: str = "interrupted") -> Iterator[None]
     Args:
         grace: seconds from the first signal until the process exits, wherever it is. This is safe
             only for files written with `bridge_tf.utils.files.replacing`.
-        message: printed at the exit.
+        message: printed at the exit; none if it is empty.
     """
     global _watch
     if _watch is not None or threading.current_thread() is not threading.main_thread():
@@ -111,7 +111,7 @@ class _Watch:
         self.holders = 0
         self.hurried = 0
         self._grace = grace
-        self._line = message.encode() + b"\n"
+        self._line = message.encode() + b"\n" if message else b""
         self._leaving = threading.Lock()
         self._lost = False
 
@@ -147,7 +147,7 @@ class _Watch:
         """Exits with one line, unless another thread is doing so."""
         if self._leaving.acquire(blocking=False):
             with contextlib.suppress(OSError):
-                clean = _CLEAN_LINE if os.isatty(self._stderr) else b""
+                clean = _CLEAN_LINE if self._line and os.isatty(self._stderr) else b""
                 os.write(self._stderr, clean + self._line)
             os._exit(128 + signum)
 

@@ -1,5 +1,7 @@
 """Small runs."""
 
+import dataclasses
+
 from bridge_tf.config import STAGES
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.runner import execute
@@ -16,13 +18,14 @@ SMALL = {
     "bridge_epochs": 2,
     "curve_points": 3,
     "jit_compile": "false",
+    "jobs": "1",
 }
 TRAININGS = ("modes", "curves", "bridges")
 
 
-def executed(config, folder, stages=STAGES, **options) -> Run:
+def executed(config, folder, stages=STAGES, jobs="1", **options) -> Run:
     """A run whose stages have been run."""
-    run = Run(config, folder, stages, **options)
+    run = Run(dataclasses.replace(config, jobs=jobs), folder, stages, **options)
     execute(run)
     return run
 

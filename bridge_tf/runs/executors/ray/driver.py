@@ -9,8 +9,8 @@ import keras
 
 from bridge_tf.runs.bridge_settings import bridge_settings
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.executors.board import Board
 from bridge_tf.runs.executors.ray import ENVIRONMENT
-from bridge_tf.runs.executors.ray.board import Board
 from bridge_tf.runs.executors.ray.exchange import Exchange
 from bridge_tf.runs.executors.ray.remote import lines_of_tasks, remote_work
 from bridge_tf.runs.executors.ray.storage import Storage

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from bridge_tf.config import Config
 from bridge_tf.runs.context import Run
-from bridge_tf.runs.executors.ray.board import Board
+from bridge_tf.runs.executors.board import Board
 from bridge_tf.runs.executors.ray.driver import Driver
 from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.runs.runner import prepared

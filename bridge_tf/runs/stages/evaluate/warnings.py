@@ -150,11 +150,12 @@ def _of_bridges(bridges: Sequence[dict]) -> Iterator[str]:
     for bridge in bridges:
         # At r = 0 the member is the base itself.
         if bridge["r"] > 0 and not bridge["kl"] < bridge["kl_base"]:
+            residual = "" if bridge["residual"] else "`residual`, which begins at the base, "
             yield (
                 f"the bridge {pair_name(bridge['curve'])} at r = {bridge['r']:g} is no nearer to "
                 f"its member than the base is (KL {bridge['kl']:.4f}, of the base "
-                f"{bridge['kl_base']:.4f}); more `bridge_epochs`, another `taps` or a larger "
-                "`bridge_width` would help"
+                f"{bridge['kl_base']:.4f}); {residual}more `bridge_epochs`, another `taps` or a "
+                "larger `bridge_width` would help"
             )
 
 

@@ -22,8 +22,8 @@ def curve(*nlls, pair=(0, 1)):
     return {"curve": list(pair), "points": points}
 
 
-def bridge(kl, kl_base, r=0.5):
-    return {"curve": [0, 2], "r": r, "kl": kl, "kl_base": kl_base}
+def bridge(kl, kl_base, r=0.5, residual=False):
+    return {"curve": [0, 2], "r": r, "kl": kl, "kl_base": kl_base, "residual": residual}
 
 
 def test_a_good_run_warns_of_nothing():
@@ -133,12 +133,15 @@ def test_a_bridge_no_nearer_than_the_base(row, warned):
     assert len(find_warnings(dataset(), 10, [], [row])) == warned
 
 
-def test_a_bridge_is_named_with_its_figures_and_what_to_do():
-    (warning,) = find_warnings(dataset(), 10, [], [bridge(0.06, 0.05, r=0.25)])
+@pytest.mark.parametrize(
+    ("residual", "advice"), [(False, "`residual`, which begins at the base, "), (True, "")]
+)
+def test_a_bridge_is_named_with_its_figures_and_what_to_do(residual, advice):
+    (warning,) = find_warnings(dataset(), 10, [], [bridge(0.06, 0.05, 0.25, residual)])
     assert warning == (
         "the bridge 0-2 at r = 0.25 is no nearer to its member than the base is (KL 0.0600, of "
-        "the base 0.0500); more `bridge_epochs`, another `taps` or a larger `bridge_width` would "
-        "help"
+        f"the base 0.0500); {advice}more `bridge_epochs`, another `taps` or a larger "
+        "`bridge_width` would help"
     )
 
 

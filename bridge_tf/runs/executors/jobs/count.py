@@ -1,0 +1,78 @@
+"""How many processes are worth it, by what one training keeps busy."""
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Iterator
+
+import keras
+
+from bridge_tf.config.fields import AUTO
+from bridge_tf.runs.context import Run
+from bridge_tf.training.cpu_kernels import has_accelerator
+from bridge_tf.utils.memory import available_memory, own_memory
+from bridge_tf.utils.terminal import logger
+
+# A process imports TensorFlow, reads the data and compiles its first training.
+_START_SECONDS = 20
+
+
+class Count:
+    """The number of processes for the trainings of a run, as `jobs` has it."""
+
+    def __init__(self, run: Run):
+        config = run.config
+        alone = config.hosts or config.devices != "1"
+        self._number = None if config.jobs == AUTO else int(config.jobs)
+        if self._number is None and (alone or keras.backend.backend() != "tensorflow"):
+            self._number = 1
+        self._left = sum(
+            task.is_training and not task.file(run.files).exists()
+            for task in run.graph.tasks.values()
+            if task.stage in run.stages
+        )
+
+    def of(self, trainings: int) -> int:
+        """The number for so many trainings; 1 until the first one is measured, if it has to be."""
+        return min(trainings, self._number or 1)
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Measures the training in the block, if it is the first."""
+        processor, start = time.process_time(), time.perf_counter()
+        yield
+        self._left -= 1
+        if self._number is None:
+            seconds = time.perf_counter() - start
+            busy = (time.process_time() - processor) / seconds
+            self._number = 1 if has_accelerator() else worth(busy, seconds, self._left)
+            if self._number > 1:
+                logger.info(
+                    f"jobs: a training keeps {busy:.1f} of {_cores()} cores busy, so "
+                    f"{self._number} at a time"
+                )
+
+
+def worth(busy: float, seconds: float, left: int) -> int:
+    """How many processes save time.
+
+    Args:
+        busy: cores that one training keeps busy.
+        seconds: what it takes.
+        left: number of trainings that are left.
+    """
+    cores = _cores()
+    saved = seconds * left * (1 - busy / cores)
+    if saved < _START_SECONDS:
+        return 1
+    count = min(cores, math.ceil(cores / busy - 0.1))
+    free, own = available_memory(), own_memory()
+    if free is not None and own:  # another process takes about as much as this one
+        count = min(count, free // own)
+    return max(1, count)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,124 @@
+"""Trainings in several processes make the files of one, and nothing is lost when one ends."""
+
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from bridge_tf.config import Config
+from bridge_tf.runs.executors.board import Board
+from bridge_tf.utils.errors import TrainingError
+from tests.runs.small import SMALL, TRAININGS, digests, executed
+
+STAGES = (*TRAININGS, "baselines")
+CONFIG = Config(num_modes=3, baselines=("fge", "distillation"), bridge_pool=1, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The run of one process."""
+    return executed(CONFIG, tmp_path_factory.mktemp("alone"), STAGES).files
+
+
+def entries(files):
+    found = files.manifest.read()["files"]
+    return {name: entry for name, entry in found.items() if name.endswith(".keras")}
+
+
+@pytest.mark.integration
+def test_the_files_are_those_of_one_process(alone, tmp_path):
+    files = executed(CONFIG, tmp_path, STAGES, jobs="2").files
+    assert digests(tmp_path) == digests(alone.path)
+    assert entries(files) == entries(alone)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {path.name for path in alone.path.iterdir()}
+
+
+@pytest.mark.integration
+def test_an_error_of_a_process_is_told_as_that_of_one(tmp_path):
+    config = dataclasses.replace(CONFIG, learning_rate=1e30, warmup_epochs=0)
+    told = []
+    for jobs in ("1", "2"):
+        with pytest.raises(TrainingError) as error:
+            executed(config, tmp_path / jobs, ["modes"], jobs=jobs)
+        told.append(str(error.value).replace(str(tmp_path / jobs), ""))
+    assert re.sub(r"modes/\d", "", told[1]) == re.sub(r"modes/\d", "", told[0])
+
+
+@pytest.mark.faults
+def test_a_killed_process_is_told_and_the_run_goes_on(alone, tmp_path, monkeypatch):
+    killed = []
+    tell = Board.line
+
+    def kill_the_first(board, task, text):
+        tell(board, task, text)
+        if not killed:
+            (pid, *_) = _children()
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Board, "line", kill_the_first)
+        with pytest.raises(TrainingError, match=r"mode-\d: its process was killed by signal 9;"):
+            executed(CONFIG, tmp_path, STAGES, jobs="2")
+    executed(CONFIG, tmp_path, STAGES, jobs="2")
+    assert digests(tmp_path) == digests(alone.path)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, marks=pytest.mark.integration),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.faults),
+    ],
+)
+def test_processes_end_with_the_command_and_lose_nothing(alone, tmp_path, number):
+    flags = [f"--{name}={_text(value)}" for name, value in _flags().items()]
+    command = [sys.executable, "-m", "bridge_tf", "train", *flags, f"--workdir={tmp_path}"]
+    process = subprocess.Popen([*command, "--jobs=2"], stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "epoch 1/2" in line:
+            break
+    process.send_signal(number)
+    rest = process.stderr.read()  # until the last of them has closed it
+    process.wait()
+    if number == signal.SIGTERM:
+        assert process.returncode == 128 + number
+        assert rest.count("interrupted") == 1
+    subprocess.run(command, check=True, capture_output=True)
+    assert digests(tmp_path) == digests(alone.path)
+
+
+@pytest.mark.integration
+def test_one_training_is_done_here(tmp_path, monkeypatch):
+    config = Config(num_modes=2, **SMALL)
+    executed(config, tmp_path, ["modes"])
+    monkeypatch.setattr("multiprocessing.get_context", lambda kind: pytest.fail("a process"))
+    executed(config, tmp_path, ["curves"], jobs="2")
+
+
+def _flags() -> dict:
+    settings = {**SMALL, "num_modes": 3, "baselines": CONFIG.baselines, "bridge_pool": 1}
+    return {**settings, "stages": STAGES}
+
+
+def _text(value) -> str:
+    return ",".join(value) if isinstance(value, list | tuple) else str(value)
+
+
+def _children() -> list[int]:
+    path = f"/proc/{os.getpid()}/task"
+    found = []
+    for thread in os.listdir(path):
+        with open(f"{path}/{thread}/children") as file:
+            found += map(int, file.read().split())
+    return [pid for pid in found if b"spawn_main" in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read()
