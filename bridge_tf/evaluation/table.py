@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.scores import score
@@ -28,6 +29,7 @@ class Table:
         self.base = base
         self.flops, self.params = count_flops(base), count_params(base)
         self.labels = test_labels, validation_labels
+        self._costs = {1: (self.flops, self.params)}
         self.rows: list[dict] = []
         self.yardstick: list[float] = []
 
@@ -37,7 +39,8 @@ class Table:
         """Adds a row.
 
         Args:
-            graph: the model that inference executes; its FLOPs and parameters are counted.
+            graph: the model that inference executes, whose FLOPs and parameters are counted, or
+                the number of networks like the base, each executed in full.
             members: for each member, log-probabilities on test and validation split, N×classes.
 
         Returns:
@@ -47,17 +50,27 @@ class Table:
         figures = score(test, self.labels[0], validation, self.labels[1])
         if method in ("single", "deep_ensemble"):
             self.yardstick.append(figures["calibrated_nll"])
+        flops, params = self._cost(graph)
         row = {
             "name": name,
             "method": method,
             "size": len(members),
-            "relative_flops": 1.0 if graph is self.base else count_flops(graph) / self.flops,
-            "relative_params": count_params(graph) / self.params,
+            "relative_flops": flops / self.flops,
+            "relative_params": params / self.params,
             **figures,
             "disagreement": metrics.disagreement([member[0] for member in members]),
         }
         self.rows.append(row)
         return row, test, validation
+
+    def _cost(self, graph) -> tuple[int, int]:
+        """FLOPs and parameters; those of so many networks are counted once."""
+        if not isinstance(graph, int):
+            return count_flops(graph), count_params(graph)
+        if graph not in self._costs:
+            networks = BridgeEnsemble(self.base, [], [self.base] * (graph - 1))
+            self._costs[graph] = count_flops(networks), count_params(networks)
+        return self._costs[graph]
 
     def add_equivalents(self) -> None:
         """Adds the DEE to all rows, after all rows were added."""

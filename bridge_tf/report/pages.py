@@ -1,10 +1,12 @@
 """The pages of a run: report.md, report.html and figures/, made from its files alone."""
 
+import functools
+import json
 import pathlib
 
 from bridge_tf.config.config_file import read_config_file
 from bridge_tf.report.charts.style import for_file
-from bridge_tf.report.figures import draw_figures
+from bridge_tf.report.figures import Figure, draw_figures
 from bridge_tf.report.html import render_html
 from bridge_tf.report.markdown import render_markdown
 from bridge_tf.report.reader import read_details, read_plane
@@ -30,7 +32,8 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
         return
     details = read_details(files.figures_data, report)
     config = read_config_file(files.config, "train with `repair` to write it again")
-    figures = draw_figures(report, details, [read_plane(path) for path in planes])
+    shown = {name: value for name, value in report.items() if name != "artifacts"}
+    figures = _drawn(json.dumps([shown, details, [read_plane(path) for path in planes]]))
     for figure in figures:
         svg = for_file(figure.svg).encode()
         write_page(files, _figure(files, figure.name), svg, sources)
@@ -40,6 +43,12 @@ def write_pages(files, report: dict, planes: list[pathlib.Path]) -> None:
     for name in set(known) - set(names):
         _figure(files, name).unlink(missing_ok=True)
         files.manifest.remove(_figure(files, name))
+
+
+@functools.lru_cache(1)
+def _drawn(content: str) -> list[Figure]:
+    """The figures of this JSON; kept, since an export writes the pages again, with its files."""
+    return draw_figures(*json.loads(content))
 
 
 def write_page(files, target: pathlib.Path, page: bytes, sources, **notes) -> None:

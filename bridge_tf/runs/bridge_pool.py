@@ -57,7 +57,7 @@ class BridgePool:
             TrainingError: a feature can't be kept.
         """
         self.pool.folder.mkdir(parents=True, exist_ok=True)
-        with locked(self.pool.folder, "workdir", wait=True):
+        with locked(self.pool.folder, wait=True, told=False):  # by another job of the run
             made_from, tables = self._made_from(task), self._tables(task, teachers)
             told = time.monotonic()
             for number in range(self.passes):

@@ -27,7 +27,7 @@ _held: set[tuple[int, str]] = set()  # with the process id, because a fork copie
 
 @contextmanager
 def locked(
-    folder: str | os.PathLike, argument: str = "workdir", wait: bool = False
+    folder: str | os.PathLike, argument: str = "workdir", wait: bool = False, told: bool = True
 ) -> Iterator[None]:
     """Keeps other processes out of `folder`, which must exist, while the block runs.
 
@@ -38,6 +38,7 @@ def locked(
     Args:
         argument: the name of the setting, for messages.
         wait: whether to wait until the lock is free.
+        told: whether that is told, with a name of the holder.
 
     Raises:
         InputError: another process holds it and `wait` is false, or the folder can't be locked.
@@ -52,7 +53,7 @@ def locked(
     try:
         os.stat(folder)  # filelock would create it
         _refuse_others(path)
-        _acquire(lock, path, argument, wait)
+        _acquire(lock, path, argument, wait, told)
     except OSError as error:
         if is_full(error):
             raise
@@ -86,7 +87,7 @@ def _refuse_others(path: pathlib.Path) -> None:
         raise OSError(f"{path.name} is a hard link to another file")
 
 
-def _acquire(lock, path: pathlib.Path, argument: str, wait: bool) -> None:
+def _acquire(lock, path: pathlib.Path, argument: str, wait: bool, told: bool) -> None:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
@@ -95,7 +96,8 @@ def _acquire(lock, path: pathlib.Path, argument: str, wait: bool) -> None:
             raise InputError(
                 f"{used}; wait for it with `wait` or use another `{argument}`"
             ) from None
-        logger.warning(f"{used}; waiting for it")
+        if told:
+            logger.warning(f"{used}; waiting for it")
         lock.acquire(poll_interval=_POLL_SECONDS)
 
 

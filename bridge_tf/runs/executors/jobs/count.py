@@ -27,11 +27,17 @@ class Count:
         self._number = None if config.jobs == AUTO else int(config.jobs)
         if self._number is None and (alone or keras.backend.backend() != "tensorflow"):
             self._number = 1
+        self._seconds: float | None = None
         self._left = sum(
             task.is_training and not task.file(run.files).exists()
             for task in run.graph.tasks.values()
             if task.stage in run.stages
         )
+
+    @property
+    def short(self) -> bool:
+        """Whether a training takes no longer than a process to start, as far as is known."""
+        return self._seconds is not None and self._seconds < _START_SECONDS
 
     def of(self, trainings: int) -> int:
         """The number for so many trainings; 1 until the first one is measured, if it has to be."""
@@ -44,9 +50,9 @@ class Count:
         yield
         self._left -= 1
         if self._number is None:
-            seconds = time.perf_counter() - start
-            busy = (time.process_time() - processor) / seconds
-            self._number = 1 if has_accelerator() else worth(busy, seconds, self._left)
+            self._seconds = time.perf_counter() - start
+            busy = (time.process_time() - processor) / self._seconds
+            self._number = 1 if has_accelerator() else worth(busy, self._seconds, self._left)
             if self._number > 1:
                 logger.info(
                     f"jobs: a training keeps {busy:.1f} of {_cores()} cores busy, so "

@@ -63,7 +63,7 @@ class Jobs:
         run.files.bind(run.inputs)
         if trainings[0].stage == "bridges":
             bridge_settings(run)
-        self._start(self._count.of(len(trainings)))
+        starting = self._start(self._count.of(len(trainings)))
         busy: dict[connection.Connection, _Worker] = {}
         with Board(len(trainings)) as board:
             while waiting or busy:
@@ -73,6 +73,11 @@ class Jobs:
                         board.begun(task.name)
                         worker.begin(waiting.pop(task.name))
                         busy[worker.pipe] = worker
+                here = _next(waiting, busy) if starting and self._count.short else None
+                if here:  # in the meantime
+                    starting = False
+                    STAGES[here.stage].do(run, waiting.pop(here.name))
+                    board.ended(here.name)
                 for pipe in connection.wait([*busy]):
                     worker = busy[pipe]
                     kind, value = worker.answer()
@@ -85,12 +90,13 @@ class Jobs:
                         raise value
                     board.ended(worker.task.name)
 
-    def _start(self, count: int) -> None:
-        """Starts processes until there are `count`."""
+    def _start(self, count: int) -> bool:
+        """Starts processes until there are `count`; whether there were fewer."""
         run, spawn = self.run, multiprocessing.get_context("spawn")
         order = Order(
             run.config.to_json(), str(run.files.path.absolute()), run.stages, run.files.repair
         )
+        missing = len(self._workers) < count
         if not self._workers:
             run.files.share()
         while len(self._workers) < count:
@@ -99,6 +105,7 @@ class Jobs:
             process.start()
             there.close()  # so that `here` tells when the process has died
             self._workers.append(_Worker(process, here))
+        return missing
 
 
 class _Worker:

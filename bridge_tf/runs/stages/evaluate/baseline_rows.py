@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import keras
 
-from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation.scores import network_predictor
 from bridge_tf.runs.stages.evaluate.sources import Source
 from bridge_tf.runs.status import baseline_files, trained_baselines
@@ -30,18 +29,17 @@ def baseline_size(model) -> int:
     return 1
 
 
-def baseline_rows(run, modes) -> Iterator[tuple]:
-    """(method, name, the graph that is executed, its members) of each row; `modes` are networks."""
+def baseline_rows(run) -> Iterator[tuple]:
+    """(method, name, what is executed, its members) of each row, as `Table.add` takes them."""
     for name in trained_baselines(run):
         files = baseline_files(run, name)
         if name == "fge":
             # The trained network that the cycles begin with, and those at their ends.
             members = [("mode", 0), *((name, k) for k in range(len(files)))]
             for size in range(2, len(members) + 1):
-                graph = BridgeEnsemble(modes[0], [], [modes[0]] * (size - 1))
-                yield name, f"{name}_{size}", graph, members[:size]
+                yield name, f"{name}_{size}", size, members[:size]
         elif name in ("swa", "distillation"):
-            yield name, f"{name}_1", modes[0], [(name, 0)]
+            yield name, f"{name}_1", 1, [(name, 0)]
         else:
             graph = run.load(files[0], keras.Model)
             size = baseline_size(graph)

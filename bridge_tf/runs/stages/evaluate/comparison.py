@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from bridge_tf.bridges.bridge import bridge_taps, is_residual
 from bridge_tf.config.names import SCHEMA
-from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import calibration_harms
 from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
@@ -98,26 +97,23 @@ def _describe(dataset) -> dict:
 
 
 def _rows(run: Run, predictions: Predictions) -> Iterator[tuple]:
-    """(method, name, the graph that is executed, its members) of each row of the table.
+    """(method, name, what is executed, its members) of each row, as `Table.add` takes them.
 
     One by one, since a graph holds copies of all the networks in it.
     """
-    modes, pairs = predictions.models, predictions.pairs
-    yield "single", "single", modes[0], [("mode", 0)]
-    for size in range(2, len(modes) + 1):
+    pairs = predictions.pairs
+    yield "single", "single", 1, [("mode", 0)]
+    for size in range(2, len(predictions.models) + 1):
         members = [("mode", k) for k in range(size)]
-        graph = BridgeEnsemble(modes[0], [], modes[1:size])
-        yield "deep_ensemble", f"deep_ensemble_{size}", graph, members
+        yield "deep_ensemble", f"deep_ensemble_{size}", size, members
     # Bridges of Type II need both ends of their curves, which are then members as well.
     type_2 = run.config.bridge_type == 2
     executed = [max(j for _, j in pairs[:k]) + 1 if type_2 else 1 for k in range(1, len(pairs) + 1)]
     for k, num_modes in enumerate(executed, start=1):
         members = [("mode", i) for i in range(num_modes)]
         members += [("member", *place) for place in predictions.places(pairs[:k])]
-        # A curve member costs what a mode costs: any network of its architecture stands for it.
-        graph = BridgeEnsemble(modes[0], [], [modes[0]] * (len(members) - 1))
-        yield "curve", f"curve_{k}", graph, members
-    yield from baseline_rows(run, modes)
+        yield "curve", f"curve_{k}", len(members), members
+    yield from baseline_rows(run)
     for k, num_modes in enumerate(executed, start=1):
         members = [("mode", i) for i in range(num_modes)]
         members += [("bridge", *place) for place in predictions.places(pairs[:k])]

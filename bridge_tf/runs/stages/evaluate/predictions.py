@@ -41,6 +41,7 @@ class Predictions:
         self.log_probs: dict[tuple, list[np.ndarray]] = {}
         self.walks: dict[tuple, tuple[list[dict], list[dict]]] = {}
         self._opened: dict[str, Callable] = {}
+        self._predictor = network_predictor()  # of modes and members, which are of one architecture
         # All files are read first, so that a damaged one is found at once.
         self.models = [run.load_mode(k) for k in range(run.config.num_modes)]
         self.ensemble = run.load(run.files.ensemble, BridgeEnsemble)
@@ -54,8 +55,8 @@ class Predictions:
 
     def _modes(self) -> list[Source]:
         return [
-            Source(f"mode-{k}", [("mode", k)], functools.partial(self.models.__getitem__, k))
-            for k in range(len(self.models))
+            Source(f"mode-{k}", [("mode", k)], lambda mode=mode: mode, self._predictor)
+            for k, mode in enumerate(self.models)
         ]
 
     def _bridges(self) -> Source:
@@ -115,14 +116,13 @@ class Predictions:
 
     def _walk(self, run, pair, curve) -> None:
         """Predicts the members that bridges follow; measures points along curve and line."""
-        predictor = network_predictor()
         # Of the curve's own ends, since those of aligned curves aren't the modes'.
         line = Curve.between(curve.model_at(0), curve.model_at(1), degree=1)
 
         def source(path, kind: str, r: float, splits: int) -> Source:
             name = f"{kind}-{pair[0]}-{pair[1]}-{r!r}-of-{splits}"
             model = functools.partial(run.member, path, r)
-            return Source(name, [("member", pair, r)], model, predictor)
+            return Source(name, [("member", pair, r)], model, self._predictor)
 
         def on_test(path, kind: str, r: float) -> np.ndarray:
             found, images = source(path, kind, r, 1), [self.splits[0].images]

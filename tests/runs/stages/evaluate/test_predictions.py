@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 
 from bridge_tf import BridgeEnsemble, Curve, Split, TrainingError, build_bridge
 from bridge_tf.evaluation import accuracy, nll
+from bridge_tf.evaluation.scores import network_predictor
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.runs.stages.evaluate.sources import Source
 from bridge_tf.utils.npz_cache import KeptPredictions
@@ -40,7 +41,7 @@ def walk(tmp_path):
         curve.control_points[1][0].assign(np.full(3, control))
         found = Predictions.__new__(Predictions)
         found.splits, found.positions, found.walks = [split, split], [0.5], {}
-        found.sources = []
+        found.sources, found._predictor = [], network_predictor()
         found.kept = KeptPredictions(tmp_path / str(control), "a")
         found.log_probs = {
             ("mode", k): [ops.convert_to_numpy(ops.log_softmax(end(images)))] * 2
