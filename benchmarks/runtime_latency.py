@@ -10,6 +10,7 @@ stage2_block5. Rounds of the two files alternate; the ratio is that of the media
 import json
 import pathlib
 import statistics
+import subprocess
 import sys
 import time
 
@@ -18,6 +19,7 @@ import numpy as np
 CALLS, ROUNDS, WARM_UP = 5, 100, 10
 SHAPE = (32, 32, 3)
 NORMS = ("batch", "frn")
+SIGNATURES = ("base", "serving_default")
 
 
 def make(folder: pathlib.Path) -> None:
@@ -38,14 +40,11 @@ def make(folder: pathlib.Path) -> None:
             ensemble, folder, norm, images, tflite=["float32", "int8"], calibration=images
         )
         ratios[norm] = count_flops(ensemble) / count_flops(base)
-        for name, outputs in (
-            ("serving_default", ensemble.output["probabilities"]),
-            ("base", keras.layers.Softmax()(base.output)),
-        ):
-            inputs = ensemble.inputs if name == "serving_default" else base.inputs
-            model = keras.Model(inputs, outputs)
-            model(images[:1])  # Keras exports only what was called
-            model.export(str(folder / f"{norm}.{name}.onnx"), format="onnx", verbose=False)
+        for name in SIGNATURES:
+            saved_model, onnx = folder / norm / "1", folder / f"{norm}.{name}.onnx"
+            command = [sys.executable, "-m", "tf2onnx.convert", f"--saved-model={saved_model}"]
+            command += [f"--signature_def={name}", f"--output={onnx}"]
+            subprocess.run(command, check=True)
     (folder / "ratios.json").write_text(json.dumps(ratios))
 
 
@@ -67,12 +66,11 @@ def measure(folder: pathlib.Path) -> None:
 
 
 def _runners(folder: pathlib.Path, norm: str):
-    names = ("base", "serving_default")
     from ai_edge_litert.interpreter import Interpreter
 
     for kind, path in (("float32", f"{norm}.tflite"), ("int8", f"{norm}.int8.tflite")):
         runners = []
-        for name in names:
+        for name in SIGNATURES:
             interpreter = Interpreter(str(folder / path), num_threads=1)
             runner = interpreter.get_signature_runner(name)
             runners.append(lambda image, runner=runner, _keep=interpreter: runner(image=image))
@@ -82,7 +80,7 @@ def _runners(folder: pathlib.Path, norm: str):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     runners = []
-    for name in names:
+    for name in SIGNATURES:
         session = onnxruntime.InferenceSession(str(folder / f"{norm}.{name}.onnx"), options)
         given = session.get_inputs()[0].name
         runners.append(lambda image, s=session, given=given: s.run(None, {given: image}))
@@ -91,7 +89,7 @@ def _runners(folder: pathlib.Path, norm: str):
 
     core = openvino.Core()
     runners = []
-    for name in names:
+    for name in SIGNATURES:
         model = core.read_model(folder / f"{norm}.{name}.onnx")
         settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         compiled = core.compile_model(model, "CPU", settings)
