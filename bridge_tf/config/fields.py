@@ -21,10 +21,14 @@ CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg", "pixelation")
 AUTO = "auto"
 BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
-    *("distillation", "batch_ensemble", "mimo", "mc_dropout"),
+    *("distillation", "student", "wide", "mixup"),
+    *("batch_ensemble", "mimo", "mc_dropout"),
 )
 # The first two use the modes and curves that every run trains.
 TRAINED_BASELINES = BASELINES[2:]
+# One network that learns from all modes, and baselines of one network like a mode.
+STUDENTS = ("distillation", "student")
+SINGLE_NETWORKS = ("swa", "mixup", *STUDENTS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -131,7 +131,7 @@ class CostModel:
             )
         if kind == ENSEMBLE:
             bridges = len(self.config.curves()) * networks.bridge.numbers()
-            return _FLOAT * (self.evaluation.executed * mode.numbers() + bridges)
+            return _FLOAT * (networks.executed * mode.numbers() + bridges)
         return _FLOAT * networks.trained(kind).numbers(_MORE.get(kind, 0))
 
 

@@ -4,10 +4,14 @@ import dataclasses
 import functools
 import math
 
+import keras
+
+from bridge_tf.bridges.rescale import rebuild
 from bridge_tf.config import AUTO, Config
 from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.ensembles.baselines import batch_ensemble, mc_dropout
 from bridge_tf.ensembles.baselines.mimo import mimo_network
+from bridge_tf.ensembles.baselines.wide import width_for
 from bridge_tf.networks import build_network, network_options
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.networks.input_scale import with_input_scale
@@ -15,7 +19,7 @@ from bridge_tf.networks.loading import read_trained
 from bridge_tf.runs.bridge_settings import choose_tap, configured_bridge
 from bridge_tf.runs.training_cost import pool_passes, tapped_flops
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.graph import is_graph, with_input_shape
+from bridge_tf.utils.graph import as_functional, is_graph, with_input_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Networks:
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int):
         self.config, self.image_shape, self.classes = config, tuple(image_shape), classes
         self._baselines: dict[str, Network] = {}
+        # Members that bridges answer for, and modes that the ensemble executes.
+        self.places = len(config.curves()) * len(config.positions or (config.r,))
+        self.executed = config.num_modes if config.bridge_type == 2 else 1
 
     @functools.cached_property
     def model(self):
@@ -86,6 +93,30 @@ class Networks:
     def bridge(self) -> Network:
         return Network.of(self._bridge_model)
 
+    @property
+    def ensemble_flops(self) -> int:
+        """FLOPs of an image in the largest bridge ensemble."""
+        return self.executed * self.mode.flops + self.places * self.bridge.flops
+
+    @functools.cached_property
+    def wide_width(self) -> float:
+        """The factor on the channels at which one network costs what that ensemble does."""
+        return width_for(self.wide, self.ensemble_flops)
+
+    def wide(self, width: float | None = None):
+        """The network with `wide_width` (or `width`) times the channels, and fresh weights."""
+        width = self.wide_width if width is None else width
+        options = self._options()
+        if "norm" in options and not self.config.modes:  # a network of this package
+            options["width"] *= width
+            return build_network(self.config.model, self.image_shape, self.classes, **options)
+        network = as_functional(self.model)
+        inputs = keras.tree.map_structure(
+            lambda tensor: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name),
+            network.input,
+        )
+        return rebuild(network, inputs, width)
+
     @functools.cached_property
     def tapped(self) -> int:
         """FLOPs of an image in a mode that bridges read, in their training."""
@@ -99,7 +130,7 @@ class Networks:
         """The network trained as "mode", "bridge" or a baseline; for "curve" one control point."""
         if kind == "bridge":
             return self.bridge
-        if kind not in ("batch_ensemble", "mc_dropout", "mimo"):
+        if kind not in ("batch_ensemble", "mc_dropout", "mimo", "wide"):
             return self.mode
         if kind not in self._baselines:
             self._baselines[kind] = Network.of(self._baseline_model(kind))
@@ -109,6 +140,8 @@ class Networks:
         if kind == "mimo":
             name = self.config.model
             return mimo_network(name, self.image_shape, self.classes, **self._options())
+        if kind == "wide":
+            return self.wide()
         build = batch_ensemble if kind == "batch_ensemble" else mc_dropout
         return build(self.model, self.config.num_modes)
 

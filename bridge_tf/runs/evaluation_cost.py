@@ -3,7 +3,7 @@
 import numpy as np
 
 from bridge_tf.config import Config
-from bridge_tf.config.fields import TRAINED_BASELINES
+from bridge_tf.config.fields import SINGLE_NETWORKS, TRAINED_BASELINES
 from bridge_tf.data.corruptions import SEVERITIES
 from bridge_tf.runs.context import REESTIMATION_BATCHES
 from bridge_tf.runs.counted_networks import Networks
@@ -21,9 +21,7 @@ class EvaluationCost:
     def __init__(self, config: Config, sizes, networks: Networks):
         self.config, self.sizes, self.networks = config, sizes, networks
         positions = config.positions or (config.r,)
-        # Members that bridges answer for, and modes that the ensemble executes.
-        self.places = len(config.curves()) * len(positions)
-        self.executed = config.num_modes if config.bridge_type == 2 else 1
+        self.places = networks.places
         corrupted = min(config.corruption_images, sizes.test) * len(SEVERITIES)
         elsewhere = corrupted * len(config.corruptions) + bool(config.ood_dataset) * sizes.test
         self.images = sizes.test + sizes.validation + elsewhere
@@ -33,18 +31,12 @@ class EvaluationCost:
         self.points = points * len(config.curves())
 
     @property
-    def ensemble_flops(self) -> int:
-        """FLOPs of an image in the ensemble."""
-        modes = self.executed * self.networks.mode.flops
-        return modes + self.places * self.networks.bridge.flops
-
-    @property
     def flops(self) -> int:
         """FLOPs of an evaluation."""
         network, images = self.networks.mode.flops, self.images
         total = images * (self.config.num_modes + self.places) * network
         total += self.points * self.sizes.test * network
-        total += images * self.ensemble_flops
+        total += images * self.networks.ensemble_flops
         for name in self.config.baselines:
             if name in TRAINED_BASELINES:
                 total += images * self._passes(name) * self.networks.trained(name).flops
@@ -59,19 +51,20 @@ class EvaluationCost:
     def export_flops(self) -> int:
         """FLOPs of an export: the Keras model, files compared with it, and what these are worth."""
         kinds = len({"float32", *self.config.tflite})
-        of_files = self._compared_flops + kinds * self.sizes.test * self.ensemble_flops
+        of_files = self._compared_flops + kinds * self.sizes.test * self.networks.ensemble_flops
         return self.keras_export_flops + of_files
 
     @property
     def keras_export_flops(self) -> int:
         """Those of them that the Keras model computes."""
         images = self.sizes.test + self.sizes.validation
-        return self._compared_flops + images * self.ensemble_flops
+        return self._compared_flops + images * self.networks.ensemble_flops
 
     def _passes(self, baseline: str) -> int:
         """Forward passes of a baseline's network for an image: one a member, as a rule."""
         modes = self.config.num_modes
-        return {"swa": 1, "distillation": 1, "mimo": 1, "fge": modes - 1}.get(baseline, modes)
+        one = dict.fromkeys([*SINGLE_NETWORKS, "wide", "mimo"], 1)
+        return {**one, "fge": modes - 1}.get(baseline, modes)
 
     @property
     def _reestimation(self) -> int:
@@ -83,4 +76,4 @@ class EvaluationCost:
     @property
     def _compared_flops(self) -> int:
         """FLOPs of all signatures on the test split."""
-        return self.sizes.test * (2 * self.ensemble_flops + self.networks.mode.flops)
+        return self.sizes.test * (2 * self.networks.ensemble_flops + self.networks.mode.flops)

@@ -7,6 +7,7 @@ import dataclasses
 import pathlib
 
 from bridge_tf.config import STAGES, Config
+from bridge_tf.config.fields import STUDENTS
 from bridge_tf.config.names import pair_name
 from bridge_tf.runs.run_files import RunFiles
 
@@ -104,4 +105,4 @@ class TaskGraph:
             for k in range(1, len(modes)):
                 before = self._add(f"fge-{k}", [before])
         elif name not in ("deep_ensemble", "curve"):
-            self._add(name, modes if name == "distillation" else ())
+            self._add(name, modes if name in STUDENTS else ())

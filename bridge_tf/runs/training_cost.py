@@ -5,6 +5,7 @@ import math
 
 from bridge_tf.bridges.bridge import bridge_features
 from bridge_tf.bridges.pool import image_bytes, passes_within
+from bridge_tf.config.fields import STUDENTS
 from bridge_tf.data.batches import steps_per_epoch
 from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.networks.flops import count_flops
@@ -31,7 +32,7 @@ def flops_of_image(kind: str, trained, network, num_modes: int):
     Args:
         trained, network: forward passes of what is trained, and of the run's network.
     """
-    return _TRAINED * trained + (num_modes * network if kind == "distillation" else 0)
+    return _TRAINED * trained + (num_modes * network if kind in STUDENTS else 0)
 
 
 def pool_passes(config, bridge, rows: int) -> int:
@@ -74,7 +75,8 @@ class TrainingCosts:
             tasks |= self._tasks(member)
         # In training each image is seen by one member of batch_ensemble and mc_dropout.
         share = relative_flops / len(members)
-        trained = {"batch_ensemble": share, "mc_dropout": share, "mimo": relative_flops}
+        trained = {"batch_ensemble": share, "mc_dropout": share}
+        trained |= dict.fromkeys(["mimo", "wide"], relative_flops)
         # Whose sum doesn't depend on the order of a set.
         return math.fsum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks)
 
@@ -86,7 +88,7 @@ class TrainingCosts:
             return tasks | (self._of_bridge(which) if kind == "bridge" else set())
         if kind == "fge":
             return {("mode", 0), *(("fge", k) for k in range(which + 1))}
-        if kind == "distillation":
+        if kind in STUDENTS:
             return {(kind, 0), *(("mode", k) for k in range(self.config.num_modes))}
         return {member if kind == "mode" else (kind, 0)}
 

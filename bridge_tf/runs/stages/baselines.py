@@ -7,6 +7,7 @@ import functools
 
 import keras
 
+from bridge_tf.config.fields import STUDENTS
 from bridge_tf.ensembles.baselines import (
     CyclicRecipe,
     SwaRecipe,
@@ -22,6 +23,7 @@ from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.ensembles.baselines.mimo import MIMO_SIZE, mimo_network
 from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.counted_networks import Networks
 from bridge_tf.runs.stages.training import begin, check_room, compare_hosts, train
 from bridge_tf.runs.status import baseline_files
 from bridge_tf.runs.task_graph import Task, kind_of
@@ -50,7 +52,7 @@ class Baselines:
             return
         name, config = kind_of(task.name), run.config
         epochs = cycle_epochs(config.mode_epochs) if name == "fge" else config.mode_epochs
-        recipe = run.recipe(epochs, seed)
+        recipe, batches = run.recipe(epochs, seed), None
         if name == "fge":
             network = result = run.load(task.sources(run.files)[0], keras.Model)
             recipe = CyclicRecipe(**vars(recipe))
@@ -62,7 +64,19 @@ class Baselines:
             recipe = SwaRecipe(**vars(recipe))
             images = run.statistics_images()
             fit = functools.partial(fit_swa, network, statistics=images, **weights)
-        elif name == "distillation":
+        elif name == "mixup":
+            loss = keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=config.label_smoothing
+            )
+            fit = functools.partial(fit, loss=loss)
+            batches = functools.partial(
+                run.training_batches,
+                mixup_alpha=config.mixup_alpha,
+                soft_labels=run.data.num_classes,
+            )
+        elif name in STUDENTS:
+            if name == "student":  # which is trained already
+                recipe = run.recipe(epochs, seed, learning_rate=config.learning_rate / 2)
             teachers = [run.load_mode(k) for k in range(config.num_modes)]
             fit = functools.partial(fit_student, network, teachers)
         elif name == "mimo":
@@ -71,23 +85,36 @@ class Baselines:
         elif name in ("batch_ensemble", "mc_dropout"):
             result = with_members(network, config.num_modes)
         check_room(run, "baselines", network, missing=1)
-        train(run, task, result, f"baseline {task.name}", recipe, fit)
+        train(run, task, result, f"baseline {task.name}", recipe, fit, batches)
 
 
 def _network(run: Run, name: str) -> keras.Model:
-    """The network of a baseline, with fresh weights."""
+    """The network of a baseline, with fresh weights; a `student` begins as mode 0."""
     config = run.config
     try:
         if name == "mimo":
             return _mimo_network(run)
+        if name == "wide":
+            width = _networks(run).wide_width
+            keras.utils.set_random_seed(run.seed(name))  # finding the width draws weights too
+            return _networks(run).wide(width)
+        if name == "mixup" and not config.mixup_alpha:
+            raise InputError("needs a `mixup_alpha` above 0")
         network = run.build()
         if name == "batch_ensemble":
             return batch_ensemble(network, config.num_modes)
         if name == "mc_dropout":
             return mc_dropout(network, config.num_modes)
-        return logits_copy(network) if name == "distillation" else network
+        if name == "student" and run.files.mode(0).exists():
+            network = run.load_mode(0)
+        return logits_copy(network) if name in ("mixup", *STUDENTS) else network
     except (InputError, ValueError) as error:
         raise InputError(f"`baselines={name}`: {reason(error)}") from error
+
+
+@functools.lru_cache(1)
+def _networks(run: Run) -> Networks:
+    return Networks(run.config, run.data.image_shape, run.data.num_classes)
 
 
 def _mimo_network(run: Run) -> keras.Model:

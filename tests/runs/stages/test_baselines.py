@@ -12,6 +12,7 @@ from bridge_tf.networks.flops import count_flops
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import build_ensemble
 from bridge_tf.runs.runner import execute, measure_again
+from bridge_tf.runs.stages.baselines import Baselines
 from bridge_tf.runs.status import baseline_files, check_baselines
 from bridge_tf.utils.errors import InputError
 from tests.runs.small import SMALL, check_interrupted, digests, executed
@@ -20,7 +21,11 @@ CONFIG = Config(num_modes=3, norm="batch", baselines=BASELINES, **{**SMALL, "mod
 STAGES = ("modes", "curves", "bridges", "baselines", "evaluate")
 pytestmark = pytest.mark.slow
 
-FILES = {"swa", "fge-1", "fge-2", "distillation", "batch_ensemble", "mimo", "mc_dropout"}
+FILES = {
+    *("swa", "fge-1", "fge-2", "distillation", "student", "wide", "mixup"),
+    *("batch_ensemble", "mimo", "mc_dropout"),
+}
+NAMES = ("student", "distillation")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +53,7 @@ def test_each_baseline_has_its_files_and_rows(run, rows):
     assert {path.stem for path in run.files.path.glob("baselines/*")} == FILES
     assert [*rows] == [
         *("single", "deep_ensemble_2", "deep_ensemble_3", "curve_1", "curve_2"),
-        *("swa_1", "fge_2", "fge_3", "distillation_1"),
+        *("swa_1", "fge_2", "fge_3", "distillation_1", "student_1", "wide_1", "mixup_1"),
         *("batch_ensemble_3", "mimo_2", "mc_dropout_3", "bridge_1", "bridge_2"),
     ]
     assert {row["method"] for row in rows.values()} == {"single", "bridge", *BASELINES}
@@ -58,7 +63,10 @@ def test_costs_of_inference(rows):
     def costs(name):
         return rows[name]["relative_flops"], rows[name]["relative_params"]
 
-    assert costs("swa_1") == costs("distillation_1") == (1, 1)
+    for name in ("swa_1", "distillation_1", "student_1", "mixup_1"):
+        assert costs(name) == (1, 1)
+    # Of so few channels, one more or less is a step of some percent.
+    assert costs("wide_1")[0] == pytest.approx(costs("bridge_2")[0], rel=0.1)
     assert costs("fge_3") == costs("deep_ensemble_3")
     # All members run, but share their kernels; MIMO has first and last layers of its own.
     assert 3 < costs("batch_ensemble_3")[0] < 3.2 and 1 < costs("batch_ensemble_3")[1] < 1.2
@@ -68,11 +76,13 @@ def test_costs_of_inference(rows):
 
 def test_costs_of_training(run, rows):
     cost = {name: row["training_cost"] for name, row in rows.items()}
-    assert cost["single"] == cost["swa_1"] == 1
+    assert cost["single"] == cost["swa_1"] == cost["mixup_1"] == 1
+    assert cost["wide_1"] == rows["wide_1"]["relative_flops"]
     assert cost["deep_ensemble_3"] == 3
     assert cost["curve_2"] == 3 + 2 * 2 / 4  # 2 epochs each, where a mode has 4
     assert cost["fge_3"] == 1 + 2 * 1 / 4  # cycles of 1 epoch
-    assert cost["distillation_1"] == 3 + (3 + 3) / 3  # three teachers answer, one student learns
+    # Three teachers answer, one student learns.
+    assert cost["distillation_1"] == cost["student_1"] == 3 + (3 + 3) / 3
     for name in ("batch_ensemble_3", "mc_dropout_3"):
         assert cost[name] == pytest.approx(rows[name]["relative_flops"] / 3)
     assert cost["mimo_2"] == rows["mimo_2"]["relative_flops"]
@@ -93,6 +103,24 @@ def test_cycles_begin_where_the_last_ended(run):
 
     assert 0 < distance(mode, first) < distance(mode, run.load_mode(1))
     assert 0 < distance(first, second) < distance(mode, run.load_mode(1))
+
+
+def test_the_student_begins_as_mode_0(run):
+    student, other = (run.load(run.files.baseline(name), keras.Model) for name in NAMES)
+    mode = run.load_mode(0)
+
+    def distance(model):
+        pairs = zip(model.get_weights(), mode.get_weights(), strict=True)
+        return sum(np.square(a - b).sum() for a, b in pairs)
+
+    assert 0 < distance(student) < distance(other) / 2
+
+
+def test_mixup_without_mixing_is_refused(copied):
+    again = copied(mixup_alpha=0.0)
+    again.files.baseline("mixup").unlink()
+    with pytest.raises(InputError, match="`baselines=mixup`: needs a `mixup_alpha` above 0"):
+        Baselines().check(again)
 
 
 def test_a_second_run_trains_nothing_and_compares_what_is_there(copied, run):

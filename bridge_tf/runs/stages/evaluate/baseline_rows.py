@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import keras
 
+from bridge_tf.config.fields import SINGLE_NETWORKS
 from bridge_tf.evaluation.scores import network_predictor
 from bridge_tf.runs.stages.evaluate.sources import Source
 from bridge_tf.runs.status import baseline_files, trained_baselines
@@ -38,7 +39,7 @@ def baseline_rows(run) -> Iterator[tuple]:
             members = [("mode", 0), *((name, k) for k in range(len(files)))]
             for size in range(2, len(members) + 1):
                 yield name, f"{name}_{size}", size, members[:size]
-        elif name in ("swa", "distillation"):
+        elif name in SINGLE_NETWORKS:
             yield name, f"{name}_1", 1, [(name, 0)]
         else:
             graph = run.load(files[0], keras.Model)
