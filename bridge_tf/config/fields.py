@@ -21,14 +21,14 @@ CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg", "pixelation")
 AUTO = "auto"
 BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
-    *("distillation", "student", "wide", "mixup"),
+    *("distillation", "student", "wide", "mixup", "long"),
     *("batch_ensemble", "mimo", "mc_dropout"),
 )
 # The first two use the modes and curves that every run trains.
 TRAINED_BASELINES = BASELINES[2:]
 # One network that learns from all modes, and baselines of one network like a mode.
 STUDENTS = ("distillation", "student")
-SINGLE_NETWORKS = ("swa", "mixup", *STUDENTS)
+SINGLE_NETWORKS = ("swa", "mixup", "long", *STUDENTS)
 
 
 @dataclasses.dataclass(frozen=True)

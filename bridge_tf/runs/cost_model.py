@@ -93,12 +93,14 @@ class CostModel:
     def _of_training(self, kind: str) -> Cost:
         config, networks = self.config, self.networks
         epoch = steps_per_epoch(range(self.sizes.train), config.batch_size)
-        steps = epochs_of(config, kind) * epoch
+        rows = epoch * config.batch_size
+        epochs = networks.long_epochs(rows) if kind == "long" else epochs_of(config, kind)
+        steps = epochs * epoch
         trained, network = networks.trained(kind).flops, networks.mode.flops
         image = flops_of_image(kind, trained, network, config.num_modes)
         flops = steps * config.batch_size * image + self.evaluation.reestimations(kind)
         if kind == "bridge":
-            flops += self._of_teachers(epoch * config.batch_size)
+            flops += self._of_teachers(rows)
         return Cost(steps, flops, self._result(kind))
 
     def _of_teachers(self, rows: int) -> int:

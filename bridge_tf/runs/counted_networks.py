@@ -17,7 +17,7 @@ from bridge_tf.networks.flops import count_flops
 from bridge_tf.networks.input_scale import with_input_scale
 from bridge_tf.networks.loading import read_trained
 from bridge_tf.runs.bridge_settings import choose_tap, configured_bridge
-from bridge_tf.runs.training_cost import pool_passes, tapped_flops
+from bridge_tf.runs.training_cost import long_epochs, pool_passes, tapped_flops
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import as_functional, is_graph, with_input_shape
 
@@ -125,6 +125,11 @@ class Networks:
     def pool_passes(self, rows: int) -> int:
         """Passes of the pool that bridges train on, of so many images; 0: there is none."""
         return pool_passes(self.config, self._bridge_model, rows)
+
+    def long_epochs(self, rows: int) -> int:
+        """Epochs of the baseline "long", of so many images each."""
+        networks = self.mode.flops, self.bridge.flops, self.tapped
+        return long_epochs(self.config, *networks, self.pool_passes(rows))
 
     def trained(self, kind: str) -> Network:
         """The network trained as "mode", "bridge" or a baseline; for "curve" one control point."""

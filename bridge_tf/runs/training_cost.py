@@ -16,10 +16,24 @@ _TRAINED = 3
 
 
 def epochs_of(config, kind: str) -> int:
-    """Epochs of a training; `kind` is "mode", "curve", "bridge", or the name of a baseline."""
+    """Epochs of a training: "mode", "curve", "bridge", or a baseline but "long"."""
     if kind in ("curve", "bridge"):
         return getattr(config, f"{kind}_epochs")
     return cycle_epochs(config.mode_epochs) if kind == "fge" else config.mode_epochs
+
+
+def long_epochs(config, mode: int, bridge: int, tapped: int, passes: int) -> int:
+    """Epochs of a network that costs as much to train as `bridge_1`, a part of one more.
+
+    Args:
+        mode, bridge, tapped: FLOPs of an image in a mode, in a bridge, and in what a bridge reads
+            of each of its modes.
+        passes: of the pool; 0: there is none.
+    """
+    read = (passes or config.bridge_epochs) * (mode + config.bridge_type * tapped)
+    of_bridge = read + _TRAINED * config.bridge_epochs * bridge
+    epochs = 2 * config.mode_epochs + config.curve_epochs
+    return epochs + math.ceil(of_bridge / (_TRAINED * mode))
 
 
 def flops_of_image(kind: str, trained, network, num_modes: int):
@@ -107,6 +121,10 @@ class TrainingCosts:
             bridge = self.ensemble.bridges[config.curves().index(which)]
             own = _TRAINED * config.bridge_epochs * count_flops(bridge)
             return own / self._of_mode + self._executed(self.flops)
+        if kind == "long":
+            bridge = count_flops(self._first)
+            epochs = long_epochs(config, self.flops, bridge, self._tapped, self._passes)
+            return epochs / config.mode_epochs
         image = flops_of_image(kind, trained, 1.0, config.num_modes)
         return epochs_of(config, kind) / config.mode_epochs * image / _TRAINED
 

@@ -8,6 +8,7 @@ import functools
 import keras
 
 from bridge_tf.config.fields import STUDENTS
+from bridge_tf.data import steps_per_epoch
 from bridge_tf.ensembles.baselines import (
     CyclicRecipe,
     SwaRecipe,
@@ -19,7 +20,6 @@ from bridge_tf.ensembles.baselines import (
     mimo_members,
     with_members,
 )
-from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.ensembles.baselines.mimo import MIMO_SIZE, mimo_network
 from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.runs.context import Run
@@ -27,6 +27,7 @@ from bridge_tf.runs.counted_networks import Networks
 from bridge_tf.runs.stages.training import begin, check_room, compare_hosts, train
 from bridge_tf.runs.status import baseline_files
 from bridge_tf.runs.task_graph import Task, kind_of
+from bridge_tf.runs.training_cost import epochs_of
 from bridge_tf.training.trainers import fit_mode
 from bridge_tf.utils.errors import InputError, reason
 
@@ -51,8 +52,7 @@ class Baselines:
         if seed is None:
             return
         name, config = kind_of(task.name), run.config
-        epochs = cycle_epochs(config.mode_epochs) if name == "fge" else config.mode_epochs
-        recipe, batches = run.recipe(epochs, seed), None
+        recipe, batches = run.recipe(_epochs(run, name), seed), None
         if name == "fge":
             network = result = run.load(task.sources(run.files)[0], keras.Model)
             recipe = CyclicRecipe(**vars(recipe))
@@ -76,7 +76,7 @@ class Baselines:
             )
         elif name in STUDENTS:
             if name == "student":  # which is trained already
-                recipe = run.recipe(epochs, seed, learning_rate=config.learning_rate / 2)
+                recipe = run.recipe(recipe.epochs, seed, learning_rate=config.learning_rate / 2)
             teachers = [run.load_mode(k) for k in range(config.num_modes)]
             fit = functools.partial(fit_student, network, teachers)
         elif name == "mimo":
@@ -88,15 +88,23 @@ class Baselines:
         train(run, task, result, f"baseline {task.name}", recipe, fit, batches)
 
 
+def _epochs(run: Run, name: str) -> int:
+    if name == "long":
+        size = run.config.batch_size
+        return _networks(run).long_epochs(size * steps_per_epoch(run.data.train, size))
+    return epochs_of(run.config, name)
+
+
 def _network(run: Run, name: str) -> keras.Model:
     """The network of a baseline, with fresh weights; a `student` begins as mode 0."""
     config = run.config
     try:
         if name == "mimo":
             return _mimo_network(run)
+        width = _networks(run).wide_width if name == "wide" else None
+        # Networks that were built to be counted drew weights too.
+        keras.utils.set_random_seed(run.seed(name))
         if name == "wide":
-            width = _networks(run).wide_width
-            keras.utils.set_random_seed(run.seed(name))  # finding the width draws weights too
             return _networks(run).wide(width)
         if name == "mixup" and not config.mixup_alpha:
             raise InputError("needs a `mixup_alpha` above 0")

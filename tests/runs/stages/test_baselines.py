@@ -22,7 +22,7 @@ STAGES = ("modes", "curves", "bridges", "baselines", "evaluate")
 pytestmark = pytest.mark.slow
 
 FILES = {
-    *("swa", "fge-1", "fge-2", "distillation", "student", "wide", "mixup"),
+    *("swa", "fge-1", "fge-2", "distillation", "student", "wide", "mixup", "long"),
     *("batch_ensemble", "mimo", "mc_dropout"),
 }
 NAMES = ("student", "distillation")
@@ -53,7 +53,7 @@ def test_each_baseline_has_its_files_and_rows(run, rows):
     assert {path.stem for path in run.files.path.glob("baselines/*")} == FILES
     assert [*rows] == [
         *("single", "deep_ensemble_2", "deep_ensemble_3", "curve_1", "curve_2"),
-        *("swa_1", "fge_2", "fge_3", "distillation_1", "student_1", "wide_1", "mixup_1"),
+        *("swa_1", "fge_2", "fge_3", "distillation_1", "student_1", "wide_1", "mixup_1", "long_1"),
         *("batch_ensemble_3", "mimo_2", "mc_dropout_3", "bridge_1", "bridge_2"),
     ]
     assert {row["method"] for row in rows.values()} == {"single", "bridge", *BASELINES}
@@ -63,7 +63,7 @@ def test_costs_of_inference(rows):
     def costs(name):
         return rows[name]["relative_flops"], rows[name]["relative_params"]
 
-    for name in ("swa_1", "distillation_1", "student_1", "mixup_1"):
+    for name in ("swa_1", "distillation_1", "student_1", "mixup_1", "long_1"):
         assert costs(name) == (1, 1)
     # Of so few channels, one more or less is a step of some percent.
     assert costs("wide_1")[0] == pytest.approx(costs("bridge_2")[0], rel=0.1)
@@ -82,6 +82,8 @@ def test_costs_of_training(run, rows):
     assert cost["curve_2"] == 3 + 2 * 2 / 4  # 2 epochs each, where a mode has 4
     assert cost["fge_3"] == 1 + 2 * 1 / 4  # cycles of 1 epoch
     # Three teachers answer, one student learns.
+    # Whole epochs, of which a mode has four.
+    assert cost["bridge_1"] <= cost["long_1"] < cost["bridge_1"] + 1 / 4
     assert cost["distillation_1"] == cost["student_1"] == 3 + (3 + 3) / 3
     for name in ("batch_ensemble_3", "mc_dropout_3"):
         assert cost[name] == pytest.approx(rows[name]["relative_flops"] / 3)
