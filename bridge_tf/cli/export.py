@@ -12,6 +12,9 @@ USAGE = """
 Exports the ensemble of a finished run as a SavedModel and a TFLite file.
 
     bridge-tf export --workdir=DIR --export_dir=DIR [--tflite=float32,float16,int8,int8_dynamic]
+    bridge-tf export --workdir=DIR --export_dir=DIR --ensemble=deep_ensemble_2
+
+Another row of the report than the bridge ensemble is exported as NAME-ROW.
 """
 _SETTINGS = (
     *("tflite", "tflite_io", "max_accuracy_drop"),
@@ -24,6 +27,7 @@ class Options(Writer, FinishedRun):
     """The run."""
 
     export_dir: str = setting("", "Folder for the exported model.")
+    ensemble: str = setting("", "Row of the report to export; default: the bridge ensemble.")
 
 
 def _export(flags: Flags) -> None:
@@ -31,10 +35,14 @@ def _export(flags: Flags) -> None:
     check_writable("export_dir", folder)
     run = existing_run(flags, ["export"], export_dir=folder, **flags.given(_SETTINGS))
     from bridge_tf.runs.artifacts import exported_files
-    from bridge_tf.runs.runner import execute
+    from bridge_tf.runs.runner import execute, export_one
 
-    execute(run)
-    for path in exported_files(run):
+    if row := flags.options.ensemble:
+        paths = export_one(run, row)
+    else:
+        execute(run)
+        paths = exported_files(run)
+    for path in paths:
         print(path)
 
 

@@ -22,8 +22,11 @@ _UNCALIBRATED = """\
   the file's temperature, and normalize, to have the calibrated ones."""
 
 
-def model_card(config, dataset, ensemble, rows: Sequence[dict]) -> str:
-    """A page of Markdown about a run's `BridgeEnsemble`; `rows` are "artifacts" of report.json."""
+def model_card(config, dataset, ensemble, rows: Sequence[dict], name: str) -> str:
+    """A page of Markdown about a run's `BridgeEnsemble`, exported as `name`.
+
+    `rows` are "artifacts" of report.json.
+    """
     height_and_on = " × ".join(map(str, dataset.image_shape))
     counts = (len(split) for split in (dataset.train, dataset.validation, dataset.test))
     train, validation, test = (f"{count:,}" for count in counts)
@@ -32,19 +35,23 @@ def model_card(config, dataset, ensemble, rows: Sequence[dict]) -> str:
     network = "a network of the user's own"
     if not config.modes:
         network = _escaped(pathlib.Path(config.model).name)
+    parts = _count(modes, "network")
+    if bridges:
+        parts += (
+            f" and {_count(bridges, 'bridge')}, which answer for networks on low-loss curves "
+            "between separately trained ones (Yun et al., ICML 2023)"
+        )
     version = importlib.metadata.version("bridge_tf")
     named = ", ".join(map(_escaped, dataset.class_names))
     table = "\n".join(_row(row) for row in rows)
     return f"""\
-# {_escaped(config.export_name)}
+# {_escaped(name)}
 
-An image classifier of {dataset.num_classes} classes: {_count(modes, "network")} and \
-{_count(bridges, "bridge")}, which answer for networks on low-loss curves between separately \
-trained ones (Yun et al., ICML 2023). Made by bridge_tf {version}.
+An image classifier of {dataset.num_classes} classes: {parts}. Made by bridge_tf {version}.
 
 ## Model
 
-- Network: {network}, {ensemble.base.count_params():,} weights; with bridges \
+- Network: {network}, {ensemble.base.count_params():,} weights; in all \
 {ensemble.count_params():,}.
 - Input: images of {height_and_on}, raw pixels from 0 to 255; the model scales them itself.
 - Output: `probabilities` of the classes, `entropy` of these and `disagreement` of the members, \

@@ -27,17 +27,25 @@ def exported_files(run: Run) -> list[pathlib.Path]:
 
     There may be more files than are asked for.
     """
-    config, source = run.config, run.files.manifest.digest(run.files.ensemble)
-    wanted = settings_of(
-        config.tflite, config.tflite_io, config.early_exit_budget, config.calibrate
-    )
+    source = run.files.manifest.digest(run.files.ensemble)
+    return find_files(run, run.config.export_name, source)
+
+
+def find_files(run: Run, name: str, source: str, early_exit: bool = True) -> list[pathlib.Path]:
+    """The files called `name` that were exported from `source` with the run's settings, or [].
+
+    `early_exit`: whether they are of an ensemble that has one.
+    """
+    config = run.config
+    budget = config.early_exit_budget if early_exit else None
+    wanted = settings_of(config.tflite, config.tflite_io, budget, config.calibrate)
 
     def accept(there: dict) -> bool:
         kinds = set(wanted["tflite"])
         others = ["early_exit_budget", "calibrated", *(["tflite_io"] if kinds else [])]
         return kinds <= {*there["tflite"]} and all(there[name] == wanted[name] for name in others)
 
-    return find_export(config.export_dir, config.export_name, source, accept)
+    return find_export(config.export_dir, name, source, accept)
 
 
 def exported_file(run: Run) -> pathlib.Path:
@@ -97,11 +105,15 @@ def _read(run: Run, path: pathlib.Path, made_from) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def row_of_keras(run: Run, ensemble, test: np.ndarray) -> dict:
-    """The ensemble's row of "artifacts", from members' log-probabilities, members×N×classes."""
+def row_of_keras(run: Run, ensemble, test: np.ndarray, name: str = "") -> dict:
+    """The ensemble's row of "artifacts", from members' log-probabilities, members×N×classes.
+
+    `name`: of a row of the table, of which there is no file; default: ensemble.keras.
+    """
     path, log_probs = run.files.ensemble, ensemble_log_probs(test)
     figures = _figures(log_probs, ensemble.temperature, run.data.test.labels)
-    return {"file": path.name, **sizes(path), **figures, "latency_ratio": None}
+    of_file = {"file": name} if name else {"file": path.name, **sizes(path)}
+    return {**of_file, **figures, "latency_ratio": None}
 
 
 def row_of(

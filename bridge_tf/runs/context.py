@@ -97,6 +97,10 @@ class Run:
         """The positions r on a curve that its bridge predicts."""
         return self.config.positions or (self.config.r,)
 
+    def places(self, pairs) -> list[tuple]:
+        """(pair, r) of each bridge member of these curves, in the ensemble's order."""
+        return [(pair, r) for pair in pairs for r in self.positions]
+
     def seed(self, task: str) -> int:
         """The seed of one training of the run."""
         # Not hash(), which differs between processes.

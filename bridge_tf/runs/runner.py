@@ -1,6 +1,7 @@
 """Runs the stages of a run in their order, on this machine."""
 
 import contextlib
+import pathlib
 import shlex
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.jobs.jobs import Jobs
 from bridge_tf.runs.stages import STAGES
 from bridge_tf.runs.stages.evaluate.stage import reevaluate
+from bridge_tf.runs.stages.export import export_row
 from bridge_tf.runs.stages.given_modes import take_modes
 from bridge_tf.runs.task_graph import TRAININGS
 from bridge_tf.utils.errors import InputError
@@ -64,6 +66,13 @@ def measure_again(run: Run, loss_plane: tuple[int, int] | None = None, kept: boo
         reevaluate(run, loss_plane)
         if kept:
             _say_what_is_next(run)
+
+
+def export_one(run: Run, row: str) -> list[pathlib.Path]:
+    """Exports a row of a finished run's table; see `export_row`."""
+    with run.files.held(run.wait):
+        run.files.check(run.config)
+        return export_row(run, row)
 
 
 def check_stages(stages) -> None:

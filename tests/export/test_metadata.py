@@ -147,7 +147,7 @@ def test_card_says_what_the_run_knows(ensemble):
         image_shape=(8, 8, 1),
     )
     config = Config(export_name="mine", dataset="folder:/home/me/pets", model="/home/me/net.keras")
-    text = model_card(config, dataset, ensemble, [{"file": "mine.tflite", **row}])
+    text = model_card(config, dataset, ensemble, [{"file": "mine.tflite", **row}], "mine")
     assert text.startswith("# mine\n")
     assert "5 classes: one network and one bridge," in text
     assert "`pets`: 1,200 images to train on" in text

@@ -1,11 +1,13 @@
 """The stage `export`: the deployable files, measured on the test split."""
 
+import hashlib
+import json
 import pathlib
 from collections.abc import Callable
 
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation.early_exit import fit_early_exit, going_on
-from bridge_tf.evaluation.scores import log_prob_predictor
+from bridge_tf.evaluation.scores import calibrate, log_prob_predictor
 from bridge_tf.export.exporter import export
 from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
@@ -15,12 +17,14 @@ from bridge_tf.runs.artifacts import (
     check_accuracy,
     export_rows,
     exported_files,
+    find_files,
     row_of,
     row_of_keras,
 )
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.rows import row_ensemble
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts
-from bridge_tf.runs.status import check_trained
+from bridge_tf.runs.status import check_baselines, check_trained, measured_files
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.utils.files import check_space
 from bridge_tf.utils.terminal import logger
@@ -69,39 +73,75 @@ def _export(run: Run, exported: list[pathlib.Path]) -> None:
         for path in exported[1:]:
             rows.append(row_of(run, path, float32, path.name, ensemble_temperature(path)))
     else:
-        _write_files(run, ensemble, _early_exit(run, ensemble, predict), rows)
+        source = run.files.manifest.digest(run.files.ensemble)
+        early_exit = _early_exit(run, ensemble, predict)
+        _write_files(run, ensemble, run.config.export_name, source, rows, early_exit)
     run.files.claim(run.config)
     run.files.write_json(run.files.artifacts, rows, [run.files.ensemble])
 
 
-def _write_files(run: Run, ensemble, early_exit: dict, rows: list[dict]) -> None:
-    """Writes the files, and adds what each is worth to the rows."""
+def export_row(run: Run, row: str) -> list[pathlib.Path]:
+    """Exports a row of the table as EXPORT_NAME-ROW, unless that is there.
+
+    Its temperatures are fitted on the validation split, as those of the row. Report and work
+    directory stay as they are.
+
+    Returns:
+        The SavedModel and the TFLite files, float32 first.
+
+    Raises:
+        InputError: there is no such row, it can't be exported, or a file is missing or damaged.
+        ParityError: a file predicts otherwise than the Keras model; none is there then.
+    """
+    check_trained(run, "export")
+    check_baselines(run)
+    name = f"{run.config.export_name}-{row}"
+    check_export(run.config.export_dir, name)
+    finish_exports(run.config.export_dir)
+    made_from = run.files.manifest.digests(measured_files(run))
+    source = hashlib.sha256(json.dumps([row, made_from], sort_keys=True).encode()).hexdigest()
+    if not find_files(run, name, source, early_exit=False):
+        ensemble = calibrate(row_ensemble(run, row), run.data.validation)
+        test = log_prob_predictor(ensemble)(run.data.test.images)
+        _write_files(run, ensemble, name, source, [row_of_keras(run, ensemble, test, row)])
+    return find_files(run, name, source, early_exit=False)
+
+
+def _write_files(
+    run: Run,
+    ensemble: BridgeEnsemble,
+    name: str,
+    source: str,
+    rows: list[dict],
+    early_exit: dict | None = None,
+) -> None:
+    """Writes the files called `name`, and adds what each is worth to the rows."""
     config = run.config
-    size = (_EXPORTED + len(config.tflite)) * run.files.ensemble.stat().st_size + _GRAPHS
+    size = (_EXPORTED + len(config.tflite)) * 4 * ensemble.count_params() + _GRAPHS
     check_space("export_dir", config.export_dir, size, "the stage export")
     if not config.calibrate:
         ensemble = ensemble.calibrated(1, 1)
 
     def judge(path: pathlib.Path, rewrite: Callable[[float], None]) -> None:
-        name, float32 = path.name.replace("model", config.export_name, 1), "model.tflite"
+        file, float32 = path.name.replace("model", name, 1), "model.tflite"
         again = rewrite if path.name != float32 else None
-        row = row_of(run, path, path.with_name(float32), name, ensemble.temperature, again)
+        row = row_of(run, path, path.with_name(float32), file, ensemble.temperature, again)
         rows.append(row)
         check_accuracy(run, rows[0], row, "tflite")
 
     artifacts = export(
         ensemble,
         config.export_dir,
-        config.export_name,
+        name,
         run.data.test.images,
         run.data.class_names,
-        source=run.files.manifest.digest(run.files.ensemble),
+        source=source,
         tflite=config.tflite,
         tflite_io=config.tflite_io,
         calibration=run.data.train.images,
         early_exit=early_exit,
         judge=judge,
-        card=lambda: model_card(config, run.data, ensemble, rows),
+        card=lambda: model_card(config, run.data, ensemble, rows, name),
     )
     logger.info(
         f"export: {artifacts.saved_model} and {artifacts.tflite}, within "

@@ -1,7 +1,5 @@
 """The comparison that a run reports: every way of ensembling, at its cost."""
 
-from collections.abc import Iterator
-
 from bridge_tf.bridges.bridge import bridge_taps, is_residual
 from bridge_tf.config.names import SCHEMA
 from bridge_tf.evaluation import metrics
@@ -11,7 +9,7 @@ from bridge_tf.evaluation.table import Table
 from bridge_tf.networks.flops import count_flops, count_params
 from bridge_tf.runs.bridge_settings import bridge_settings
 from bridge_tf.runs.context import Run
-from bridge_tf.runs.stages.evaluate.baseline_rows import baseline_rows
+from bridge_tf.runs.rows import rows_of
 from bridge_tf.runs.stages.evaluate.details import Details
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.runs.stages.evaluate.shifted import measure_shifted
@@ -26,7 +24,7 @@ def compare(run: Run) -> tuple[dict, dict]:
     table, details = Table(predictions.models[0], *labels), Details(dataset)
     costs = TrainingCosts(run, predictions.ensemble, table.flops)
     members_of, harmed = [], []
-    for method, name, graph, members in _rows(run, predictions):
+    for method, name, graph, members in rows_of(run, predictions.ensemble):
         log_probs = [predictions.log_probs[member] for member in members]
         row, test, validation = table.add(name, method, graph, log_probs)
         row["training_cost"] = costs.of(members, row["relative_flops"])
@@ -49,8 +47,7 @@ def compare(run: Run) -> tuple[dict, dict]:
         for k in range(2)
     )
     bridges = [
-        _bridge_row(run, predictions, pair, r, table)
-        for pair, r in predictions.places(predictions.pairs)
+        _bridge_row(run, predictions, pair, r, table) for pair, r in run.places(predictions.pairs)
     ]
     warnings = find_warnings(
         dataset,
@@ -94,30 +91,6 @@ def _describe(dataset) -> dict:
             "num_test_available": len(dataset.test) + faults.test_left_out,
         },
     }
-
-
-def _rows(run: Run, predictions: Predictions) -> Iterator[tuple]:
-    """(method, name, what is executed, its members) of each row, as `Table.add` takes them.
-
-    One by one, since a graph holds copies of all the networks in it.
-    """
-    pairs = predictions.pairs
-    yield "single", "single", 1, [("mode", 0)]
-    for size in range(2, len(predictions.models) + 1):
-        members = [("mode", k) for k in range(size)]
-        yield "deep_ensemble", f"deep_ensemble_{size}", size, members
-    # Bridges of Type II need both ends of their curves, which are then members as well.
-    type_2 = run.config.bridge_type == 2
-    executed = [max(j for _, j in pairs[:k]) + 1 if type_2 else 1 for k in range(1, len(pairs) + 1)]
-    for k, num_modes in enumerate(executed, start=1):
-        members = [("mode", i) for i in range(num_modes)]
-        members += [("member", *place) for place in predictions.places(pairs[:k])]
-        yield "curve", f"curve_{k}", len(members), members
-    yield from baseline_rows(run)
-    for k, num_modes in enumerate(executed, start=1):
-        members = [("mode", i) for i in range(num_modes)]
-        members += [("bridge", *place) for place in predictions.places(pairs[:k])]
-        yield "bridge", f"bridge_{k}", predictions.ensemble.first(k), members
 
 
 def _bridge_row(run: Run, predictions: Predictions, pair, r: float, table: Table) -> dict:

@@ -11,7 +11,7 @@ from bridge_tf.curves.curve import Curve
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.scores import network_predictor
-from bridge_tf.runs.stages.evaluate.baseline_rows import baseline_sources
+from bridge_tf.runs.stages.evaluate.baseline_sources import baseline_sources
 from bridge_tf.runs.stages.evaluate.sources import Source
 from bridge_tf.runs.status import measured_files
 from bridge_tf.utils.errors import TrainingError
@@ -48,7 +48,7 @@ class Predictions:
         curves = {pair: run.load_curve(pair) for pair in self.pairs}
         jobs = [functools.partial(self.add, source) for source in self._modes()]
         jobs += [functools.partial(self._walk, run, *item) for item in curves.items()]
-        jobs += [functools.partial(self.add, self._bridges())]
+        jobs += [functools.partial(self.add, self._bridges(run))]
         jobs += [functools.partial(self.add, source) for source in baseline_sources(run)]
         for job in track("evaluate: predictions of modes, curves and bridges", jobs):
             job()
@@ -59,14 +59,10 @@ class Predictions:
             for k, mode in enumerate(self.models)
         ]
 
-    def _bridges(self) -> Source:
+    def _bridges(self, run) -> Source:
         modes = [None] * (1 + len(self.ensemble.other_modes))
-        bridges = [("bridge", *place) for place in self.places(self.pairs)]
+        bridges = [("bridge", *place) for place in run.places(self.pairs)]
         return Source("ensemble", modes + bridges, lambda: self.ensemble)
-
-    def places(self, pairs) -> list[tuple]:
-        """(pair, r) of each bridge member of these curves, in the ensemble's order."""
-        return [(pair, r) for pair in pairs for r in self.positions]
 
     def add(self, source: Source) -> None:
         """Predicts a source's members on both splits, and in later calls of `on`.

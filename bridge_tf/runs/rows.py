@@ -1,0 +1,92 @@
+"""The rows of a run's table: what each executes, and its members."""
+
+from collections.abc import Iterator
+
+import keras
+
+from bridge_tf.config.fields import SINGLE_NETWORKS
+from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.status import baseline_files, trained_baselines
+from bridge_tf.utils.errors import InputError
+
+
+def rows_of(run: Run, ensemble: BridgeEnsemble) -> Iterator[tuple]:
+    """(method, name, what is executed, its members) of each row, as `Table.add` takes them.
+
+    One by one, since a graph holds copies of all the networks in it. `ensemble` is the run's;
+    members are named as in `bridge_tf.runs.stages.evaluate.predictions`.
+    """
+    pairs = run.config.curves()
+    yield "single", "single", 1, [("mode", 0)]
+    for size in range(2, run.config.num_modes + 1):
+        members = [("mode", k) for k in range(size)]
+        yield "deep_ensemble", f"deep_ensemble_{size}", size, members
+    # Bridges of Type II need both ends of their curves, which are then members as well.
+    type_2 = run.config.bridge_type == 2
+    executed = [max(j for _, j in pairs[:k]) + 1 if type_2 else 1 for k in range(1, len(pairs) + 1)]
+    for k, num_modes in enumerate(executed, start=1):
+        members = [("mode", i) for i in range(num_modes)]
+        members += [("member", *place) for place in run.places(pairs[:k])]
+        yield "curve", f"curve_{k}", len(members), members
+    yield from _baseline_rows(run)
+    for k, num_modes in enumerate(executed, start=1):
+        members = [("mode", i) for i in range(num_modes)]
+        members += [("bridge", *place) for place in run.places(pairs[:k])]
+        yield "bridge", f"bridge_{k}", ensemble.first(k), members
+
+
+def _baseline_rows(run: Run) -> Iterator[tuple]:
+    """(method, name, what is executed, its members) of each row, as `Table.add` takes them."""
+    for name in trained_baselines(run):
+        files = baseline_files(run, name)
+        if name == "fge":
+            # The trained network that the cycles begin with, and those at their ends.
+            members = [("mode", 0), *((name, k) for k in range(len(files)))]
+            for size in range(2, len(members) + 1):
+                yield name, f"{name}_{size}", size, members[:size]
+        elif name in SINGLE_NETWORKS:
+            yield name, f"{name}_1", 1, [(name, 0)]
+        else:
+            graph = run.load(files[0], keras.Model)
+            size = baseline_size(graph)
+            yield name, f"{name}_{size}", graph, [(name, k) for k in range(size)]
+
+
+def baseline_size(model) -> int:
+    """How many members a baseline's model has: those of its output, or one."""
+    if isinstance(model.output, dict):
+        return model.output["log_probabilities"].shape[1]
+    return 1
+
+
+def row_ensemble(run: Run, name: str) -> BridgeEnsemble:
+    """A row of the table as one model, without temperatures.
+
+    Raises:
+        InputError: there is no such row, it can't be such a model, or a file is damaged.
+    """
+    known, ensemble = [], run.load(run.files.ensemble, BridgeEnsemble)
+    for method, row, executed, members in rows_of(run, ensemble):
+        known.append(row)
+        if row != name:
+            continue
+        if method == "bridge":
+            return executed
+        if not isinstance(executed, int) and method != "wide":
+            raise InputError(
+                f"`ensemble={name}`: is one network of several outputs, which isn't exported; name "
+                "another row"
+            )
+        networks = [_network(run, *member) for member in members]
+        return BridgeEnsemble(networks[0], [], networks[1:])
+    raise InputError(f"`ensemble={name}`: isn't a row of the run; name one of {', '.join(known)}")
+
+
+def _network(run: Run, kind: str, which, r: float | None = None) -> keras.Model:
+    """The network of a member."""
+    if kind == "mode":
+        return run.load_mode(which)
+    if kind == "member":
+        return run.member(run.load_curve(which), r)
+    return run.load(baseline_files(run, kind)[which], keras.Model)

@@ -1,0 +1,23 @@
+"""The baselines of a run among its members."""
+
+import functools
+from collections.abc import Iterator
+
+import keras
+
+from bridge_tf.evaluation.scores import network_predictor
+from bridge_tf.runs.rows import baseline_size
+from bridge_tf.runs.stages.evaluate.sources import Source
+from bridge_tf.runs.status import baseline_files, trained_baselines
+
+
+def baseline_sources(run) -> Iterator[Source]:
+    """What the predictions of the trained baselines come from; members are named (NAME, number)."""
+    for name in trained_baselines(run):
+        predictor = network_predictor() if name == "fge" else None
+        for k, path in enumerate(baseline_files(run, name)):
+            # Read once, for its size and its predictions.
+            model = functools.cache(functools.partial(run.load, path, keras.Model))
+            size = 1 if name == "fge" else baseline_size(model())
+            members = [(name, k + number) for number in range(size)]
+            yield Source(f"baseline-{path.stem}", members, model, predictor)
