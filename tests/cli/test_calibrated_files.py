@@ -36,8 +36,8 @@ def test_an_unknown_row_is_refused_with_the_known_ones(smoke_run, tmp_path):
     finished = smoke_run(REPOSITORY / "configs" / "digits.flags")
     command = ["export", f"--workdir={finished.work}", f"--export_dir={tmp_path}/e"]
     assert refused(*command, "--ensemble=bridge_9") == (
-        "bridge-tf export: --ensemble=bridge_9: isn't a row of the run; name one of single, "
-        "deep_ensemble_2, curve_1, bridge_1"
+        "bridge-tf export: --ensemble=bridge_9: isn't a row that can be exported; name one of "
+        "single, deep_ensemble_2, curve_1, bridge_1"
     )
 
 
