@@ -80,7 +80,9 @@ def row_ensemble(run: Run, name: str) -> BridgeEnsemble:
             )
         networks = [_network(run, *member) for member in members]
         return BridgeEnsemble(networks[0], [], networks[1:])
-    raise InputError(f"`ensemble={name}`: isn't a row that can be exported; name one of {', '.join(known)}")
+    raise InputError(
+        f"`ensemble={name}`: isn't a row that can be exported; name one of {', '.join(known)}"
+    )
 
 
 def _network(run: Run, kind: str, which, r: float | None = None) -> keras.Model:
