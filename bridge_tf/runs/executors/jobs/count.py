@@ -1,8 +1,7 @@
-"""How many processes are worth it, by what one training keeps busy."""
+"""How many processes are worth it, by the cores that one training leaves idle."""
 
 import contextlib
 import math
-import os
 import time
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from bridge_tf.config.fields import AUTO
 from bridge_tf.runs.context import Run
 from bridge_tf.training.cpu_kernels import has_accelerator
 from bridge_tf.utils.memory import available_memory, own_memory
+from bridge_tf.utils.processors import cores, idle_seconds
 from bridge_tf.utils.terminal import logger
 
 # A process imports TensorFlow, reads the data and compiles its first training.
@@ -46,16 +46,20 @@ class Count:
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
         """Measures the training in the block, if it is the first."""
-        processor, start = time.process_time(), time.perf_counter()
+        start, idle_before = time.perf_counter(), idle_seconds()
+        own_before = time.process_time()
         yield
         self._left -= 1
         if self._number is None:
             self._seconds = time.perf_counter() - start
-            busy = (time.process_time() - processor) / self._seconds
+            busy = (time.process_time() - own_before) / self._seconds
+            idle = idle_seconds()
+            if idle is not None and idle_before is not None:  # other work counts too
+                busy = max(busy, cores() - (idle - idle_before) / self._seconds)
             self._number = 1 if has_accelerator() else worth(busy, self._seconds, self._left)
             if self._number > 1:
                 logger.info(
-                    f"jobs: a training keeps {busy:.1f} of {_cores()} cores busy, so "
+                    f"jobs: {busy:.1f} of {cores()} cores were busy in a training, so "
                     f"{self._number} at a time"
                 )
 
@@ -64,21 +68,16 @@ def worth(busy: float, seconds: float, left: int) -> int:
     """How many processes save time.
 
     Args:
-        busy: cores that one training keeps busy.
+        busy: cores that are busy during one training.
         seconds: what it takes.
         left: number of trainings that are left.
     """
-    cores = _cores()
-    saved = seconds * left * (1 - busy / cores)
+    number = cores()
+    saved = seconds * left * (1 - busy / number)
     if saved < _START_SECONDS:
         return 1
-    count = min(cores, math.ceil(cores / busy - 0.1))
+    count = min(number, math.ceil(number / busy - 0.1))
     free, own = available_memory(), own_memory()
     if free is not None and own:  # another process takes about as much as this one
         count = min(count, free // own)
     return max(1, count)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

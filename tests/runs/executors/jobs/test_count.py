@@ -13,7 +13,7 @@ GIB = 2**30
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """Four cores, memory enough."""
-    monkeypatch.setattr(counts, "_cores", lambda: 4)
+    monkeypatch.setattr(counts, "cores", lambda: 4)
     monkeypatch.setattr(counts, "available_memory", lambda: 64 * GIB)
     monkeypatch.setattr(counts, "own_memory", lambda: GIB)
 
@@ -63,6 +63,18 @@ def test_auto_measures_the_first_training(tmp_path, monkeypatch):
         pass
     assert told == [2]
     assert count.of(3) == 2
+
+
+def test_cores_that_other_work_keeps_busy_are_not_idle(tmp_path, monkeypatch):
+    idle = iter([10.0, 10.5])
+    monkeypatch.setattr(counts, "idle_seconds", lambda: next(idle))
+    monkeypatch.setattr(counts.time, "perf_counter", iter([0.0, 1.0]).__next__)
+    monkeypatch.setattr(counts.time, "process_time", iter([0.0, 1.0]).__next__)
+    told = []
+    monkeypatch.setattr(counts, "worth", lambda busy, *others: told.append(busy) or 1)
+    with Count(Run(Config(), tmp_path)).training():
+        pass
+    assert told == [3.5]
 
 
 @pytest.mark.parametrize("changes", [{"devices": "2"}, {"hosts": ("a:1", "b:1")}])
