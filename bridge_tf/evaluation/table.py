@@ -14,15 +14,13 @@ from bridge_tf.networks.flops import count_flops, count_params
 class Table:
     """Collects the rows of a comparison, one for each way of ensembling.
 
-    They are "ensembles" of report.json. Rows of the methods "single" and "deep_ensemble", added in
-    the order of their sizes, are the yardstick of the deep-ensemble equivalent (DEE).
+    They are "ensembles" of report.json.
 
     Args:
         base: the network to which costs are relative.
 
     Attributes:
         rows: JSON data, in the order of adding.
-        yardstick: the calibrated NLL of deep ensembles of size 1, 2, …
     """
 
     def __init__(self, base, test_labels: np.ndarray, validation_labels: np.ndarray):
@@ -31,7 +29,6 @@ class Table:
         self.labels = test_labels, validation_labels
         self._costs = {1: (self.flops, self.params)}
         self.rows: list[dict] = []
-        self.yardstick: list[float] = []
 
     def add(
         self, name: str, method: str, graph, members: Sequence[Sequence[np.ndarray]]
@@ -48,8 +45,6 @@ class Table:
         """
         test, validation = map(metrics.ensemble_log_probs, zip(*members, strict=True))
         figures = score(test, self.labels[0], validation, self.labels[1])
-        if method in ("single", "deep_ensemble"):
-            self.yardstick.append(figures["calibrated_nll"])
         flops, params = self._cost(graph)
         row = {
             "name": name,
@@ -72,9 +67,12 @@ class Table:
             self._costs[graph] = count_flops(networks), count_params(networks)
         return self._costs[graph]
 
-    def add_equivalents(self) -> None:
-        """Adds the DEE to all rows, after all rows were added."""
+    def add_equivalents(self, yardstick: Sequence[float]) -> None:
+        """Adds the DEE to all rows, after all rows were added.
+
+        `yardstick` is the calibrated NLL of deep ensembles of size 1, 2, ….
+        """
         for row in self.rows:
             row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
-                row["calibrated_nll"], self.yardstick
+                row["calibrated_nll"], yardstick
             )

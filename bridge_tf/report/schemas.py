@@ -55,6 +55,7 @@ _ROW = _object(
     **_all(NotRequired[Number], f"{_MORE} training_cost temperature_ml"),
     disagreement=NotRequired[_MAYBE],
 )
+_YARDSTICK = _object(size=Count, subsets=Count, calibrated_nll=Number)
 _EARLY_EXIT = _object(**_all(Number, f"budget threshold share {_MORE}"), **_SCORE, **_EQUIVALENT)
 _ARTIFACT = _object(
     file=Text,
@@ -95,6 +96,7 @@ REPORT = TypeAdapter(
         base=_object(**_all(Count, "params flops")),
         early_exit=NotRequired[_EARLY_EXIT],
         ensembles=_some(_ROW),
+        yardstick=NotRequired[_some(_YARDSTICK)],
         artifacts=NotRequired[list[_ARTIFACT]],
         ood=NotRequired[_OOD],
         corruptions=NotRequired[_CORRUPTIONS],

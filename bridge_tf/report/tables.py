@@ -41,9 +41,10 @@ LEGEND = (
     ),
     (
         "DEE",
-        "deep-ensemble equivalent: the size of the plain deep ensemble of this run with the same "
-        f"calibrated NLL. {_EXTRAPOLATED}: outside the sizes measured, on the nearest segment's "
-        "slope, and best only if no measured one is there.",
+        "deep-ensemble equivalent: the size of the plain deep ensemble with the same calibrated "
+        "NLL, which is the mean over subsets of this run's modes. "
+        f"{_EXTRAPOLATED}: outside the sizes measured, on the nearest segment's slope, and best "
+        "only if no measured one is there.",
     ),
     (
         "KL",

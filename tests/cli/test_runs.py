@@ -99,7 +99,10 @@ def test_report_is_as_the_contract_says(finished):
         assert set(row) == ENSEMBLE_KEYS
         assert 0 <= row["accuracy"] <= 1
     single, ensemble, curve, bridge = report["ensembles"]
-    assert single["relative_flops"] == single["dee"] == 1
+    assert single["relative_flops"] == 1
+    sizes = [(found["size"], found["subsets"]) for found in report["yardstick"]]
+    assert sizes == [(1, 2), (2, 1)]
+    assert report["yardstick"][1]["calibrated_nll"] == ensemble["calibrated_nll"]
     # Members run in full cost one network each, besides taking the mean of a few numbers.
     assert ensemble["relative_flops"] == pytest.approx(2, rel=1e-3)
     assert curve["relative_flops"] == pytest.approx(2, rel=1e-3)

@@ -6,6 +6,7 @@ from bridge_tf.bridges.bridge import bridge_taps, is_residual
 from bridge_tf.config.names import SCHEMA
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import calibration_harms
+from bridge_tf.evaluation.dee import measure_yardstick
 from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
 from bridge_tf.evaluation.table import Table
 from bridge_tf.networks.flops import count_flops, count_params
@@ -34,7 +35,10 @@ def compare(run: Run) -> tuple[dict, dict]:
             harmed.append((name, row["nll"], row["calibrated_nll"]))
         details.add(name, method, test, row)
         members_of.append(members)
-    table.add_equivalents()
+    modes = [predictions.log_probs["mode", k] for k in range(len(predictions.models))]
+    yardstick = measure_yardstick(modes, labels)
+    sizes = [size["calibrated_nll"] for size in yardstick]
+    table.add_equivalents(sizes)
     # The last row is that of all bridges, which is exported.
     early_exit = measure_early_exit(
         predictions.log_probs["mode", 0],
@@ -42,7 +46,7 @@ def compare(run: Run) -> tuple[dict, dict]:
         labels,
         run.config.early_exit_budget,
         going_on(run.config.bridge_type, table.rows[-1]["relative_flops"]),
-        table.yardstick,
+        sizes,
     )
     curves, lines = (
         [{"curve": list(pair), "points": walk[k]} for pair, walk in predictions.walks.items()]
@@ -70,6 +74,7 @@ def compare(run: Run) -> tuple[dict, dict]:
         "base": {"params": table.params, "flops": table.flops},
         "early_exit": early_exit,
         "ensembles": table.rows,
+        "yardstick": yardstick,
         "curves": curves,
         "bridges": bridges,
         **measure_shifted(run, predictions, list(zip(table.rows, members_of, strict=True))),
