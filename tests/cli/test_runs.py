@@ -74,6 +74,7 @@ def test_report_is_as_the_contract_says(finished):
         "data",
         "base",
         "ensembles",
+        "yardstick",
         "curves",
         "bridges",
         "early_exit",
