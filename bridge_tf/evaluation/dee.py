@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.bootstrap import Resamples, interval
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature
 
 # Subsets of the modes that are averaged for one size of the yardstick, at most.
@@ -24,8 +25,8 @@ def subsets_of_modes(number: int, size: int, most: int = _SUBSETS) -> list[tuple
 
 
 def measure_yardstick(
-    modes: Sequence[Sequence[np.ndarray]], labels: Sequence[np.ndarray]
-) -> list[dict]:
+    modes: Sequence[Sequence[np.ndarray]], resamples: Resamples
+) -> tuple[list[dict], np.ndarray]:
     """The quality of plain deep ensembles of size 1, 2, …: `yardstick` of report.json.
 
     It is the mean over subsets of the modes, so that no choice of modes and no order decides. Each
@@ -33,22 +34,33 @@ def measure_yardstick(
 
     Args:
         modes: log-probabilities of each mode on test and validation split, N×classes.
-        labels: N, of both splits.
+        resamples: of the images of both splits.
 
     Returns:
-        A dict for each size: "size", the number of "subsets", and the mean "calibrated_nll", nats.
+        A dict for each size: "size", the number of "subsets", the mean "calibrated_nll", nats, and
+        its 95 % "interval" over resamples of images; and that mean in each resample,
+        sizes×resamples.
     """
-    found = []
+    labels = resamples.labels
+    found, resampled = [], []
     for size in range(1, len(modes) + 1):
-        subsets, values = subsets_of_modes(len(modes), size), []
+        subsets, values, drawn = subsets_of_modes(len(modes), size), [], []
         for subset in subsets:
             members = [modes[k] for k in subset]
             test, validation = map(metrics.ensemble_log_probs, zip(*members, strict=True))
             temperature = fit_temperature(validation, labels[1])
             values.append(metrics.nll(apply_temperature(test, temperature), labels[0]))
-        mean = float(np.mean(values))
-        found.append({"size": size, "subsets": len(subsets), "calibrated_nll": mean})
-    return found
+            drawn.append(resamples.figures(test, validation, temperature)["calibrated_nll"])
+        resampled.append(np.mean(drawn, axis=0))
+        found.append(
+            {
+                "size": size,
+                "subsets": len(subsets),
+                "calibrated_nll": float(np.mean(values)),
+                "interval": interval(resampled[-1]),
+            }
+        )
+    return found, np.array(resampled)
 
 
 def deep_ensemble_equivalent(

@@ -6,7 +6,9 @@ import numpy as np
 
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
+from bridge_tf.evaluation.bootstrap import Resamples
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
+from bridge_tf.evaluation.intervals import add_intervals
 from bridge_tf.evaluation.scores import score
 from bridge_tf.networks.flops import count_flops, count_params
 
@@ -21,6 +23,8 @@ class Table:
 
     Attributes:
         rows: JSON data, in the order of adding.
+        resamples: of the images of both splits.
+        resampled: by a row's name, its figures in each resample, for its intervals.
     """
 
     def __init__(self, base, test_labels: np.ndarray, validation_labels: np.ndarray):
@@ -29,6 +33,8 @@ class Table:
         self.labels = test_labels, validation_labels
         self._costs = {1: (self.flops, self.params)}
         self.rows: list[dict] = []
+        self.resamples = Resamples(self.labels)
+        self.resampled: dict[str, dict[str, np.ndarray]] = {}
 
     def add(
         self, name: str, method: str, graph, members: Sequence[Sequence[np.ndarray]]
@@ -56,6 +62,7 @@ class Table:
             "disagreement": metrics.disagreement([member[0] for member in members]),
         }
         self.rows.append(row)
+        self.resampled[name] = self.resamples.figures(test, validation, row["temperature"])
         return row, test, validation
 
     def _cost(self, graph) -> tuple[int, int]:
@@ -67,12 +74,15 @@ class Table:
             self._costs[graph] = count_flops(networks), count_params(networks)
         return self._costs[graph]
 
-    def add_equivalents(self, yardstick: Sequence[float]) -> None:
-        """Adds the DEE to all rows, after all rows were added.
+    def add_equivalents(self, yardstick: Sequence[float], resampled: np.ndarray) -> None:
+        """Adds DEE and intervals to all rows, after all rows were added.
 
-        `yardstick` is the calibrated NLL of deep ensembles of size 1, 2, ….
+        Args:
+            yardstick: calibrated NLL of deep ensembles of size 1, 2, ….
+            resampled: the same in each of `resamples`, sizes×resamples.
         """
         for row in self.rows:
             row["dee"], row["dee_extrapolated"] = deep_ensemble_equivalent(
                 row["calibrated_nll"], yardstick
             )
+        add_intervals(self.rows, self.resampled, resampled)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bridge_tf.config import INDECISIVE
 from bridge_tf.data.issues import printable
-from bridge_tf.report import deployment, tables, uncertainty
+from bridge_tf.report import chance, deployment, tables, uncertainty
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
 
@@ -31,6 +31,8 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         figures=by_section,
         summary=tables.summary(report["ensembles"]),
         comparison=tables.comparison(report),
+        chance=chance.chance(report),
+        chance_explained=chance.EXPLANATION,
         bridges=tables.bridges(report["bridges"]),
         curves=tables.curves(report["curves"]),
         lines=tables.curves(details["lines"]),
@@ -42,7 +44,12 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         other_data=uncertainty.other_data(report),
         corruptions=uncertainty.corruptions(report),
         corrupted=uncertainty.corrupted(report) if "corruptions" in report else "",
-        legend=[*tables.LEGEND, *uncertainty.legend(report), deployment.LEGEND],
+        legend=[
+            *tables.LEGEND,
+            *chance.legend(report),
+            *uncertainty.legend(report),
+            deployment.LEGEND,
+        ],
         confused=_most_confused(details["confusions"], class_names),
     )
 

@@ -1,6 +1,6 @@
 """report.md, and the table that commands print."""
 
-from bridge_tf.report import deployment, uncertainty
+from bridge_tf.report import chance, deployment, uncertainty
 from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary, temperatures
 
 
@@ -16,7 +16,7 @@ def render_table(report: dict, mark_best: bool = False) -> str:
 def render_markdown(report: dict) -> str:
     """The content of report.json as a page of Markdown."""
     dataset = report["dataset"]
-    legend = [*LEGEND, *uncertainty.legend(report), deployment.LEGEND]
+    legend = [*LEGEND, *chance.legend(report), *uncertainty.legend(report), deployment.LEGEND]
     return "\n".join(
         [
             f"# Bridge ensembles on {dataset['name']}",
@@ -31,6 +31,7 @@ def render_markdown(report: dict) -> str:
             "",
             render_table(report, mark_best=True),
             "",
+            *_chance(report),
             "## Temperatures",
             "",
             padded_table(*temperatures(report["ensembles"])),
@@ -51,6 +52,11 @@ def render_markdown(report: dict) -> str:
             "",
         ]
     )
+
+
+def _chance(report: dict) -> list[str]:
+    table = chance.chance(report)
+    return ["## Chance", "", chance.EXPLANATION, "", padded_table(*table), ""] if table else []
 
 
 def _deployed(report: dict) -> list[str]:

@@ -46,6 +46,8 @@ _SCORE = _all(
 )
 _MORE = "adaptive_ece calibrated_adaptive_ece aurc"
 _EQUIVALENT = {"relative_flops": Number, "dee": _MAYBE, "dee_extrapolated": bool}
+_INTERVAL = _tuple(Number, Number) | None
+_INTERVALS = _all(_INTERVAL, "accuracy calibrated_nll dee")
 _ROW = _object(
     **_all(Text, "name method"),
     size=Count,
@@ -54,8 +56,10 @@ _ROW = _object(
     **_EQUIVALENT,
     **_all(NotRequired[Number], f"{_MORE} training_cost temperature_ml"),
     disagreement=NotRequired[_MAYBE],
+    **_all(NotRequired[_object(**_INTERVALS)], "intervals versus_single"),
+    versus_cheapest=NotRequired[_object(name=Text, **_INTERVALS)],
 )
-_YARDSTICK = _object(size=Count, subsets=Count, calibrated_nll=Number)
+_YARDSTICK = _object(size=Count, subsets=Count, calibrated_nll=Number, interval=_INTERVAL)
 _EARLY_EXIT = _object(**_all(Number, f"budget threshold share {_MORE}"), **_SCORE, **_EQUIVALENT)
 _ARTIFACT = _object(
     file=Text,

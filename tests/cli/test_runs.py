@@ -18,7 +18,8 @@ pytestmark = pytest.mark.integration
 ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
     "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated "
-    "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost temperature_ml".split()
+    "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost temperature_ml "
+    "intervals".split()
 )
 BRIDGE_KEYS = set(
     "curve r type taps width residual relative_flops relative_params kl kl_base agreement".split()
@@ -97,7 +98,11 @@ def test_report_is_as_the_contract_says(finished):
         ("bridge_1", "bridge", 2),
     ]
     for row in report["ensembles"]:
-        assert set(row) == ENSEMBLE_KEYS
+        compared = {"versus_single", "versus_cheapest"}
+        assert set(row) - compared == ENSEMBLE_KEYS
+        assert ("versus_single" in row) == (row["name"] != "single")
+        low, high = row["intervals"]["calibrated_nll"]
+        assert low < row["calibrated_nll"] < high
         assert 0 <= row["accuracy"] <= 1
     single, ensemble, curve, bridge = report["ensembles"]
     assert single["relative_flops"] == 1

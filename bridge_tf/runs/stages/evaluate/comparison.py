@@ -36,9 +36,9 @@ def compare(run: Run) -> tuple[dict, dict]:
         details.add(name, method, test, row)
         members_of.append(members)
     modes = [predictions.log_probs["mode", k] for k in range(len(predictions.models))]
-    yardstick = measure_yardstick(modes, labels)
+    yardstick, resampled = measure_yardstick(modes, table.resamples)
     sizes = [size["calibrated_nll"] for size in yardstick]
-    table.add_equivalents(sizes)
+    table.add_equivalents(sizes, resampled)
     # The last row is that of all bridges, which is exported.
     early_exit = measure_early_exit(
         predictions.log_probs["mode", 0],
