@@ -1,6 +1,6 @@
 """The rows of a comparison: ways of ensembling, their quality and their cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.bootstrap import Resamples
 from bridge_tf.evaluation.dee import deep_ensemble_equivalent
 from bridge_tf.evaluation.intervals import add_intervals
+from bridge_tf.evaluation.recommendation import held_out_nll, recommend
 from bridge_tf.evaluation.scores import score
 from bridge_tf.networks.flops import count_flops, count_params
 
@@ -25,6 +26,8 @@ class Table:
         rows: JSON data, in the order of adding.
         resamples: of the images of both splits.
         resampled: by a row's name, its figures in each resample, for its intervals.
+        held_out: by a row's name, its calibrated NLL of each validation image, of temperatures that
+            were fitted on others.
     """
 
     def __init__(self, base, test_labels: np.ndarray, validation_labels: np.ndarray):
@@ -35,6 +38,7 @@ class Table:
         self.rows: list[dict] = []
         self.resamples = Resamples(self.labels)
         self.resampled: dict[str, dict[str, np.ndarray]] = {}
+        self.held_out: dict[str, np.ndarray] = {}
 
     def add(
         self, name: str, method: str, graph, members: Sequence[Sequence[np.ndarray]]
@@ -63,6 +67,7 @@ class Table:
         }
         self.rows.append(row)
         self.resampled[name] = self.resamples.figures(test, validation, row["temperature"])
+        self.held_out[name] = held_out_nll(validation, self.labels[1])
         return row, test, validation
 
     def _cost(self, graph) -> tuple[int, int]:
@@ -86,3 +91,8 @@ class Table:
                 row["calibrated_nll"], yardstick
             )
         add_intervals(self.rows, self.resampled, resampled)
+
+    def recommend(self, budget: Mapping[str, float]) -> dict:
+        """The row to choose for a budget, after intervals were added; see `recommend`."""
+        counts = self.resamples.counts[1]
+        return recommend(self.rows, self.held_out, counts, budget, self.params)

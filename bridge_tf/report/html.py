@@ -9,6 +9,7 @@ from bridge_tf.data.issues import printable
 from bridge_tf.report import chance, deployment, tables, uncertainty
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
+from bridge_tf.report.recommendation import recommendation
 
 
 def render_html(report: dict, details: dict, config: dict, figures: Sequence[Figure]) -> str:
@@ -29,7 +30,7 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         # Paths don't change the figures and are private.
         settings={k: v for k, v in config["flags"].items() if k not in INDECISIVE},
         figures=by_section,
-        summary=tables.summary(report["ensembles"]),
+        summary=[*recommendation(report), *tables.summary(report["ensembles"])],
         comparison=tables.comparison(report),
         chance=chance.chance(report),
         chance_explained=chance.EXPLANATION,

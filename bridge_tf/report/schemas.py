@@ -60,6 +60,18 @@ _ROW = _object(
     versus_cheapest=NotRequired[_object(name=Text, **_INTERVALS)],
 )
 _YARDSTICK = _object(size=Count, subsets=Count, calibrated_nll=Number, interval=_INTERVAL)
+_BUDGET = _all(NotRequired[Number], "flops worst_flops params bytes")
+_RECOMMENDED = _object(
+    **_all(Text, "name best"),
+    budget=_object(**_BUDGET),
+    is_bridge_ensemble=bool,
+    **_all(Number, "validation_nll relative_flops relative_params accuracy calibrated_nll"),
+    bytes=Count,
+    dee=_MAYBE,
+    difference=_INTERVAL,
+    intervals=_object(**_INTERVALS),
+)
+_NONE_FITS = _object(name=None, budget=_object(**_BUDGET))
 _EARLY_EXIT = _object(**_all(Number, f"budget threshold share {_MORE}"), **_SCORE, **_EQUIVALENT)
 _ARTIFACT = _object(
     file=Text,
@@ -99,6 +111,7 @@ REPORT = TypeAdapter(
         dataset=_object(name=Text, **_all(Count, "num_train num_validation num_test num_classes")),
         base=_object(**_all(Count, "params flops")),
         early_exit=NotRequired[_EARLY_EXIT],
+        recommendation=NotRequired[_RECOMMENDED | _NONE_FITS],
         ensembles=_some(_ROW),
         yardstick=NotRequired[_some(_YARDSTICK)],
         artifacts=NotRequired[list[_ARTIFACT]],

@@ -74,6 +74,7 @@ def test_report_is_as_the_contract_says(finished):
         "dataset",
         "data",
         "base",
+        "recommendation",
         "ensembles",
         "yardstick",
         "curves",
@@ -125,7 +126,8 @@ def test_report_is_as_the_contract_says(finished):
 
 
 def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
-    table = finished.first.stdout.splitlines()
+    first, *table = finished.first.stdout.splitlines()
+    assert first.startswith("Within 1.25 × the FLOPs of one network on average, choose ")
     assert [line.split("|")[1].strip() for line in table] == [
         "ensemble",
         "-" * len(table[1].split("|")[1].strip()),

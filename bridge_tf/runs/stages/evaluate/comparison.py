@@ -73,6 +73,7 @@ def compare(run: Run) -> tuple[dict, dict]:
         **_describe(dataset),
         "base": {"params": table.params, "flops": table.flops},
         "early_exit": early_exit,
+        "recommendation": table.recommend(run.config.budget),
         "ensembles": table.rows,
         "yardstick": yardstick,
         "curves": curves,
