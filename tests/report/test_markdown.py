@@ -233,12 +233,12 @@ def test_rendering_leaves_the_report_alone(report):
     assert report == before
 
 
-def test_warnings_stand_right_below_the_title(report):
+def test_warnings_stand_right_below_the_title_and_then_the_result(report):
     report["warnings"] = ["the validation split is small", "12 test images are known"]
     page = render_markdown(report)
     assert page.startswith(
         "# Bridge ensembles on digits\n\n> **Warning:** the validation split is small.\n\n"
-        "> **Warning:** 12 test images are known.\n\n1,077 training, "
+        "> **Warning:** 12 test images are known.\n\n**bridge_2** has "
     )
     del report["warnings"]
     assert "Warning" not in render_markdown(report)
