@@ -15,7 +15,10 @@ Evaluates a finished run again, writes its report and prints the table.
 
     bridge-tf evaluate --workdir=DIR [--ood_dataset=DATA] [--corruptions=noise,jpeg] [--loss_plane]
 """
-_SETTINGS = ("early_exit_budget", "ood_dataset", "corruptions", "corruption_images")
+_SETTINGS = (
+    *("early_exit_budget", "average_cost"),
+    *("ood_dataset", "corruptions", "corruption_images"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,7 @@ NAME = r"\w[\w.-]{0,99}"
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "jit_compile", "baselines", "early_exit_budget"),
-    *("ood_dataset", "corruptions", "corruption_images"),
+    *("average_cost", "ood_dataset", "corruptions", "corruption_images"),
     *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
 )

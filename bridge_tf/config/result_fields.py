@@ -28,6 +28,11 @@ class EvaluationSettings:
         "images with the lowest confidence of the base go on to the bridges.",
         low=1,
     )
+    average_cost: float = setting(
+        1.25,
+        "Cascades: maximum for the mean FLOPs of a validation image, relative to one network's.",
+        above=1,
+    )
     ood_dataset: str = setting(
         "", "Out-of-distribution data, in the form of `dataset`, to detect by confidence."
     )

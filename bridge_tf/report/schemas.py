@@ -52,7 +52,9 @@ _ROW = _object(
     relative_params=Number,
     **_SCORE,
     **_EQUIVALENT,
-    **_all(NotRequired[Number], f"{_MORE} training_cost temperature_ml"),
+    **_all(NotRequired[Number], f"{_MORE} training_cost temperature_ml worst_relative_flops"),
+    # Of cascades.
+    **_all(NotRequired[Number], "average_flops_validation threshold share_going_on"),
     disagreement=NotRequired[_MAYBE],
 )
 _EARLY_EXIT = _object(**_all(Number, f"budget threshold share {_MORE}"), **_SCORE, **_EQUIVALENT)
@@ -63,12 +65,13 @@ _ARTIFACT = _object(
     **_SCORE,
     **_all(Number, _MORE),
 )
+_OF_CASCADE = NotRequired[Number]
 _OOD = _object(
     **_all(Text, "dataset fingerprint"),
     num_images=Count,
-    rows=list[_object(name=Text, **_all(Number, "auroc fpr95"))],
+    rows=list[_object(name=Text, **_all(Number, "auroc fpr95"), relative_flops=_OF_CASCADE)],
 )
-_SHIFTED = _all(Number, "accuracy nll calibrated_nll ece")
+_SHIFTED = _all(Number, "accuracy nll calibrated_nll ece") | {"relative_flops": _OF_CASCADE}
 _CORRUPTIONS = _object(
     images=Count,
     kinds=list[Text],
@@ -87,6 +90,12 @@ _BRIDGE = _object(
     residual=NotRequired[bool],
     **_all(Number, "r width relative_flops relative_params kl kl_base agreement"),
 )
+_CASCADE = _object(
+    name=Text,
+    points=_some(
+        _object(**_all(Number, "threshold share_going_on average_flops accuracy calibrated_nll"))
+    ),
+)
 REPORT = TypeAdapter(
     _object(
         schema=Literal[SCHEMA],
@@ -94,7 +103,9 @@ REPORT = TypeAdapter(
         dataset=_object(name=Text, **_all(Count, "num_train num_validation num_test num_classes")),
         base=_object(**_all(Count, "params flops")),
         early_exit=NotRequired[_EARLY_EXIT],
+        average_cost=NotRequired[Number],
         ensembles=_some(_ROW),
+        cascades=NotRequired[list[_CASCADE]],
         artifacts=NotRequired[list[_ARTIFACT]],
         ood=NotRequired[_OOD],
         corruptions=NotRequired[_CORRUPTIONS],

@@ -36,7 +36,7 @@ class Evaluate:
 
 
 def is_evaluated(run: Run) -> bool:
-    """Whether the report is current, for the wanted cost of early exits and other images.
+    """Whether the report is current, with the wanted costs and other images.
 
     Raises:
         InputError: it is damaged.
@@ -46,8 +46,9 @@ def is_evaluated(run: Run) -> bool:
     if not all(current):
         return False
     report = read_report(run.files.report)
-    budget = report.get("early_exit", {}).get("budget")
-    return budget == run.config.early_exit_budget and is_measured(run.config, report)
+    costs = report.get("early_exit", {}).get("budget"), report.get("average_cost")
+    wanted = run.config.early_exit_budget, run.config.average_cost
+    return costs == wanted and is_measured(run.config, report)
 
 
 def remeasure(run: Run) -> None:
