@@ -18,8 +18,10 @@ pytestmark = pytest.mark.integration
 ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
     "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated "
-    "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost temperature_ml".split()
+    "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost temperature_ml "
+    "worst_relative_flops".split()
 )
+CASCADE_KEYS = set("average_flops_validation threshold share_going_on".split())
 BRIDGE_KEYS = set(
     "curve r type taps width residual relative_flops relative_params kl kl_base agreement".split()
 )
@@ -77,6 +79,8 @@ def test_report_is_as_the_contract_says(finished):
         "curves",
         "bridges",
         "early_exit",
+        "average_cost",
+        "cascades",
         "artifacts",
     }
     assert report["schema"] == 1
@@ -94,11 +98,20 @@ def test_report_is_as_the_contract_says(finished):
         ("deep_ensemble_2", "deep_ensemble", 2),
         ("curve_1", "curve", 2),
         ("bridge_1", "bridge", 2),
+        ("cascade_2", "cascade", 2),
+        ("bridge_cascade_1", "bridge_cascade", 3),
     ]
-    for row in report["ensembles"]:
+    single, ensemble, curve, bridge, *cascades = report["ensembles"]
+    for row in (single, ensemble, curve, bridge):
         assert set(row) == ENSEMBLE_KEYS
-        assert 0 <= row["accuracy"] <= 1
-    single, ensemble, curve, bridge = report["ensembles"]
+        assert row["worst_relative_flops"] == row["relative_flops"]
+    of_several = {"temperature_ml", "disagreement"}
+    for row in cascades:
+        assert set(row) == ENSEMBLE_KEYS - of_several | CASCADE_KEYS
+        assert row["average_flops_validation"] <= report["average_cost"] == 1.25
+        assert row["relative_flops"] < row["worst_relative_flops"]
+    assert all(0 <= row["accuracy"] <= 1 for row in report["ensembles"])
+    assert [cascade["name"] for cascade in report["cascades"]] == [row["name"] for row in cascades]
     assert single["relative_flops"] == single["dee"] == 1
     # Members run in full cost one network each, besides taking the mean of a few numbers.
     assert ensemble["relative_flops"] == pytest.approx(2, rel=1e-3)
@@ -124,6 +137,8 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
         "deep_ensemble_2",
         "curve_1",
         "bridge_1",
+        "cascade_2",
+        "bridge_cascade_1",
     ]
     lines = finished.first.stderr.splitlines()
     warnings = [line for line in lines if line.startswith("evaluate: WARNING: ")]
