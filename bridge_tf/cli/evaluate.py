@@ -16,7 +16,8 @@ Evaluates a finished run again, writes its report and prints the table.
     bridge-tf evaluate --workdir=DIR [--ood_dataset=DATA] [--corruptions=noise,jpeg] [--loss_plane]
 """
 _SETTINGS = (
-    *("early_exit_budget", "budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
+    *("early_exit_budget", "average_cost"),
+    *("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
     *("ood_dataset", "corruptions", "corruption_images"),
 )
 

@@ -41,7 +41,7 @@ INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "jit_compile", "baselines", "early_exit_budget"),
     *("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
-    *("ood_dataset", "corruptions", "corruption_images"),
+    *("average_cost", "ood_dataset", "corruptions", "corruption_images"),
     *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
 )

@@ -28,6 +28,11 @@ class EvaluationSettings:
         "images with the lowest confidence of the base go on to the bridges.",
         low=1,
     )
+    average_cost: float = setting(
+        1.25,
+        "Cascades: maximum for the mean FLOPs of a validation image, relative to one network's.",
+        above=1,
+    )
     budget_flops: float = setting(
         1.25,
         "Recommendation: maximum for the mean FLOPs of an image, relative to one network's.",

@@ -62,11 +62,16 @@ class Resamples:
                 return np.exp((low + high + places * (high - low)) / 2)
             width *= 2
 
-    def calibrated_nll(self, test_log_probs: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
-        """The mean NLL of each resample of the test images at its temperature, nats."""
+    def calibrated_nll(
+        self, test_log_probs: np.ndarray, temperatures: np.ndarray, only=1.0
+    ) -> np.ndarray:
+        """The mean NLL of each resample of the test images at its temperature, nats.
+
+        `only` tells which images count, N; the others' NLL is 0.
+        """
         log_t = np.log(temperatures)
         low, high = log_t.min() - 1e-3, log_t.max() + 1e-3
-        values = self._interpolated(0, test_log_probs, low, high)
+        values = self._interpolated(0, test_log_probs, low, high, only)
         return chebyshev.chebval((2 * log_t - low - high) / (high - low), values, tensor=False)
 
     def figures(self, test, validation, near: float) -> dict[str, np.ndarray]:
@@ -82,7 +87,22 @@ class Resamples:
             "calibrated_nll": self.calibrated_nll(test, temperatures),
         }
 
-    def _interpolated(self, split: int, log_probs, low: float, high: float) -> np.ndarray:
+    def cascade_figures(self, stages: Sequence[tuple], goes_on: np.ndarray) -> dict:
+        """`figures` of a cascade, whose stages have a temperature each.
+
+        Args:
+            stages: test, validation and near of the first stage and of the second, as for
+                `figures`.
+            goes_on: N, whether the second stage predicts a test image. It is the same in all
+                resamples: the threshold isn't chosen again.
+        """
+        final = np.where(goes_on[:, None], stages[1][0], stages[0][0])
+        nll = 0.0
+        for (test, validation, near), only in zip(stages, (~goes_on, goes_on), strict=True):
+            nll += self.calibrated_nll(test, self.temperatures(validation, near), only)
+        return {"accuracy": self.accuracy(final), "calibrated_nll": nll}
+
+    def _interpolated(self, split: int, log_probs, low: float, high: float, only=1.0) -> np.ndarray:
         """Chebyshev coefficients of each resample's mean NLL over log T in [low, high]."""
         labels, counts = self.labels[split], self.counts[split]
         gaps = log_probs - log_probs.max(axis=1, keepdims=True)
@@ -90,7 +110,7 @@ class Resamples:
         columns = []
         for temperature in np.exp(_points(low, high)):
             normalizer = np.log(np.exp(gaps / temperature).sum(axis=1))
-            columns.append(normalizer - of_label / temperature)
+            columns.append((normalizer - of_label / temperature) * only)
         return _coefficients(np.stack(columns) @ counts.T / len(labels))
 
 

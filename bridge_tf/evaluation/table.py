@@ -61,6 +61,7 @@ class Table:
             "method": method,
             "size": len(members),
             "relative_flops": flops / self.flops,
+            "worst_relative_flops": flops / self.flops,
             "relative_params": params / self.params,
             **figures,
             "disagreement": metrics.disagreement([member[0] for member in members]),

@@ -1,11 +1,15 @@
-"""A report's table of exported files, and its sentence about early exit."""
+"""A report's table of exported files, and what it says of early exit and cascades."""
+
+from bridge_tf.report.tables import figure
 
 
 def early_exit(report: dict) -> str:
     """The figures of early exit in a sentence; empty if they weren't measured."""
-    found, whole = report.get("early_exit"), report["ensembles"][-1]
+    found = report.get("early_exit")
     if not found:
         return ""
+    rows = report["ensembles"]
+    whole = ([row for row in rows if row["method"] == "bridge"] or rows)[-1]
     return (
         f"Early exit: with the base's prediction where its confidence is at least "
         f"{found['threshold']:.4f}, and {whole['name']}'s for the other "
@@ -14,6 +18,27 @@ def early_exit(report: dict) -> str:
         f"{found['relative_flops']:.3f} × the FLOPs of one network on average "
         f"({found['budget']:g} was wanted, and the threshold chosen on validation images)."
     )
+
+
+def cascades(report: dict) -> tuple[list[str], list[list[str]]] | None:
+    """Headings and rows of the table of cascades; None if there are none."""
+    rows = [row for row in report["ensembles"] if "threshold" in row]
+    if not rows:
+        return None
+    headings = ["cascade", "threshold", "going on %"]
+    headings += ["FLOPs ×, validation", "FLOPs ×, test", "FLOPs ×, worst"]
+    return headings, [
+        [
+            row["name"],
+            # Above every confidence, all images go on.
+            "all" if row["threshold"] > 1 else f"{row['threshold']:.4f}",
+            figure(row.get("share_going_on"), "{:.1f}", 100),
+            figure(row.get("average_flops_validation"), "{:.3f}"),
+            figure(row["relative_flops"], "{:.3f}"),
+            figure(row.get("worst_relative_flops"), "{:.3f}"),
+        ]
+        for row in rows
+    ]
 
 
 def artifacts(report: dict) -> tuple[list[str], list[list[str]]] | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from bridge_tf.config.names import pair_name
 from bridge_tf.report.charts import (
+    cascades,
     closeness,
     confusion,
     curves,
@@ -38,8 +39,14 @@ def draw_figures(report: dict, details: dict, planes: Sequence[dict] = ()) -> li
 
 def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tuple]:
     """(section, name, (chart, title)) of each figure."""
+    rows = report["ensembles"]
     for key in quality.KINDS:
-        yield "quality", f"quality_{key}", quality.draw(report["ensembles"], key)
+        yield "quality", f"quality_{key}", quality.draw(rows, key)
+    if any(quality.worst_cost(row) > row["relative_flops"] for row in rows):
+        for key in quality.KINDS:
+            yield "quality", f"worst_{key}", quality.draw(rows, key, worst=True)
+    if report.get("cascades"):
+        yield "quality", "cascades", cascades.draw(report["cascades"], rows)
     if report["bridges"]:
         yield "bridges", "bridges", closeness.draw(report["bridges"])
     shown = list(zip(report["curves"], details["lines"], strict=True))[:_CURVES]
@@ -48,7 +55,7 @@ def _charts(report: dict, details: dict, planes: Sequence[dict]) -> Iterator[tup
     for plane in planes:
         yield "plane", f"loss_plane_{pair_name(plane['curve'])}", loss_plane.draw(plane)
     names = [confused["name"] for confused in details["confusions"]]
-    largest = [row["name"] for row in report["ensembles"] if row["method"] == "deep_ensemble"][-1:]
+    largest = [row["name"] for row in rows if row["method"] == "deep_ensemble"][-1:]
     for row in details["reliability"]:
         if row["name"] in [*names, *largest]:
             yield "reliability", f"reliability_{row['name']}", reliability.draw(row)

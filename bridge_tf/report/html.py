@@ -40,6 +40,7 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         gaps=any(point["nll"] is None for line in details["lines"] for point in line["points"]),
         early_exit=deployment.early_exit(report),
         artifacts=deployment.artifacts(report),
+        cascades=deployment.cascades(report),
         temperatures=tables.temperatures(report["ensembles"]),
         uncertainty=uncertainty.uncertainty(report),
         other_data=uncertainty.other_data(report),

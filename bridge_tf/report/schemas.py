@@ -54,7 +54,9 @@ _ROW = _object(
     relative_params=Number,
     **_SCORE,
     **_EQUIVALENT,
-    **_all(NotRequired[Number], f"{_MORE} training_cost temperature_ml"),
+    **_all(NotRequired[Number], f"{_MORE} training_cost temperature_ml worst_relative_flops"),
+    # Of cascades.
+    **_all(NotRequired[Number], "average_flops_validation threshold share_going_on"),
     disagreement=NotRequired[_MAYBE],
     **_all(NotRequired[_object(**_INTERVALS)], "intervals versus_single"),
     versus_cheapest=NotRequired[_object(name=Text, **_INTERVALS)],
@@ -80,12 +82,13 @@ _ARTIFACT = _object(
     **_SCORE,
     **_all(Number, _MORE),
 )
+_OF_CASCADE = NotRequired[Number]
 _OOD = _object(
     **_all(Text, "dataset fingerprint"),
     num_images=Count,
-    rows=list[_object(name=Text, **_all(Number, "auroc fpr95"))],
+    rows=list[_object(name=Text, **_all(Number, "auroc fpr95"), relative_flops=_OF_CASCADE)],
 )
-_SHIFTED = _all(Number, "accuracy nll calibrated_nll ece")
+_SHIFTED = _all(Number, "accuracy nll calibrated_nll ece") | {"relative_flops": _OF_CASCADE}
 _CORRUPTIONS = _object(
     images=Count,
     kinds=list[Text],
@@ -104,6 +107,12 @@ _BRIDGE = _object(
     residual=NotRequired[bool],
     **_all(Number, "r width relative_flops relative_params kl kl_base agreement"),
 )
+_CASCADE = _object(
+    name=Text,
+    points=_some(
+        _object(**_all(Number, "threshold share_going_on average_flops accuracy calibrated_nll"))
+    ),
+)
 REPORT = TypeAdapter(
     _object(
         schema=Literal[SCHEMA],
@@ -111,9 +120,11 @@ REPORT = TypeAdapter(
         dataset=_object(name=Text, **_all(Count, "num_train num_validation num_test num_classes")),
         base=_object(**_all(Count, "params flops")),
         early_exit=NotRequired[_EARLY_EXIT],
+        average_cost=NotRequired[Number],
         recommendation=NotRequired[_RECOMMENDED | _NONE_FITS],
         ensembles=_some(_ROW),
         yardstick=NotRequired[_some(_YARDSTICK)],
+        cascades=NotRequired[list[_CASCADE]],
         artifacts=NotRequired[list[_ARTIFACT]],
         ood=NotRequired[_OOD],
         corruptions=NotRequired[_CORRUPTIONS],

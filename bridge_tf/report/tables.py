@@ -9,6 +9,7 @@ _COLUMNS = (
     ("ensemble", "name", "{}", 0),
     ("members", "size", "{}", 0),
     ("FLOPs ×", "relative_flops", "{:.2f}", 0),
+    ("worst ×", "worst_relative_flops", "{:.2f}", 0),
     ("params ×", "relative_params", "{:.2f}", 0),
     ("training ×", "training_cost", "{:.2f}", 0),
     ("accuracy %", "accuracy", "{:.2f}", 1),
@@ -26,7 +27,18 @@ _PER_CENT = ("accuracy", "ece", "adaptive_ece", "calibrated_ece")
 # Terms and their explanations.
 LEGEND = (
     ("members", "probability vectors that are averaged."),
-    ("FLOPs × and params ×", "what one image's inference executes, relative to one network."),
+    (
+        "FLOPs × and params ×",
+        "what one image's inference executes, relative to one network; of a cascade, the mean over "
+        "the test images, and all its networks.",
+    ),
+    ("worst ×", "FLOPs of the image that costs most: one that goes through a whole cascade."),
+    (
+        "cascade_k and bridge_cascade_k",
+        "the base, or bridge_k, predicts the images that it is sure of; the first k modes, or all "
+        "modes, predict the others. Which those are is decided by a threshold on the first stage's "
+        "calibrated top probability, chosen on the validation split for an average cost.",
+    ),
     (
         "training ×",
         "gradient steps times the FLOPs of a step, of all trainings that it needs, relative to one "
@@ -75,6 +87,7 @@ def temperatures(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
             *(figure(row.get(key), "{:.3f}") for key in ("temperature", "temperature_ml")),
         ]
         for row in rows
+        if "threshold" not in row  # the stages of a cascade have rows of their own
     ]
 
 

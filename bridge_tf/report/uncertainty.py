@@ -71,14 +71,19 @@ def corruptions(report: dict) -> list[tuple[str, Table]]:
     found = report.get("corruptions")
     if not found:
         return []
+    kinds = [*_OF_CORRUPTED]
+    if any("relative_flops" in row["clean"] for row in found["rows"]):
+        kinds.append(("Average FLOPs × of cascades", "relative_flops", "{:.2f}", 1))
     levels = sorted({item["severity"] for row in found["rows"] for item in row["corrupted"]})
     columns = [("severity", level) for level in levels]
     columns += [("corruption", kind) for kind in found["kinds"]]
     headings = ["ensemble", "clean", *(str(value) for _, value in columns)]
     tables = []
-    for caption, key, form, factor in _OF_CORRUPTED:
+    for caption, key, form, factor in kinds:
         lines = []
         for row in found["rows"]:
+            if key not in row["clean"]:
+                continue
             means = (_mean(row["corrupted"], *column, key) for column in columns)
             figures = (figure(x, form, factor) for x in (row["clean"][key], *means))
             lines.append([row["name"], *figures])
@@ -104,5 +109,5 @@ def legend(report: dict) -> list[tuple[str, str]]:
 
 def _mean(items: list[dict], column: str, value, key: str) -> float | None:
     """The mean of `key` over items with a value in a column; None if there are none."""
-    values = [item[key] for item in items if item[column] == value]
+    values = [item[key] for item in items if item[column] == value and key in item]
     return sum(values) / len(values) if values else None

@@ -59,9 +59,10 @@ def test_a_run_is_measured_elsewhere(smoke_run, letters, tmp_path, monkeypatch):
     same = dataclasses.replace(own, corruption_images=40, **wanted)
     executed(same, work, ["evaluate"])
     assert not measured
-    for other in (own, dataclasses.replace(same, corruption_images=30)):
+    others = [{"corruption_images": 30}, {"average_cost": 1.5}]
+    for other in (own, *(dataclasses.replace(same, **changes) for changes in others)):
         executed(other, work, ["evaluate"])
-        assert measured.pop() == other
+        assert measured.pop() == dataclasses.replace(other, jobs="1")
 
 
 def test_other_data_that_cannot_be_used_is_refused_before_anything_is_done(tmp_path, letters):

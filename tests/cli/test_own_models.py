@@ -56,7 +56,8 @@ def test_trained_modes_are_taken_as_they_are(files):
         assert (row["taps"], row["width"]) == ([choice["tap"]], choice["width"])
         assert row["relative_flops"] <= 0.2
     sizes = {row["name"]: row["size"] for row in report["ensembles"]}
-    assert sizes == {"single": 1, "deep_ensemble_2": 2, "curve_1": 3, "bridge_1": 3}
+    expected = {"single": 1, "deep_ensemble_2": 2, "curve_1": 3, "bridge_1": 3, "cascade_2": 2}
+    assert sizes.items() >= expected.items()
     bridge = keras.models.load_model(files / "work" / "bridges" / "0-1.keras")
     assert is_conditioned(bridge) and bridge_taps(bridge) == (1, [choice["tap"]])
     assert (files / "exports" / "digits_a.tflite").exists()

@@ -19,8 +19,9 @@ ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
     "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated "
     "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost temperature_ml "
-    "intervals".split()
+    "worst_relative_flops intervals".split()
 )
+CASCADE_KEYS = set("average_flops_validation threshold share_going_on".split())
 BRIDGE_KEYS = set(
     "curve r type taps width residual relative_flops relative_params kl kl_base agreement".split()
 )
@@ -68,20 +69,10 @@ def test_work_directory_is_as_the_contract_says(finished):
 
 def test_report_is_as_the_contract_says(finished):
     report = json.loads((finished.work / "report.json").read_text())
-    assert set(report) == {
-        "schema",
-        "warnings",
-        "dataset",
-        "data",
-        "base",
-        "recommendation",
-        "ensembles",
-        "yardstick",
-        "curves",
-        "bridges",
-        "early_exit",
-        "artifacts",
-    }
+    assert set(report) == set(
+        "schema warnings dataset data base average_cost recommendation ensembles yardstick "
+        "cascades curves bridges early_exit artifacts".split()
+    )
     assert report["schema"] == 1
     assert report["dataset"] == {
         "name": "digits",
@@ -97,15 +88,25 @@ def test_report_is_as_the_contract_says(finished):
         ("deep_ensemble_2", "deep_ensemble", 2),
         ("curve_1", "curve", 2),
         ("bridge_1", "bridge", 2),
+        ("cascade_2", "cascade", 2),
+        ("bridge_cascade_1", "bridge_cascade", 3),
     ]
+    compared = {"versus_single", "versus_cheapest"}
     for row in report["ensembles"]:
-        compared = {"versus_single", "versus_cheapest"}
-        assert set(row) - compared == ENSEMBLE_KEYS
         assert ("versus_single" in row) == (row["name"] != "single")
         low, high = row["intervals"]["calibrated_nll"]
         assert low < row["calibrated_nll"] < high
-        assert 0 <= row["accuracy"] <= 1
-    single, ensemble, curve, bridge = report["ensembles"]
+    single, ensemble, curve, bridge, *cascades = report["ensembles"]
+    for row in (single, ensemble, curve, bridge):
+        assert set(row) - compared == ENSEMBLE_KEYS
+        assert row["worst_relative_flops"] == row["relative_flops"]
+    of_several = {"temperature_ml", "disagreement"}
+    for row in cascades:
+        assert set(row) - compared == ENSEMBLE_KEYS - of_several | CASCADE_KEYS
+        assert row["average_flops_validation"] <= report["average_cost"] == 1.25
+        assert row["relative_flops"] < row["worst_relative_flops"]
+    assert all(0 <= row["accuracy"] <= 1 for row in report["ensembles"])
+    assert [cascade["name"] for cascade in report["cascades"]] == [row["name"] for row in cascades]
     assert single["relative_flops"] == 1
     sizes = [(found["size"], found["subsets"]) for found in report["yardstick"]]
     assert sizes == [(1, 2), (2, 1)]
@@ -135,6 +136,8 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
         "deep_ensemble_2",
         "curve_1",
         "bridge_1",
+        "cascade_2",
+        "bridge_cascade_1",
     ]
     lines = finished.first.stderr.splitlines()
     warnings = [line for line in lines if line.startswith("evaluate: WARNING: ")]

@@ -19,7 +19,12 @@ def test_locations_decide_nothing():
 
 
 def test_what_is_measured_decides_nothing():
-    measured = Config(ood_dataset="npz:a.npz", corruptions=["noise", "jpeg"], corruption_images=9)
+    measured = Config(
+        ood_dataset="npz:a.npz",
+        corruptions=["noise", "jpeg"],
+        corruption_images=9,
+        average_cost=1.5,
+    )
     assert measured.fingerprint == Config().fingerprint
     assert Config(**measured.to_json()) == measured
 
@@ -31,6 +36,7 @@ def test_what_is_measured_decides_nothing():
         ({"corruptions": ["fog"]}, "`corruptions=fog`: must be one or more of noise, blur"),
         ({"corruptions": ["blur", "blur"]}, "`corruptions=blur,blur`: name each corruption once"),
         ({"corruption_images": 0}, "`corruption_images=0`: must be at least 1"),
+        ({"average_cost": 1.0}, "`average_cost=1.0`: must be above 1"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(settings, words):

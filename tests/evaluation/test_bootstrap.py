@@ -49,6 +49,28 @@ def test_temperatures_and_figures_of_each_resample_against_a_loop(images, classe
         assert figures["accuracy"][k] == pytest.approx(expected, abs=1e-14)
 
 
+def test_a_cascade_against_a_loop():
+    stages, labels = [], []
+    for seed, (images, lead) in enumerate(((150, 2), (80, 2), (150, 4), (80, 4))):
+        log_probs, truth = predictions(seed % 2, images, 5, lead, 1 + seed)
+        stages.append(log_probs)
+        labels.append(truth)
+    pairs = [stages[:2], stages[2:]]
+    resamples = Resamples(labels[:2], 20)
+    goes_on = np.arange(150) % 3 == 0
+    near = [fit_temperature(pair[1], labels[1]) for pair in pairs]
+    of_stages = [(*pair, t) for pair, t in zip(pairs, near, strict=True)]
+    figures = resamples.cascade_figures(of_stages, goes_on)
+    for k, (i, j) in enumerate(zip(*map(images_of, resamples.counts), strict=True)):
+        fitted = [fit_temperature(pair[1][j], labels[1][j]) for pair in pairs]
+        scaled = [log_softmax(pair[0] / t, axis=1) for pair, t in zip(pairs, fitted, strict=True)]
+        loss = [-scaled[int(goes_on[image])][image, labels[0][image]] for image in i]
+        # Each temperature is known to 1e-6.
+        assert figures["calibrated_nll"][k] == pytest.approx(np.mean(loss), rel=1e-6)
+        right = [pairs[int(goes_on[image])][0][image].argmax() == labels[0][image] for image in i]
+        assert figures["accuracy"][k] == pytest.approx(np.mean(right), abs=1e-14)
+
+
 def test_the_search_finds_temperatures_far_from_where_it_begins():
     validation, labels = predictions(1, 200, 10, 6, 2)
     resamples = Resamples((labels, labels), 10)

@@ -45,10 +45,19 @@ for row in REPORT["ensembles"]:
     row["dee_extrapolated"] = row["name"] == "curve_1"
 _CORRUPTED = {"accuracy": 0.5, "nll": 2.5, "calibrated_nll": 2.0, "ece": 0.25}
 _LATER = {"adaptive_ece": 0.25, "calibrated_adaptive_ece": 0.25, "aurc": 0.125}
+_CASCADE = {"worst_relative_flops": 2.0, "average_flops_validation": 1.25}
+_CASCADE |= {"threshold": 0.75, "share_going_on": 0.25}
+_POINT = {"threshold": 0.75, "share_going_on": 0.25, "average_flops": 1.25}
+_POINT |= {"accuracy": 0.5, "calibrated_nll": 2.5}
 # With what isn't in the contract.
 MORE = {
     **REPORT,
-    "ensembles": [{**row, **_LATER, "disagreement": None} for row in REPORT["ensembles"]],
+    "average_cost": 1.25,
+    "ensembles": [
+        *({**row, **_LATER, "disagreement": None} for row in REPORT["ensembles"]),
+        {**REPORT["ensembles"][-1], **_CASCADE, "name": "cascade_2", "method": "cascade"},
+    ],
+    "cascades": [{"name": "cascade_2", "points": [_POINT]}],
     "ood": {
         **{"dataset": "letters", "fingerprint": "a", "num_images": 9},
         "rows": [{"name": "single", "auroc": 0.75, "fpr95": 0.5}],
@@ -59,7 +68,11 @@ MORE = {
             {
                 **{"name": "single", "clean": _CORRUPTED},
                 "corrupted": [{"corruption": "noise", "severity": 1, **_CORRUPTED}],
-            }
+            },
+            {
+                **{"name": "cascade_2", "clean": {**_CORRUPTED, "relative_flops": 1.25}},
+                "corrupted": [{"corruption": "noise", "severity": 1, **_CORRUPTED}],
+            },
         ],
     },
 }

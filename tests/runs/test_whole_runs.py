@@ -43,7 +43,12 @@ def test_type_2_with_three_modes(tmp_path, capsys):
         ("bridge_1", 3),
         ("bridge_2", 5),
         ("bridge_3", 6),
+        # Bridges of both ends cost more than the average cost of cascades.
+        ("cascade_2", 2),
+        ("cascade_3", 3),
     ]
+    curves = [cascade["name"] for cascade in report["cascades"]]
+    assert curves == ["cascade_2", "cascade_3", "bridge_cascade_1"]
     assert [(row["curve"], row["type"], row["r"]) for row in report["bridges"]] == [
         ([0, 1], 2, 0.25),
         ([0, 2], 2, 0.25),
@@ -51,7 +56,7 @@ def test_type_2_with_three_modes(tmp_path, capsys):
     ]
     # Each row of the table must hold what the deployed model of that size answers.
     test = run.data.test
-    for row in report["ensembles"][-3:]:
+    for row in report["ensembles"][-5:-2]:
         ensemble = build_ensemble(run).first(int(row["name"][-1]))
         answers = ensemble.predict(test.images, verbose=0)["probabilities"]
         assert row["accuracy"] == np.mean(answers.argmax(1) == test.labels)

@@ -26,6 +26,9 @@ METHODS = {
     "deep_ensemble": (BLUE, "o"),
     "curve": (GREEN, "s"),
     "bridge": (VERMILION, "D"),
+    # As what they go on from or to, with another marker.
+    "cascade": (BLUE, "X"),
+    "bridge_cascade": (VERMILION, "X"),
 }
 OTHERS = ((PURPLE, "^"), (ORANGE, "v"), (SKY, "P"))
 SEQUENTIAL = "cividis"

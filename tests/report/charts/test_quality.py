@@ -1,3 +1,6 @@
+import itertools
+
+import numpy as np
 import pytest
 
 from bridge_tf.report.charts import quality, style
@@ -21,9 +24,40 @@ def test_the_single_network_is_a_mark_and_the_others_lines_from_it():
     chart, _ = quality.draw(ROWS, "accuracy")
     single, *others = chart.axes[0].lines
     assert single.get_linestyle() == "None" and single.get_marker() == "*"
+    *others, front = others
+    assert front.get_label() == "Pareto front"
     for line in others:
         assert tuple(line.get_xydata()[0]) == (1, 90)
 
 
 def test_methods_are_named_as_they_are():
     assert ">a$b$<" in style.to_svg(*quality.draw(ROWS, "accuracy"))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_front_is_what_no_other_row_beats(sign):
+    # On a grid, so that some are equal in one of the two.
+    places = np.random.default_rng(12).integers(0, 12, (20, 2)).tolist()
+    places = [(float(cost), float(quality)) for cost, quality in places]
+    expected = {
+        (cost, quality)
+        for cost, quality in places
+        if not any(
+            a <= cost and sign * b >= sign * quality and (a, b) != (cost, quality)
+            for a, b in places
+        )
+    }
+    front = quality.pareto_front(places, sign)
+    assert set(front) == expected and len(front) == len(expected) > 1
+    assert all(a[0] < b[0] for a, b in itertools.pairwise(front))
+
+
+def test_worst_cases_have_a_front_of_their_own():
+    cascade = {**ROWS[0], "method": "cascade", "calibrated_nll": 0.2, "relative_flops": 1.05}
+    rows = [*ROWS, {**cascade, "worst_relative_flops": 3.0}]
+    for worst, cost in ((False, 1.05), (True, 3.0)):
+        chart, title = quality.draw(rows, "calibrated_nll", worst)
+        lines = {line.get_label(): line.get_xydata().tolist() for line in chart.axes[0].lines}
+        assert lines["cascade"] == [[cost, 0.2]]
+        assert lines["Pareto front"] == [[1.0, 0.3], [cost, 0.2]]
+        assert ("worst-case" in title) == worst

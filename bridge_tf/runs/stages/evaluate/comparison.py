@@ -13,6 +13,7 @@ from bridge_tf.networks.flops import count_flops, count_params
 from bridge_tf.runs.bridge_settings import bridge_settings
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.stages.evaluate.baseline_rows import baseline_rows
+from bridge_tf.runs.stages.evaluate.cascade_rows import add_cascades
 from bridge_tf.runs.stages.evaluate.details import Details
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.runs.stages.evaluate.shifted import measure_shifted
@@ -35,17 +36,18 @@ def compare(run: Run) -> tuple[dict, dict]:
             harmed.append((name, row["nll"], row["calibrated_nll"]))
         details.add(name, method, test, row)
         members_of.append(members)
+    cascades = add_cascades(run, predictions, table, members_of, costs)
     modes = [predictions.log_probs["mode", k] for k in range(len(predictions.models))]
     yardstick, resampled = measure_yardstick(modes, table.resamples)
     sizes = [size["calibrated_nll"] for size in yardstick]
     table.add_equivalents(sizes, resampled)
-    # The last row is that of all bridges, which is exported.
+    # The last row above is that of all bridges, which is exported.
     early_exit = measure_early_exit(
         predictions.log_probs["mode", 0],
         (test, validation),
         labels,
         run.config.early_exit_budget,
-        going_on(run.config.bridge_type, table.rows[-1]["relative_flops"]),
+        going_on(run.config.bridge_type, row["relative_flops"]),
         sizes,
     )
     curves, lines = (
@@ -73,9 +75,11 @@ def compare(run: Run) -> tuple[dict, dict]:
         **_describe(dataset),
         "base": {"params": table.params, "flops": table.flops},
         "early_exit": early_exit,
+        "average_cost": run.config.average_cost,
         "recommendation": table.recommend(run.config.budget),
         "ensembles": table.rows,
         "yardstick": yardstick,
+        "cascades": cascades,
         "curves": curves,
         "bridges": bridges,
         **measure_shifted(run, predictions, list(zip(table.rows, members_of, strict=True))),

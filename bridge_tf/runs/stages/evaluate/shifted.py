@@ -11,14 +11,18 @@ from bridge_tf.data.ood_images import load_other_images
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature
 from bridge_tf.evaluation.ood import ood_detection
+from bridge_tf.runs.stages.evaluate.cascade_rows import Stages
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.utils.terminal import track
 
 
-def measure_shifted(run, predictions: Predictions, rows: Sequence[tuple[dict, list]]) -> dict:
+def measure_shifted(
+    run, predictions: Predictions, rows: Sequence[tuple[dict, list | Stages]]
+) -> dict:
     """What the run wants of "ood" and "corruptions" in report.json.
 
-    `rows` are those of "ensembles", each with the names of its members.
+    `rows` are those of "ensembles", each with the names of its members; a cascade's with its
+    `Stages`, of which threshold and temperatures stay those of the validation split.
     """
     found = {}
     if run.config.ood_dataset:
@@ -63,11 +67,12 @@ def _fingerprint(spec: str) -> str | None:
 
 def _ood(run, predictions: Predictions, rows) -> dict:
     (name, images), found = other_images(run), []
-    by_member = predictions.on("ood", images)
+    of_test = {member: log_probs for member, (log_probs, _) in predictions.log_probs.items()}
+    of_others = predictions.on("ood", images)
     for row, members in rows:
-        test, _ = predictions.of_ensemble(members)
-        others = metrics.ensemble_log_probs([by_member[member] for member in members])
-        found.append({"name": row["name"], **ood_detection(test, others)})
+        test, _, _ = _predicted(row, members, of_test)
+        others, _, cost = _predicted(row, members, of_others)
+        found.append({"name": row["name"], **ood_detection(test, others), **cost})
     return {
         "dataset": name,
         "fingerprint": _fingerprint(run.config.ood_dataset),
@@ -81,27 +86,36 @@ def _corruptions(run, predictions: Predictions, rows) -> dict:
     count = min(run.config.corruption_images, len(test))
     indices = np.arange(count) * len(test) // count  # spread evenly
     labels, found = test.labels[indices], []
+    clean = {member: log_probs[indices] for member, (log_probs, _) in predictions.log_probs.items()}
     for row, members in rows:
-        clean = predictions.of_ensemble(members)[0][indices]
-        figures = _figures(clean, labels, row["temperature"])
+        figures = _figures(row, members, clean, labels)
         found.append({"name": row["name"], "clean": figures, "corrupted": []})
     places = [(kind, severity) for kind in kinds for severity in SEVERITIES]
     for kind, severity in track("evaluate: predictions on corrupted images", places):
         images = corrupt(test.images[indices], kind, severity, indices)
         by_member = predictions.on(f"{kind}-{severity}", images)
         for (row, members), measured in zip(rows, found, strict=True):
-            log_probs = metrics.ensemble_log_probs([by_member[member] for member in members])
-            figures = _figures(log_probs, labels, row["temperature"])
             place = {"corruption": kind, "severity": severity}
-            measured["corrupted"].append(place | figures)
+            measured["corrupted"].append(place | _figures(row, members, by_member, labels))
     return {"images": count, "kinds": kinds, "rows": found}
 
 
-def _figures(log_probs: np.ndarray, labels: np.ndarray, temperature: float) -> dict:
-    """With the temperature of the clean validation split."""
+def _predicted(row, members, by_member) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    """A row's log-probabilities before and after calibration, and the average cost of a cascade."""
+    if isinstance(members, Stages):
+        raw, calibrated, goes_on = members.predict(by_member)
+        return raw, calibrated, {"relative_flops": members.cascade.average_flops(goes_on)}
+    log_probs = metrics.ensemble_log_probs([by_member[member] for member in members])
+    return log_probs, apply_temperature(log_probs, row["temperature"]), {}
+
+
+def _figures(row, members, by_member, labels: np.ndarray) -> dict:
+    """With what was fitted on the clean validation split."""
+    log_probs, calibrated, cost = _predicted(row, members, by_member)
     return {
         "accuracy": metrics.accuracy(log_probs, labels),
         "nll": metrics.nll(log_probs, labels),
-        "calibrated_nll": metrics.nll(apply_temperature(log_probs, temperature), labels),
+        "calibrated_nll": metrics.nll(calibrated, labels),
         "ece": metrics.expected_calibration_error(log_probs, labels),
+        **cost,
     }

@@ -36,7 +36,7 @@ class Evaluate:
 
 
 def is_evaluated(run: Run) -> bool:
-    """Whether the report is current, for the wanted budgets and other images.
+    """Whether the report is current, with the wanted costs and other images.
 
     Raises:
         InputError: it is damaged.
@@ -47,8 +47,8 @@ def is_evaluated(run: Run) -> bool:
         return False
     report = read_report(run.files.report)
     found = [report.get(key, {}).get("budget") for key in ("early_exit", "recommendation")]
-    wanted = [run.config.early_exit_budget, run.config.budget]
-    return found == wanted and is_measured(run.config, report)
+    wanted = [run.config.early_exit_budget, run.config.budget, run.config.average_cost]
+    return [*found, report.get("average_cost")] == wanted and is_measured(run.config, report)
 
 
 def remeasure(run: Run) -> None:

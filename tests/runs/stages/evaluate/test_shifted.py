@@ -17,7 +17,9 @@ from bridge_tf.evaluation import (
     nll,
     ood_detection,
 )
+from bridge_tf.evaluation.cascade import Cascade
 from bridge_tf.runs.stages.evaluate import shifted
+from bridge_tf.runs.stages.evaluate.cascade_rows import Stages
 from bridge_tf.runs.stages.evaluate.shifted import is_measured, measure_shifted
 
 NAMES = [("mode", 0), ("mode", 1)]
@@ -47,8 +49,9 @@ class Members:
         by_member = self.on("test", images)
         return ensemble_log_probs([by_member[member] for member in members])
 
-    def of_ensemble(self, members) -> list:
-        return [self.ensemble(members, IMAGES), None]
+    @property
+    def log_probs(self) -> dict:
+        return {name: (log_probs, None) for name, log_probs in self.on("test", IMAGES).items()}
 
 
 def run_of(**settings) -> types.SimpleNamespace:
@@ -110,6 +113,41 @@ def test_every_row_is_measured_on_every_corruption():
     assert [asked for asked in members.asked if asked[0] != "test"] == [
         (f"{kind}-{severity}", 4) for kind, severity in places
     ]
+
+
+def test_cascades_keep_their_threshold_and_temperatures():
+    members = Members()
+    tops = np.exp(apply_temperature(members.ensemble(NAMES[:1], IMAGES), 2.0).max(axis=1))
+    cascade = Cascade((2.0, 0.5), (1.0, 2.0), threshold=float(np.median(tops)))
+    rows = [({"name": "cascade_2"}, Stages(cascade, NAMES[:1], NAMES))]
+    run = run_of(ood_dataset="npz:others.npz", corruptions=["noise"])
+    found = measure_shifted(run, members, rows)
+
+    def by_loop(images):
+        first, second = (members.ensemble(names, images) for names in (NAMES[:1], NAMES))
+        scaled = apply_temperature(first, 2.0), apply_temperature(second, 0.5)
+        going = [np.float32(np.exp(x.max())) < cascade.threshold for x in scaled[0]]
+        pairs = ((first, second), scaled)
+        raw, calibrated = (
+            np.array([b[k] if on else a[k] for k, on in enumerate(going)]) for a, b in pairs
+        )
+        return raw, calibrated, 1 + np.mean(going)
+
+    raw, _, _ = by_loop(IMAGES)
+    others, _, cost = by_loop(OTHERS)
+    assert found["ood"]["rows"] == [
+        {"name": "cascade_2", **ood_detection(raw, others), "relative_flops": pytest.approx(cost)}
+    ]
+    (measured,) = found["corruptions"]["rows"]
+    shifted_costs = set()
+    for k, figures in enumerate([measured["clean"], *measured["corrupted"]]):
+        images = corrupt(IMAGES, "noise", k) if k else IMAGES
+        raw, calibrated, cost = by_loop(images)
+        assert figures["nll"] == pytest.approx(nll(raw, TEST.labels), rel=1e-12)
+        assert figures["calibrated_nll"] == pytest.approx(nll(calibrated, TEST.labels), rel=1e-12)
+        assert figures["relative_flops"] == pytest.approx(cost, rel=1e-12)
+        shifted_costs.add(cost)
+    assert measured["clean"]["relative_flops"] == 1.5 and len(shifted_costs) > 1
 
 
 def test_no_more_images_are_corrupted_than_there_are():
