@@ -17,6 +17,7 @@ Evaluates a finished run again, writes its report and prints the table.
 """
 _SETTINGS = (
     *("early_exit_budget", "average_cost"),
+    *("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
     *("ood_dataset", "corruptions", "corruption_images"),
 )
 

@@ -40,6 +40,7 @@ NAME = r"\w[\w.-]{0,99}"
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "jit_compile", "baselines", "early_exit_budget"),
+    *("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
     *("average_cost", "ood_dataset", "corruptions", "corruption_images"),
     *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
@@ -217,6 +218,13 @@ class Config(
     def validates_on_test(self) -> bool:
         """Whether half of the test images validate, if the data has no validation images."""
         return self.validation == "test" or (self.validation == AUTO and bool(self.modes))
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """The limits of the recommended row, by what they limit; without those that are none."""
+        kinds = ("flops", "worst_flops", "params", "bytes")
+        limits = {kind: getattr(self, f"budget_{kind}") for kind in kinds}
+        return {kind: limit for kind, limit in limits.items() if limit}
 
     @property
     def jit(self) -> bool | str:

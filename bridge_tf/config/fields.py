@@ -41,6 +41,12 @@ class DataSettings:
     validation_fraction: float = setting(
         0.1, "Share of train for validation, unless the data has its own.", above=0, below=1
     )
+    split_seed: int = setting(
+        0,
+        "Random seed of the choice of validation images from train, whatever `seed`.",
+        low=0,
+        high=2**31 - 1,
+    )
     validation: str = setting(
         AUTO,
         "Images to validate on, if the data has no validation split: a share of train, or half of "

@@ -33,6 +33,24 @@ class EvaluationSettings:
         "Cascades: maximum for the mean FLOPs of a validation image, relative to one network's.",
         above=1,
     )
+    budget_flops: float = setting(
+        1.25,
+        "Recommendation: maximum for the mean FLOPs of an image, relative to one network's.",
+        low=1,
+    )
+    budget_worst_flops: float = setting(
+        0.0,
+        "Recommendation: maximum for the FLOPs of any image, relative to one network's; 0: none.",
+        low=0,
+    )
+    budget_params: float = setting(
+        0.0,
+        "Recommendation: maximum for the parameters, relative to one network's; 0: none.",
+        low=0,
+    )
+    budget_bytes: int = setting(
+        0, "Recommendation: maximum for the bytes of float32 weights; 0: none.", low=0
+    )
     ood_dataset: str = setting(
         "", "Out-of-distribution data, in the form of `dataset`, to detect by confidence."
     )

@@ -4,6 +4,9 @@ import numpy as np
 
 from bridge_tf.evaluation.metrics import nll
 
+# The range in which temperatures are fitted.
+TEMPERATURES = (0.01, 100.0)
+
 
 def apply_temperature(log_probs, temperature: float) -> np.ndarray:
     """Log-probabilities of softmax(log p / T), N×classes; T > 0, above 1 it lowers confidence."""
@@ -25,12 +28,17 @@ def fit_temperature(log_probs, labels, *, prior: bool = True) -> float:
     from scipy.optimize import minimize_scalar
 
     def loss(log_t: float) -> float:
-        penalty = prior * 0.5 * (log_t / 0.5) ** 2 / len(log_probs)
+        penalty = prior_penalty(log_t, len(log_probs)) if prior else 0.0
         return nll(apply_temperature(log_probs, np.exp(log_t)), labels) + penalty
 
-    bounds = np.log([0.01, 100.0])
+    bounds = np.log(TEMPERATURES)
     result = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(result.x))
+
+
+def prior_penalty(log_t, images: int):
+    """What the prior log T ~ N(0, 0.5²) adds to the mean NLL of so many images."""
+    return 0.5 * (log_t / 0.5) ** 2 / images
 
 
 def calibration_harms(log_probs, labels, temperature: float) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from bridge_tf.config import INDECISIVE
 from bridge_tf.data.issues import printable
-from bridge_tf.report import deployment, tables, uncertainty
+from bridge_tf.report import chance, deployment, tables, uncertainty
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
+from bridge_tf.report.recommendation import recommendation
 
 
 def render_html(report: dict, details: dict, config: dict, figures: Sequence[Figure]) -> str:
@@ -29,8 +30,10 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         # Paths don't change the figures and are private.
         settings={k: v for k, v in config["flags"].items() if k not in INDECISIVE},
         figures=by_section,
-        summary=tables.summary(report["ensembles"]),
+        summary=[*recommendation(report), *tables.summary(report["ensembles"])],
         comparison=tables.comparison(report),
+        chance=chance.chance(report),
+        chance_explained=chance.EXPLANATION,
         bridges=tables.bridges(report["bridges"]),
         curves=tables.curves(report["curves"]),
         lines=tables.curves(details["lines"]),
@@ -43,7 +46,12 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         other_data=uncertainty.other_data(report),
         corruptions=uncertainty.corruptions(report),
         corrupted=uncertainty.corrupted(report) if "corruptions" in report else "",
-        legend=[*tables.LEGEND, *uncertainty.legend(report), deployment.LEGEND],
+        legend=[
+            *tables.LEGEND,
+            *chance.legend(report),
+            *uncertainty.legend(report),
+            deployment.LEGEND,
+        ],
         confused=_most_confused(details["confusions"], class_names),
     )
 

@@ -1,6 +1,7 @@
 """report.md, and the table that commands print."""
 
-from bridge_tf.report import deployment, uncertainty
+from bridge_tf.report import chance, deployment, uncertainty
+from bridge_tf.report.recommendation import recommendation
 from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary, temperatures
 
 
@@ -16,21 +17,23 @@ def render_table(report: dict, mark_best: bool = False) -> str:
 def render_markdown(report: dict) -> str:
     """The content of report.json as a page of Markdown."""
     dataset = report["dataset"]
-    legend = [*LEGEND, *uncertainty.legend(report), deployment.LEGEND]
+    lead = [*recommendation(report), *summary(report["ensembles"])]
+    legend = [*LEGEND, *chance.legend(report), *uncertainty.legend(report), deployment.LEGEND]
     return "\n".join(
         [
             f"# Bridge ensembles on {dataset['name']}",
             "",
             *(f"> **Warning:** {warning}.\n" for warning in report.get("warnings", ())),
+            "".join(f"**{text}**" if bold else text for text, bold in lead),
+            "",
             f"{dataset['num_train']:,} training, {dataset['num_validation']:,} validation and "
             f"{dataset['num_test']:,} test images of {dataset['num_classes']} classes. One network "
             f"has {report['base']['params']:,} parameters and takes "
             f"{report['base']['flops'] / 1e6:,.2f} million FLOPs an image.",
             "",
-            "".join(f"**{text}**" if bold else text for text, bold in summary(report["ensembles"])),
-            "",
             render_table(report, mark_best=True),
             "",
+            *_chance(report),
             "## Temperatures",
             "",
             padded_table(*temperatures(report["ensembles"])),
@@ -51,6 +54,11 @@ def render_markdown(report: dict) -> str:
             "",
         ]
     )
+
+
+def _chance(report: dict) -> list[str]:
+    table = chance.chance(report)
+    return ["## Chance", "", chance.EXPLANATION, "", padded_table(*table), ""] if table else []
 
 
 def _deployed(report: dict) -> list[str]:

@@ -46,6 +46,8 @@ _SCORE = _all(
 )
 _MORE = "adaptive_ece calibrated_adaptive_ece aurc"
 _EQUIVALENT = {"relative_flops": Number, "dee": _MAYBE, "dee_extrapolated": bool}
+_INTERVAL = _tuple(Number, Number) | None
+_INTERVALS = _all(_INTERVAL, "accuracy calibrated_nll dee")
 _ROW = _object(
     **_all(Text, "name method"),
     size=Count,
@@ -56,7 +58,22 @@ _ROW = _object(
     # Of cascades.
     **_all(NotRequired[Number], "average_flops_validation threshold share_going_on"),
     disagreement=NotRequired[_MAYBE],
+    **_all(NotRequired[_object(**_INTERVALS)], "intervals versus_single"),
+    versus_cheapest=NotRequired[_object(name=Text, **_INTERVALS)],
 )
+_YARDSTICK = _object(size=Count, subsets=Count, calibrated_nll=Number, interval=_INTERVAL)
+_BUDGET = _all(NotRequired[Number], "flops worst_flops params bytes")
+_RECOMMENDED = _object(
+    **_all(Text, "name best"),
+    budget=_object(**_BUDGET),
+    is_bridge_ensemble=bool,
+    **_all(Number, "validation_nll relative_flops relative_params accuracy calibrated_nll"),
+    bytes=Count,
+    dee=_MAYBE,
+    difference=_INTERVAL,
+    intervals=_object(**_INTERVALS),
+)
+_NONE_FITS = _object(name=None, budget=_object(**_BUDGET))
 _EARLY_EXIT = _object(**_all(Number, f"budget threshold share {_MORE}"), **_SCORE, **_EQUIVALENT)
 _ARTIFACT = _object(
     file=Text,
@@ -104,7 +121,9 @@ REPORT = TypeAdapter(
         base=_object(**_all(Count, "params flops")),
         early_exit=NotRequired[_EARLY_EXIT],
         average_cost=NotRequired[Number],
+        recommendation=NotRequired[_RECOMMENDED | _NONE_FITS],
         ensembles=_some(_ROW),
+        yardstick=NotRequired[_some(_YARDSTICK)],
         cascades=NotRequired[list[_CASCADE]],
         artifacts=NotRequired[list[_ARTIFACT]],
         ood=NotRequired[_OOD],

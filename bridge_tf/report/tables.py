@@ -15,6 +15,7 @@ _COLUMNS = (
     ("accuracy %", "accuracy", "{:.2f}", 1),
     ("NLL", "nll", "{:.4f}", -1),
     ("cal. NLL", "calibrated_nll", "{:.4f}", -1),
+    ("±", "half_width", "{:.4f}", 0),
     ("Brier", "brier", "{:.4f}", -1),
     ("ECE %", "ece", "{:.2f}", -1),
     ("ad. ECE %", "adaptive_ece", "{:.2f}", -1),
@@ -53,9 +54,10 @@ LEGEND = (
     ),
     (
         "DEE",
-        "deep-ensemble equivalent: the size of the plain deep ensemble of this run with the same "
-        f"calibrated NLL. {_EXTRAPOLATED}: outside the sizes measured, on the nearest segment's "
-        "slope, and best only if no measured one is there.",
+        "deep-ensemble equivalent: the size of the plain deep ensemble with the same calibrated "
+        "NLL, which is the mean over subsets of this run's modes. "
+        f"{_EXTRAPOLATED}: outside the sizes measured, on the nearest segment's slope, and best "
+        "only if no measured one is there.",
     ),
     (
         "KL",
@@ -68,7 +70,7 @@ LEGEND = (
 
 def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     """Headings and rows of the comparison; a cell is its text and whether it is the best."""
-    rows = report["ensembles"]
+    rows = [row | _half_width(row) for row in report["ensembles"]]
     # The contract has fewer than a run measures.
     columns = [column for column in _COLUMNS if any(column[1] in row for row in rows)]
     best = {key: _best(rows, key, sign) for _, key, _, sign in columns}
@@ -141,10 +143,27 @@ def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     ]
 
 
+def _half_width(row: dict) -> dict:
+    """That of the interval of the calibrated NLL, if the row has one."""
+    ends = row.get("intervals", {}).get("calibrated_nll")
+    return {"half_width": (ends[1] - ends[0]) / 2} if ends else {}
+
+
+def _says_little(row: dict) -> bool:
+    """Whether the interval of the DEE is wider than 1; a report may have no intervals."""
+    if "intervals" not in row:
+        return False
+    ends = row["intervals"]["dee"]
+    return ends is None or ends[1] - ends[0] > 1
+
+
 def _best(rows: list[dict], key: str, sign: int) -> list[dict]:
-    """The rows with the best figure; an extrapolated one only if none was measured."""
+    """The rows with the best figure; an extrapolated DEE only if none was measured, and none of
+    which the interval is too wide.
+    """
     rows = [row for row in rows if sign and row.get(key) is not None]
     if key == "dee":
+        rows = [row for row in rows if not _says_little(row)]
         rows = [row for row in rows if not row["dee_extrapolated"]] or rows
     best = max((sign * row[key] for row in rows), default=None)
     return [row for row in rows if sign * row[key] == best]
@@ -167,7 +186,10 @@ def _equivalent(best: dict, rows: list[dict]) -> str:
 
 def _cell(row: dict, key: str, form: str) -> str:
     text = figure(row.get(key), form, 100 if key in _PER_CENT else 1)
-    return text + _EXTRAPOLATED if key == "dee" and row["dee_extrapolated"] else text
+    if key != "dee":
+        return text
+    text += _EXTRAPOLATED if row["dee_extrapolated"] else ""
+    return f"({text})" if row["dee"] is not None and _says_little(row) else text
 
 
 def figure(value, form: str, factor: float = 1) -> str:

@@ -64,7 +64,7 @@ class Run:
         return data.load_dataset(
             config.dataset,
             config.data_dir or None,
-            seed=config.seed,
+            seed=config.split_seed,
             validation_fraction=config.validation_fraction,
             image_size=config.image_size,
             skip_bad_images=config.skip_bad_images,

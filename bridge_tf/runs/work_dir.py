@@ -119,6 +119,8 @@ class WorkDir(RunFiles):
         if self.damaged(self.config):
             raise InputError(f"{self.config} isn't as the run wrote it; {remedy}")
         flags = read_config_file(self.config, remedy)["flags"]
+        # Before there was `split_seed`, `seed` chose the validation images.
+        flags = {"split_seed": flags.get("seed", 0)} | flags
         try:
             return Config(**flags)
         except (ValueError, TypeError) as error:

@@ -19,7 +19,7 @@ ENSEMBLE_KEYS = set(
     "name method size relative_flops relative_params accuracy nll brier ece temperature "
     "calibrated_nll calibrated_brier calibrated_ece dee dee_extrapolated "
     "adaptive_ece calibrated_adaptive_ece aurc disagreement training_cost temperature_ml "
-    "worst_relative_flops".split()
+    "worst_relative_flops intervals".split()
 )
 CASCADE_KEYS = set("average_flops_validation threshold share_going_on".split())
 BRIDGE_KEYS = set(
@@ -69,20 +69,10 @@ def test_work_directory_is_as_the_contract_says(finished):
 
 def test_report_is_as_the_contract_says(finished):
     report = json.loads((finished.work / "report.json").read_text())
-    assert set(report) == {
-        "schema",
-        "warnings",
-        "dataset",
-        "data",
-        "base",
-        "ensembles",
-        "curves",
-        "bridges",
-        "early_exit",
-        "average_cost",
-        "cascades",
-        "artifacts",
-    }
+    assert set(report) == set(
+        "schema warnings dataset data base average_cost recommendation ensembles yardstick "
+        "cascades curves bridges early_exit artifacts".split()
+    )
     assert report["schema"] == 1
     assert report["dataset"] == {
         "name": "digits",
@@ -101,18 +91,26 @@ def test_report_is_as_the_contract_says(finished):
         ("cascade_2", "cascade", 2),
         ("bridge_cascade_1", "bridge_cascade", 3),
     ]
+    compared = {"versus_single", "versus_cheapest"}
+    for row in report["ensembles"]:
+        assert ("versus_single" in row) == (row["name"] != "single")
+        low, high = row["intervals"]["calibrated_nll"]
+        assert low < row["calibrated_nll"] < high
     single, ensemble, curve, bridge, *cascades = report["ensembles"]
     for row in (single, ensemble, curve, bridge):
-        assert set(row) == ENSEMBLE_KEYS
+        assert set(row) - compared == ENSEMBLE_KEYS
         assert row["worst_relative_flops"] == row["relative_flops"]
     of_several = {"temperature_ml", "disagreement"}
     for row in cascades:
-        assert set(row) == ENSEMBLE_KEYS - of_several | CASCADE_KEYS
+        assert set(row) - compared == ENSEMBLE_KEYS - of_several | CASCADE_KEYS
         assert row["average_flops_validation"] <= report["average_cost"] == 1.25
         assert row["relative_flops"] < row["worst_relative_flops"]
     assert all(0 <= row["accuracy"] <= 1 for row in report["ensembles"])
     assert [cascade["name"] for cascade in report["cascades"]] == [row["name"] for row in cascades]
-    assert single["relative_flops"] == single["dee"] == 1
+    assert single["relative_flops"] == 1
+    sizes = [(found["size"], found["subsets"]) for found in report["yardstick"]]
+    assert sizes == [(1, 2), (2, 1)]
+    assert report["yardstick"][1]["calibrated_nll"] == ensemble["calibrated_nll"]
     # Members run in full cost one network each, besides taking the mean of a few numbers.
     assert ensemble["relative_flops"] == pytest.approx(2, rel=1e-3)
     assert curve["relative_flops"] == pytest.approx(2, rel=1e-3)
@@ -129,7 +127,8 @@ def test_report_is_as_the_contract_says(finished):
 
 
 def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
-    table = finished.first.stdout.splitlines()
+    first, *table = finished.first.stdout.splitlines()
+    assert first.startswith("Within 1.25 × the FLOPs of one network on average, choose ")
     assert [line.split("|")[1].strip() for line in table] == [
         "ensemble",
         "-" * len(table[1].split("|")[1].strip()),

@@ -1,7 +1,13 @@
+import itertools
+
 import numpy as np
 import pytest
+from scipy.special import log_softmax
+from sklearn.metrics import log_loss
 
-from bridge_tf.evaluation import deep_ensemble_equivalent
+from bridge_tf.evaluation import deep_ensemble_equivalent, fit_temperature
+from bridge_tf.evaluation.bootstrap import Resamples
+from bridge_tf.evaluation.dee import measure_yardstick, subsets_of_modes
 
 # Sizes 1 to 7 on CIFAR-10 (Yun et al., ICML 2023).
 CIFAR10 = (0.2868, 0.2330, 0.2156, 0.2052, 0.1988, 0.1936, 0.1904)
@@ -62,3 +68,52 @@ def test_falls_strictly_as_the_calibrated_nll_rises(seed):
     assert np.all(np.diff(sizes) < 0)
     flags = [deep_ensemble_equivalent(value, yardstick)[1] for value in rising]
     assert flags == [not min(yardstick) <= value <= 0.9 for value in rising]
+
+
+def images_of(counts) -> list[np.ndarray]:
+    """The images of each resample."""
+    return [np.repeat(np.arange(len(row)), row.astype(int)) for row in counts]
+
+
+def calibrated_nll(test, validation, labels) -> float:
+    powers = test ** (1 / fit_temperature(np.log(validation), labels[1]))
+    return log_loss(labels[0], powers / powers.sum(1, keepdims=True), labels=range(3))
+
+
+def test_the_yardstick_against_a_loop_over_all_subsets():
+    generator = np.random.default_rng(0)
+    labels = [generator.integers(0, 3, n) for n in (50, 40)]
+    modes = [[log_softmax(generator.normal(0, 2, (len(x), 3)), 1) for x in labels] for _ in "1234"]
+    resamples = Resamples(labels, 5)
+    found, resampled = measure_yardstick(modes, resamples)
+    assert [size["size"] for size in found] == [1, 2, 3, 4]
+    assert [size["subsets"] for size in found] == [4, 6, 4, 1]
+    for size in found:
+        values, of_resamples = [], []
+        for subset in itertools.combinations(range(4), size["size"]):
+            test, validation = (
+                np.mean([np.exp(modes[k][split]) for k in subset], axis=0) for split in (0, 1)
+            )
+            values.append(calibrated_nll(test, validation, labels))
+            of_resamples.append(
+                [
+                    calibrated_nll(test[i], validation[j], (labels[0][i], labels[1][j]))
+                    for i, j in zip(*map(images_of, resamples.counts), strict=True)
+                ]
+            )
+        # Rounding moves a minimum by the root of float64's precision.
+        assert size["calibrated_nll"] == pytest.approx(np.mean(values), rel=1e-8)
+        # The minimum is known to 1e-6 of log T, at which the test NLL isn't flat.
+        expected = np.mean(of_resamples, axis=0)
+        np.testing.assert_allclose(resampled[size["size"] - 1], expected, rtol=1e-6)
+        low, high = np.percentile(expected, [2.5, 97.5])
+        assert size["interval"] == [pytest.approx(low, rel=1e-6), pytest.approx(high, rel=1e-6)]
+
+
+def test_subsets_are_all_or_a_hundred_different_ones():
+    assert subsets_of_modes(5, 2) == list(itertools.combinations(range(5), 2))
+    drawn = subsets_of_modes(12, 4)
+    assert len(set(drawn)) == 100 and drawn == subsets_of_modes(12, 4)
+    assert set(drawn) < set(itertools.combinations(range(12), 4))
+    # Each mode is in a third of them: 33 of 100, standard deviation 4.5.
+    assert all(15 < sum(k in subset for subset in drawn) < 52 for k in range(12))

@@ -42,6 +42,11 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
         row = {"name": name, "method": method, "size": number, "relative_flops": flops}
         row["disagreement"] = disagreement(members[:number])
         row |= {"relative_params": flops, **figures, "dee": float(number)}
+        nll = figures["calibrated_nll"]
+        ends = {"accuracy": [0.5, 0.75], "calibrated_nll": [nll - 0.25, nll + 0.75], "dee": None}
+        row["intervals"] = ends | ({"dee": [1.5, 2.25]} if method == "bridge" else {})
+        row["versus_single"] = {"accuracy": [0, 0], "calibrated_nll": [-0.5, 0.25], "dee": None}
+        row["versus_cheapest"] = {"name": "single", **row["versus_single"]}
         rows.append({**row, "dee_extrapolated": number == 3})
     points = [{"r": r, "accuracy": 0.9 - r / 10, "nll": 0.4 + r} for r in (0.0, 0.5, 1.0)]
     higher = [{**point, "nll": point["nll"] + 1} for point in points]

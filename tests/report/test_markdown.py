@@ -177,6 +177,31 @@ def test_an_extrapolated_equivalent_is_the_best_of_its_like_only(report):
     ]  # fmt: skip
 
 
+def test_intervals_are_shown_and_a_wide_one_puts_the_equivalent_in_brackets(report):
+    ends = {"accuracy": [0.9312, 0.9654], "calibrated_nll": [0.18, 0.23]}
+    widths = ([0.75, 1.25], [1.4, 2.6], None, [1.75, 2.75])
+    for row, dee in zip(report["ensembles"], widths, strict=True):
+        row["intervals"] = {**ends, "dee": dee}
+    difference = {"accuracy": [0, 0.1], "calibrated_nll": [-0.123, 0.0046], "dee": None}
+    report["ensembles"][2]["versus_single"] = difference
+    report["ensembles"][2]["versus_cheapest"] = {**difference, "name": "bridge_2"}
+    page = render_markdown(report)
+    table = cells(page, ["ensemble", "members"])
+    assert table[0][7:9] == ["±", "Brier"] and {line[7] for line in table[1:]} == {"0.0250"}
+    # One in brackets is never the best; bridge_2's is extrapolated, but its interval is 1 wide.
+    assert [line[-1] for line in table[1:]] == ["**1.00**", "(2.00)", "(1.50)", "2.20*"]
+    assert cells(page, ["ensemble", "accuracy %"])[3] == [
+        "bridge_1", "93.12 … 96.54", "0.1800 … 0.2300", "–", "-0.1230 … +0.0046",
+        "-0.1230 … +0.0046", "bridge_2",
+    ]  # fmt: skip
+    assert "- **(DEE)**: in brackets" in page and "## Chance" in page
+
+
+def test_a_report_without_intervals_says_nothing_of_chance(report):
+    page = render_markdown(report)
+    assert "Chance" not in page and "±" not in page and "in brackets" not in page
+
+
 def test_page_without_bridges(report):
     report["ensembles"] = report["ensembles"][:2]
     report["bridges"] = report["curves"] = []
@@ -208,12 +233,12 @@ def test_rendering_leaves_the_report_alone(report):
     assert report == before
 
 
-def test_warnings_stand_right_below_the_title(report):
+def test_warnings_stand_right_below_the_title_and_then_the_result(report):
     report["warnings"] = ["the validation split is small", "12 test images are known"]
     page = render_markdown(report)
     assert page.startswith(
         "# Bridge ensembles on digits\n\n> **Warning:** the validation split is small.\n\n"
-        "> **Warning:** 12 test images are known.\n\n1,077 training, "
+        "> **Warning:** 12 test images are known.\n\n**bridge_2** has "
     )
     del report["warnings"]
     assert "Warning" not in render_markdown(report)

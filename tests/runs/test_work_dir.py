@@ -122,6 +122,17 @@ def test_a_configuration_that_was_changed_is_refused_and_written_again_for_its_o
     assert work.config.read_bytes() == whole
 
 
+def test_a_run_from_before_split_seed_keeps_its_validation_split(tmp_path):
+    work = WorkDir(tmp_path / "old")
+    work.claim(Config(seed=3))
+    content = json.loads(work.config.read_text())
+    del content["flags"]["split_seed"]
+    work.write_json(work.config, content)
+    assert work.read_config() == Config(seed=3, split_seed=3)
+    with pytest.raises(InputError, match=r"other settings: `split_seed=0` \(there: 3\)"):
+        WorkDir(work.path).check(Config(seed=3))
+
+
 def test_names_in_a_configuration_cannot_lead_elsewhere(work):
     content = json.loads(work.config.read_text())
     content["flags"]["export_name"] = "../../elsewhere"

@@ -77,6 +77,13 @@ def add_cascades(run, predictions, table, members_of: list, costs) -> list[dict]
                 "training_cost": costs.of(members, flops),
             }
         )
+        of_stages = [
+            (*log_probs, temperature)
+            for log_probs, temperature in zip(stages, temperatures, strict=True)
+        ]
+        table.resampled[name] = table.resamples.cascade_figures(of_stages, goes_on)
+        held_out = [table.held_out[stage] for stage in (second, first)]
+        table.held_out[name] = np.where(cascade.goes_on(validation), *held_out)
         members_of.append(Stages(cascade, rows[first][1], rows[second][1]))
     return curves
 

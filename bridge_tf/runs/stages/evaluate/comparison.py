@@ -4,6 +4,7 @@ from bridge_tf.bridges.bridge import bridge_taps, is_residual
 from bridge_tf.config.names import SCHEMA
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import calibration_harms
+from bridge_tf.evaluation.dee import measure_yardstick
 from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
 from bridge_tf.evaluation.table import Table
 from bridge_tf.networks.flops import count_flops, count_params
@@ -34,7 +35,10 @@ def compare(run: Run) -> tuple[dict, dict]:
         details.add(name, method, test, row)
         members_of.append(members)
     cascades = add_cascades(run, predictions, table, members_of, costs)
-    table.add_equivalents()
+    modes = [predictions.log_probs["mode", k] for k in range(len(predictions.models))]
+    yardstick, resampled = measure_yardstick(modes, table.resamples)
+    sizes = [size["calibrated_nll"] for size in yardstick]
+    table.add_equivalents(sizes, resampled)
     # The last row above is that of all bridges, which is exported.
     early_exit = measure_early_exit(
         predictions.log_probs["mode", 0],
@@ -42,7 +46,7 @@ def compare(run: Run) -> tuple[dict, dict]:
         labels,
         run.config.early_exit_budget,
         going_on(run.config.bridge_type, row["relative_flops"]),
-        table.yardstick,
+        sizes,
     )
     curves, lines = (
         [{"curve": list(pair), "points": walk[k]} for pair, walk in predictions.walks.items()]
@@ -69,7 +73,9 @@ def compare(run: Run) -> tuple[dict, dict]:
         "base": {"params": table.params, "flops": table.flops},
         "early_exit": early_exit,
         "average_cost": run.config.average_cost,
+        "recommendation": table.recommend(run.config.budget),
         "ensembles": table.rows,
+        "yardstick": yardstick,
         "cascades": cascades,
         "curves": curves,
         "bridges": bridges,

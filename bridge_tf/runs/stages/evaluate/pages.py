@@ -3,6 +3,7 @@
 import pathlib
 
 from bridge_tf.report import read_report, render_table, write_pages
+from bridge_tf.report.recommendation import recommendation
 from bridge_tf.runs.artifacts import artifacts
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.status import measured_files
@@ -15,10 +16,12 @@ def measured(run: Run) -> list[pathlib.Path]:
 
 
 def show(run: Run) -> None:
-    """Writes the pages of what was measured; their table goes to standard output."""
+    """Writes the pages of what was measured; recommendation and table go to standard output."""
     run.files.remove_checkpoints(run.files.report)
     report = read_report(run.files.report)
     write_pages(run.files, report, _loss_planes(run))
+    if pieces := recommendation(report):
+        print("".join(text for text, _ in pieces).strip())
     print(render_table(report), flush=True)
     for warning in report.get("warnings", ()):
         logger.warning("evaluate: WARNING: %s", warning)

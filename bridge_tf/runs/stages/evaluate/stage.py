@@ -46,9 +46,9 @@ def is_evaluated(run: Run) -> bool:
     if not all(current):
         return False
     report = read_report(run.files.report)
-    costs = report.get("early_exit", {}).get("budget"), report.get("average_cost")
-    wanted = run.config.early_exit_budget, run.config.average_cost
-    return costs == wanted and is_measured(run.config, report)
+    found = [report.get(key, {}).get("budget") for key in ("early_exit", "recommendation")]
+    wanted = [run.config.early_exit_budget, run.config.budget, run.config.average_cost]
+    return [*found, report.get("average_cost")] == wanted and is_measured(run.config, report)
 
 
 def remeasure(run: Run) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from bridge_tf.evaluation import apply_temperature, ensemble_log_probs, nll, score
+from bridge_tf.evaluation.bootstrap import Resamples
+from bridge_tf.evaluation.recommendation import held_out_nll
 from bridge_tf.runs.stages.evaluate.cascade_rows import add_cascades
 
 LABELS = [np.random.default_rng(k).integers(0, 3, images) for k, images in enumerate((80, 50))]
@@ -17,6 +19,7 @@ class Made:
     def __init__(self, bridge_type: int = 1, average_cost: float = 1.25, num_modes: int = 3):
         self.models = [None] * num_modes
         self.log_probs, self.labels, self.rows, self.members_of = {}, LABELS, [], []
+        self.resamples, self.resampled, self.held_out = Resamples(LABELS, 30), {}, {}
         self.config = types.SimpleNamespace(average_cost=average_cost)
         modes = [("mode", k) for k in range(num_modes)]
         pairs = [(i, j) for j in range(1, num_modes) for i in range(j if bridge_type == 2 else 1)]
@@ -36,9 +39,11 @@ class Made:
         bridges = len(members) - executed
         number = bridges if bridges else len(members)
         test, validation = self.of_ensemble(members)
+        name = method if method == "single" else f"{method}_{number}"
+        self.held_out[name] = held_out_nll(validation, LABELS[1])
         self.rows.append(
             {
-                "name": method if method == "single" else f"{method}_{number}",
+                "name": name,
                 "method": method,
                 "relative_flops": executed + 0.1 * bridges,
                 "relative_params": executed + 0.2 * bridges,
@@ -98,6 +103,11 @@ def test_rows_are_those_of_a_loop_over_images():
                 raw[split].append(pair[int(on)])
                 calibrated[split].append(scaled[int(on)])
             costs.append(np.mean([worst if on else once for on in going_on[split]]))
+        held_out = [made.held_out[second if on else first][k] for k, on in enumerate(going_on[1])]
+        np.testing.assert_array_equal(made.held_out[name], held_out)
+        right = np.argmax(raw[0], axis=1) == LABELS[0]
+        expected = [(counts * right).sum() / 80 for counts in made.resamples.counts[0]]
+        np.testing.assert_allclose(made.resampled[name]["accuracy"], expected, rtol=1e-12)
         assert row["relative_flops"] == pytest.approx(costs[0], rel=1e-12)
         assert row["average_flops_validation"] == pytest.approx(costs[1], rel=1e-12)
         # One image more wouldn't be within the budget.
