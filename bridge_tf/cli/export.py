@@ -12,9 +12,10 @@ USAGE = """
 Exports the ensemble of a finished run as a SavedModel and a TFLite file.
 
     bridge-tf export --workdir=DIR --export_dir=DIR [--tflite=float32,float16,int8,int8_dynamic]
-    bridge-tf export --workdir=DIR --export_dir=DIR --ensemble=deep_ensemble_2
+    bridge-tf export --workdir=DIR --export_dir=DIR --ensemble=ROW
 
-Another row of the report than the bridge ensemble is exported as NAME-ROW.
+A row of the report, such as deep_ensemble_2, or the recommended one is exported as NAME-ROW;
+without --ensemble, the bridge ensemble is exported as NAME.
 """
 _SETTINGS = (
     *("tflite", "tflite_io", "max_accuracy_drop"),
@@ -27,7 +28,7 @@ class Options(Writer, FinishedRun):
     """The run."""
 
     export_dir: str = setting("", "Folder for the exported model.")
-    ensemble: str = setting("", "Row of the report to export; default: the bridge ensemble.")
+    ensemble: str = setting("", "Row of the report to export, or recommended; default: bridges.")
 
 
 def _export(flags: Flags) -> None:

@@ -55,8 +55,8 @@ def recommend(
 
     Returns:
         "name", or None if no row is within the "budget"; is_bridge_ensemble; validation_nll; the
-        "best" row on validation images and the interval of the "difference" to it; "bytes"; and
-        figures of the row on the test split.
+        "best" row on validation images and the interval of the "difference" to it; what counts for
+        the budget, "average_flops" and "bytes"; and figures of the row on the test split.
     """
     within = [row for row in rows if row["name"] in held_out and _fits(costs(row, params), budget)]
     if not within:
@@ -74,10 +74,11 @@ def recommend(
     return {
         "name": row["name"],
         "budget": dict(budget),
-        "is_bridge_ensemble": row["method"].startswith("bridge"),
+        "is_bridge_ensemble": row["method"] == "bridge",
         "validation_nll": mean(row),
         "best": best["name"],
         "difference": difference,
+        "average_flops": costs(row, params)["flops"],
         "bytes": costs(row, params)["bytes"],
         **{key: row[key] for key in _SHOWN},
         "intervals": row["intervals"],

@@ -26,13 +26,20 @@ def recommendation(report: dict) -> list[tuple[str, bool]]:
         f"{kind}: on the test images it has {figure(found['accuracy'], '{:.2f}', 100)} % accuracy"
         f"{_interval(accuracy, '{:.2f}', 100)} and a calibrated NLL of "
         f"{figure(found['calibrated_nll'], '{:.4f}')}{_interval(nll, '{:.4f}')}, at "
-        f"{found['relative_flops']:.2f} × the FLOPs. "
+        f"{_cost(found['average_flops'], found['relative_flops'])}. "
     )
     pieces = [(f"Within {limits}, choose ", False), (found["name"], True), (text, False)]
     if found["best"] != found["name"]:
         text = f"On the validation images {found['best']} is better, but by no more than chance. "
         pieces.append((text, False))
     return pieces
+
+
+def _cost(validation: float, test: float) -> str:
+    """The average cost; that of a cascade is chosen on other images than it is measured on."""
+    if f"{validation:.2f}" == f"{test:.2f}":
+        return f"{test:.2f} × the FLOPs"
+    return f"{test:.2f} × the FLOPs ({validation:.2f} × on the validation images)"
 
 
 def _interval(ends: list[float] | None, form: str, factor: float = 1) -> str:

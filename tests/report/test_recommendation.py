@@ -8,6 +8,7 @@ FOUND = {
     "budget": {"flops": 1.25},
     "is_bridge_ensemble": False,
     "relative_flops": 1.0,
+    "average_flops": 1.0,
     "accuracy": 0.98765,
     "calibrated_nll": 0.04321,
     "intervals": {"accuracy": [0.975, 0.9925], "calibrated_nll": [0.03, 0.0625], "dee": None},
@@ -34,6 +35,11 @@ def test_a_bridge_ensemble_that_is_best():
     found = text(name="bridge_2", is_bridge_ensemble=True)
     assert "choose bridge_2: on the test images" in found
     assert found.endswith("at 1.00 × the FLOPs. ")
+
+
+def test_the_cost_of_a_cascade_is_that_of_both_splits():
+    found = text(name="cascade_2", relative_flops=1.305, average_flops=1.2449)
+    assert ", at 1.30 × the FLOPs (1.24 × on the validation images). " in found
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.model_card import model_card
 from bridge_tf.networks.flops import count_flops
+from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import (
     check_accuracy,
     export_rows,
@@ -26,9 +27,11 @@ from bridge_tf.runs.rows import row_ensemble
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts
 from bridge_tf.runs.status import check_baselines, check_trained, measured_files
 from bridge_tf.runs.task_graph import Task
+from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_space
 from bridge_tf.utils.terminal import logger
 
+RECOMMENDED = "recommended"
 # Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
 _EXPORTED, _GRAPHS = 2.5, 4e6
 
@@ -81,7 +84,8 @@ def _export(run: Run, exported: list[pathlib.Path]) -> None:
 
 
 def export_row(run: Run, row: str) -> list[pathlib.Path]:
-    """Exports a row of the table as EXPORT_NAME-ROW, unless that is there.
+    """Exports a row of the table as EXPORT_NAME-ROW, unless that is there; the "recommended" one
+    is that of the report.
 
     Its temperatures are fitted on the validation split, as those of the row. Report and work
     directory stay as they are.
@@ -95,6 +99,8 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     """
     check_trained(run, "export")
     check_baselines(run)
+    if row == RECOMMENDED:
+        row = _recommended(run)
     name = f"{run.config.export_name}-{row}"
     check_export(run.config.export_dir, name)
     finish_exports(run.config.export_dir)
@@ -105,6 +111,19 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
         test = log_prob_predictor(ensemble)(run.data.test.images)
         _write_files(run, ensemble, name, source, [row_of_keras(run, ensemble, test, row)])
     return find_files(run, name, source, early_exit=False)
+
+
+def _recommended(run: Run) -> str:
+    """The row that the run's report recommends; an InputError if there is none."""
+    run.files.need([run.files.report], "export", "evaluate")
+    run.files.verify(run.files.report)
+    found = read_report(run.files.report).get("recommendation", {}).get("name")
+    if found is None:
+        raise InputError(
+            f"`ensemble={RECOMMENDED}`: {run.files.report} recommends no row; evaluate the run "
+            "again, with another budget"
+        )
+    return found
 
 
 def _write_files(
