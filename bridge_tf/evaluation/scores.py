@@ -101,8 +101,10 @@ def network_predictor(batch_size: int = 500) -> Callable[["keras.Model", np.ndar
             copy_values(classifier.variables, compiled[0].variables)
         else:
             compiled.append(classifier)
-        logits = compiled[0].predict(images, batch_size=batch_size, verbose=0)
-        return log_softmax(logits.astype("float64"), axis=1)
+        # As `predict` does, whose pipeline takes longer to build than few images to predict.
+        starts = range(0, len(images), batch_size)
+        logits = [compiled[0].predict_on_batch(images[k : k + batch_size]) for k in starts]
+        return log_softmax(np.concatenate(logits).astype("float64"), axis=1)
 
     return predict
 

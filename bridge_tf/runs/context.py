@@ -13,6 +13,7 @@ import numpy as np
 from bridge_tf import data
 from bridge_tf.config import STAGES, Config
 from bridge_tf.config.inputs import check_source
+from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.curves.curve import Curve
 from bridge_tf.data.labels import balanced_weights
 from bridge_tf.networks import build_network, network_options
@@ -245,7 +246,7 @@ class Run:
 
     def member(self, curve, r: float) -> keras.Model:
         """A curve's member at r, its batch-norm statistics re-estimated."""
-        return curve.model_at(r, self.statistics_images())
+        return curve.model_at(r, self.statistics_images() if batch_norms(curve.network) else None)
 
     def path(self, curve):
         """A curve's members at all r, for conditioned bridges."""

@@ -11,14 +11,17 @@ from bridge_tf.runs.executors.board import Board
 from bridge_tf.runs.executors.jobs.count import Count
 from bridge_tf.runs.executors.jobs.worker import Order, serve
 from bridge_tf.runs.stages import STAGES
+from bridge_tf.runs.stages.evaluate.pages import add_artifacts
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.utils.errors import TrainingError
+from bridge_tf.utils.terminal import logger
 
 _END_SECONDS = 8.0  # as long as a process may take to save a checkpoint
 
 
 class Jobs:
-    """Does a run's tasks: trainings in as many processes as `jobs` says, all else in this one.
+    """Does a run's tasks: trainings in as many processes as `jobs` says, all else in this one, but
+    the evaluation beside the export.
 
     A context manager: at its end the processes end, after they have saved their checkpoints. The
     files are byte for byte those of one process, since each training has its own seed, and as many
@@ -29,6 +32,7 @@ class Jobs:
         self.run = run
         self._count = Count(run)
         self._workers: list[_Worker] = []
+        self._evaluating: _Worker | None = None
 
     def __enter__(self) -> "Jobs":
         return self
@@ -53,8 +57,25 @@ class Jobs:
         if trainings:
             self._do_side_by_side(trainings)
         for task in tasks:
-            if not task.is_training:
+            if task.name == "evaluate" and self._workers and "export" in self.run.stages:
+                self._evaluating = self._workers[0]  # while this process exports
+                self._evaluating.begin(task)
+            elif not task.is_training:
                 STAGES[task.stage].do(self.run, task)
+        if self._evaluating and tasks[0].name == "export":
+            self._take_evaluation(self._evaluating)
+
+    def _take_evaluation(self, worker: "_Worker") -> None:
+        """Waits for an evaluation, and shows it."""
+        kind, value = worker.answer()
+        while kind == "line":
+            logger.info(value)
+            kind, value = worker.answer()
+        self._evaluating = None
+        if kind == "failed":
+            raise value
+        add_artifacts(self.run)
+        STAGES["evaluate"].do(self.run, worker.task)
 
     def _do_side_by_side(self, trainings: list[Task]) -> None:
         run, waiting = self.run, {task.name: task for task in trainings}

@@ -44,6 +44,7 @@ def _serve(pipe: Connection, order: Order) -> None:
         import keras  # noqa: F401
     from bridge_tf.runs.context import Run
     from bridge_tf.runs.stages import STAGES
+    from bridge_tf.runs.stages.evaluate.stage import measure
 
     config = Config(**order.config)
     import_modules(config.imports)
@@ -56,7 +57,10 @@ def _serve(pipe: Connection, order: Order) -> None:
             except EOFError:
                 return
             try:
-                STAGES[task.stage].do(run, task)
+                if task.name == "evaluate":  # its pages are written, and shown, elsewhere
+                    measure(run)
+                else:
+                    STAGES[task.stage].do(run, task)
                 answer = "done", None
             except Exception as error:
                 if signals.requested():  # native code turns an interruption into its own error

@@ -30,9 +30,14 @@ class Evaluate:
 
     def do(self, run: Run, task: Task) -> None:
         """Writes the report and its pages; their table goes to standard output."""
-        if not is_evaluated(run):
-            remeasure(run)
+        measure(run)
         show(run)
+
+
+def measure(run: Run) -> None:
+    """Writes the report, unless it is current; errors are those of `is_evaluated` and below."""
+    if not is_evaluated(run):
+        remeasure(run)
 
 
 def is_evaluated(run: Run) -> bool:

@@ -1,8 +1,10 @@
 """Trainings in several processes make the files of one, and nothing is lost when one ends."""
 
 import dataclasses
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +17,9 @@ from bridge_tf.utils.errors import TrainingError
 from tests.runs.small import SMALL, TRAININGS, digests, executed
 
 STAGES = (*TRAININGS, "baselines")
-CONFIG = Config(num_modes=3, baselines=("fge", "distillation"), bridge_pool=1, **SMALL)
+CONFIG = Config(
+    num_modes=3, baselines=("fge", "distillation"), bridge_pool=1, latency=False, **SMALL
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +34,26 @@ def entries(files):
 
 
 @pytest.mark.integration
-def test_the_files_are_those_of_one_process(alone, tmp_path):
-    files = executed(CONFIG, tmp_path, STAGES, jobs="2").files
-    assert digests(tmp_path) == digests(alone.path)
-    assert entries(files) == entries(alone)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {path.name for path in alone.path.iterdir()}
+def test_the_files_are_those_of_one_process(alone, tmp_path, capsys):
+    shutil.copytree(alone.path, tmp_path / "1" / "run")
+    found = []
+    for jobs, stages in (("1", ("evaluate", "export")), ("2", (*STAGES, "evaluate", "export"))):
+        folder = tmp_path / jobs
+        config = dataclasses.replace(CONFIG, export_dir=str(folder / "exports"))
+        files = executed(config, folder / "run", stages, jobs=jobs).files
+        # Those two know the number of jobs.
+        names = {path.name for path in files.path.iterdir()} - {"config.json", "manifest.json"}
+        found.append(
+            {name: (files.path / name).read_bytes() for name in names if "." in name}
+            | {path.name: path.read_bytes() for path in files.figures.iterdir()}
+            | {"folders": {name for name in names if "." not in name}}
+            | {"printed": capsys.readouterr().out}
+            | {"tflite": next((folder / "exports").glob("*.tflite")).read_bytes()}
+            | {"entries": entries(files), "trained": digests(files.path)}
+        )
+    assert found[0].keys() == found[1].keys()
+    assert [name for name, value in found[0].items() if found[1][name] != value] == []
+    assert len(json.loads(found[1]["report.json"])["artifacts"]) == 2
 
 
 @pytest.mark.integration
