@@ -121,7 +121,7 @@ def test_commands_run(folder):
         ran.append(words[0])
     first, own = ran[:3], ran[3:]
     assert first == ["bin/train", "bin/evaluate", "-m"]
-    assert own == ["bin/train", "bin/evaluate", "bin/export", "bin/predict", "bin/export"]
+    assert own == ["bin/train", "bin/evaluate", *["bin/export"] * 2, "bin/predict", "bin/export"]
     assert (folder / "runs" / "digits" / "report.md").exists()
     assert (folder / "elsewhere" / "mine" / "1" / "saved_model.pb").exists()
     # The second of the programs reads what the first command exported.

@@ -39,8 +39,9 @@ def test_figures_are_equal_for_batches_of_any_size(name, build):
     wanted = figures(150)
     for batch_size in (1, 7):
         found = figures(batch_size)
-        # Without the prior T may be large, and its search ends within 1e-6 of its logarithm.
+        # Without the prior T may be large, where the NLL is so flat that what batches round
+        # differently, 1e-6 of a log-probability, moves its minimum by more than the search does.
         likeliest, expected = (x.pop("temperature_ml") for x in (found, dict(wanted)))
-        assert np.log(likeliest) == pytest.approx(np.log(expected), abs=3e-6)
+        assert np.log(likeliest) == pytest.approx(np.log(expected), abs=1e-5)
         rest = {key: value for key, value in wanted.items() if key != "temperature_ml"}
         assert found == pytest.approx(rest, abs=1e-6, rel=0), (name, batch_size)

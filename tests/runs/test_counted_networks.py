@@ -31,8 +31,8 @@ def own_model():
 @pytest.mark.parametrize(
     ("model", "taps", "shape"),
     [
-        ("resnet8", "stage2_block1", SHAPE),
-        ("own", "block1", SHAPE),
+        pytest.param("resnet8", "stage2_block1", SHAPE, marks=pytest.mark.integration),
+        pytest.param("own", "block1", SHAPE, marks=pytest.mark.integration),
         pytest.param("MobileNetV2", "block_12_add", (96, 96, 3), marks=pytest.mark.zoo),
     ],
 )

@@ -87,13 +87,8 @@ def test_a_killed_process_is_told_and_the_run_goes_on(alone, tmp_path, monkeypat
     assert digests(tmp_path) == digests(alone.path)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(signal.SIGTERM, marks=pytest.mark.integration),
-        pytest.param(signal.SIGKILL, marks=pytest.mark.faults),
-    ],
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_processes_end_with_the_command_and_lose_nothing(alone, tmp_path, number):
     flags = [f"--{name}={_text(value)}" for name, value in _flags().items()]
     command = [sys.executable, "-m", "bridge_tf", "train", *flags, f"--workdir={tmp_path}"]
