@@ -14,7 +14,7 @@ class ExecutionSettings:
 
     executor: str = setting(
         "local",
-        "What runs the tasks: local, this process, one after the other; ray, a Ray cluster.",
+        "What runs the tasks: local, this machine, see `jobs`; ray, a Ray cluster.",
         choices=EXECUTORS,
     )
     jobs: str = setting(

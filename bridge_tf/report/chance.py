@@ -1,6 +1,6 @@
 """What of a report's figures may be chance: intervals over resamples of images."""
 
-from bridge_tf.report.tables import figure
+from bridge_tf.report.tables import span
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -30,11 +30,11 @@ def chance(report: dict) -> Table | None:
     return headings, [
         [
             row["name"],
-            _text(row["intervals"]["accuracy"], "{:.2f}", 100),
-            _text(row["intervals"]["calibrated_nll"], "{:.4f}"),
-            _text(row["intervals"]["dee"], "{:.2f}"),
-            _text(row.get("versus_single", {}).get("calibrated_nll"), "{:+.4f}"),
-            _text(row.get("versus_cheapest", {}).get("calibrated_nll"), "{:+.4f}"),
+            span(row["intervals"]["accuracy"], "{:.2f}", 100),
+            span(row["intervals"]["calibrated_nll"], "{:.4f}"),
+            span(row["intervals"]["dee"], "{:.2f}"),
+            span(row.get("versus_single", {}).get("calibrated_nll"), "{:+.4f}"),
+            span(row.get("versus_cheapest", {}).get("calibrated_nll"), "{:+.4f}"),
             row.get("versus_cheapest", {}).get("name", "–"),
         ]
         for row in rows
@@ -44,9 +44,3 @@ def chance(report: dict) -> Table | None:
 def legend(report: dict) -> list[tuple[str, str]]:
     """Terms of the comparison that only a report with intervals has, and their explanations."""
     return list(_LEGEND) if chance(report) else []
-
-
-def _text(interval: list[float] | None, form: str, factor: float = 1) -> str:
-    if interval is None:
-        return "–"
-    return " … ".join(figure(end, form, factor) for end in interval)

@@ -1,6 +1,6 @@
 """The first sentence of a report: which row to choose."""
 
-from bridge_tf.report.tables import figure
+from bridge_tf.report.tables import figure, span
 
 # What each limit of a budget is called.
 _LIMITS = {
@@ -43,6 +43,4 @@ def _cost(validation: float, test: float) -> str:
 
 
 def _interval(ends: list[float] | None, form: str, factor: float = 1) -> str:
-    if ends is None:
-        return ""
-    return f" ({figure(ends[0], form, factor)} … {figure(ends[1], form, factor)})"
+    return "" if ends is None else f" ({span(ends, form, factor)})"

@@ -192,6 +192,11 @@ def _cell(row: dict, key: str, form: str) -> str:
     return f"({text})" if row["dee"] is not None and _says_little(row) else text
 
 
+def span(ends: list[float] | None, form: str, factor: float = 1) -> str:
+    """Both ends of an interval, as `figure` has them; a dash if there is none."""
+    return "–" if ends is None else " … ".join(figure(end, form, factor) for end in ends)
+
+
 def figure(value, form: str, factor: float = 1) -> str:
     """A formatted figure; a dash for None."""
     return "–" if value is None else form.format(factor * value)
