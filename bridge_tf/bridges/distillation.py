@@ -26,12 +26,13 @@ class Distillation(keras.Model):
 
     The loss is the mean over the batch of KL(softmax f(x; θ(r)) || softmax bridge(taps(x))) (Yun et
     al., ICML 2023, section 3), minus `repulsion` times the mean KL(base || bridge). With a
-    `label_share` s, the first KL counts 1 - s and the cross-entropy with the labels s.
+    `label_share` s, the first KL counts 1 - s and the cross-entropy with the labels s. At s = 1
+    there is no member: the bridge is a tail of a deep sub-ensemble (Valdenegro-Toro, 2019).
 
     Args:
         bridge: from `build_bridge`; trained in place.
         repulsion: λ ≥ 0 (0, 0.1 and 0.2 in the paper).
-        label_share: in [0, 1) (0 in the paper). If > 0, targets are labels: N integers or N×classes
+        label_share: in [0, 1] (0 in the paper). If > 0, targets are labels: N integers or N×classes
             probabilities.
         class_weight: with a `label_share`, the weight of each class in the cross-entropy. It goes
             with the labels: an image mixed of two classes has both weights, in its shares.
@@ -39,8 +40,8 @@ class Distillation(keras.Model):
     Sample weights are those of an image's whole loss.
 
     Input: a dict, what `Teachers` gives: "features", a list in the order of the bridge's inputs;
-    "member", logits N×classes of the target; with repulsion, "base", those of the base; for a
-    conditioned bridge, "r", N×1.
+    "member", logits N×classes of the target, unless labels are all; with repulsion, "base", those
+    of the base; for a conditioned bridge, "r", N×1.
 
     Output: a dict of log-probabilities, N×classes: "bridge", "member" and, with repulsion, "base".
     """
@@ -56,8 +57,8 @@ class Distillation(keras.Model):
         super().__init__(**kwargs)
         if repulsion < 0:
             raise ValueError(f"repulsion must be ≥ 0. Received: repulsion={repulsion}")
-        if not 0 <= label_share < 1:
-            raise ValueError(f"label_share must lie in [0, 1). Received: label_share={label_share}")
+        if not 0 <= label_share <= 1:
+            raise ValueError(f"label_share must lie in [0, 1]. Received: label_share={label_share}")
         if class_weight and not label_share:
             raise ValueError(
                 "class_weight needs a label_share, since a bridge reads no labels without. "
@@ -65,8 +66,9 @@ class Distillation(keras.Model):
             )
         self.bridge = bridge
         self.repulsion, self.label_share = float(repulsion), float(label_share)
-        classes = range(bridge.output_shape[-1])
-        self.class_weight = class_weight and [float(class_weight.get(k, 1)) for k in classes]
+        self.class_weight = class_weight and [
+            float(class_weight.get(k, 1)) for k in range(bridge.output_shape[-1])
+        ]
         self.agreement = keras.metrics.Mean(name="agreement")
         self.built = True  # because its parts are
 
@@ -82,7 +84,9 @@ class Distillation(keras.Model):
         ]
         positions = [inputs["r"]] if "r" in inputs else []
         (logits,) = answers_at(self.bridge, features, positions, training=training)
-        read = {"bridge": logits, "member": inputs["member"]}
+        read = {"bridge": logits}
+        if self.label_share < 1:
+            read["member"] = inputs["member"]
         if self.repulsion:
             read["base"] = inputs["base"]
         return {name: ops.cast(ops.log_softmax(value), "float32") for name, value in read.items()}
@@ -95,21 +99,25 @@ class Distillation(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        bridge, member = y_pred["bridge"], ops.stop_gradient(y_pred["member"])
-        loss = mean_kl(member, bridge, sample_weight)
+        bridge, loss = y_pred["bridge"], 0.0
+        if self.label_share < 1:
+            wanted = ops.stop_gradient(y_pred["member"])
+            loss = (1 - self.label_share) * mean_kl(wanted, bridge, sample_weight)
         if self.label_share:
             if y is None:
                 raise ValueError("label_share needs labels beside the images. Received: y=None")
             if len(y.shape) == 1 or y.shape[-1] == 1:
                 y = ops.one_hot(ops.reshape(y, (-1,)), bridge.shape[-1])
+            if self.label_share == 1:
+                wanted = y
             if self.class_weight:
                 y = y * ops.convert_to_tensor(self.class_weight, bridge.dtype)
             entropy = -weighted_mean(ops.sum(y * bridge, axis=-1), sample_weight)
-            loss = (1 - self.label_share) * loss + self.label_share * entropy
+            loss += self.label_share * entropy
         if self.repulsion:
             base = ops.stop_gradient(y_pred["base"])
             loss -= self.repulsion * mean_kl(base, bridge, sample_weight)
-        same = ops.equal(ops.argmax(bridge, axis=-1), ops.argmax(member, axis=-1))
+        same = ops.equal(ops.argmax(bridge, axis=-1), ops.argmax(wanted, axis=-1))
         self.agreement.update_state(ops.cast(same, "float32"))
         return part_of_mean(loss + sum(self.losses))
 
@@ -131,7 +139,7 @@ class BridgeTraining(Distillation):
         self,
         bridge: keras.Model,
         base: keras.Model,
-        member: keras.Model | CurvePath,
+        member: keras.Model | CurvePath | None,
         end: keras.Model | None = None,
         repulsion: float = 0.0,
         label_share: float = 0.0,
@@ -140,6 +148,11 @@ class BridgeTraining(Distillation):
         **kwargs: Any,
     ):
         super().__init__(bridge, repulsion, label_share, class_weight, **kwargs)
+        if (member is None) != (label_share == 1):
+            raise ValueError(
+                "member must be None at a label_share of 1, where labels are all, and only there. "
+                f"Received: member={member}, label_share={label_share}"
+            )
         self.teachers = Teachers(bridge, base, member, end, base_logits=repulsion > 0)
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -164,7 +177,7 @@ def mean_kl(log_p: Any, log_q: Any, sample_weight: Any = None) -> Any:
 def fit_bridge(
     bridge: keras.Model,
     base: keras.Model,
-    member: keras.Model | CurvePath,
+    member: keras.Model | CurvePath | None,
     data: Any,
     recipe: Recipe,
     *,
@@ -188,8 +201,9 @@ def fit_bridge(
         end: for Type II, the mode at the curve's end.
         repulsion: λ ≥ 0, the factor of KL(base || bridge), which is subtracted from the loss (0,
             0.1 and 0.2 in the paper).
-        label_share: in [0, 1): the share of the cross-entropy with the labels in the loss (0 in the
-            paper). Labels are N integers or N×classes probabilities.
+        label_share: in [0, 1]: the share of the cross-entropy with the labels in the loss (0 in the
+            paper). Labels are N integers or N×classes probabilities. 1: labels alone; `member` is
+            None.
         devices: the devices that share each batch; default: one device.
         class_weight: the weight of each class in the `label_share`, as for `fit_mode`.
         validation_data: as `data`, measured after each epoch; batches must end.
@@ -197,7 +211,7 @@ def fit_bridge(
 
     Returns:
         Keras's history: `loss`, in nats, and `agreement`, the share of images for which bridge and
-            member have the same top class.
+            member (at a `label_share` of 1, the label) have the same top class.
 
     Raises:
         InputError: an argument can't be used, or a tap isn't in the base.

@@ -194,7 +194,7 @@ class Pool:
     def reader(
         self,
         modes: Sequence[str],
-        member: str,
+        member: str | None,
         features: Sequence[str],
         base_logits: bool = False,
         labels: bool = False,
@@ -203,12 +203,12 @@ class Pool:
 
         Args:
             modes: the tables of the modes that are read, in the order of the bridge's inputs.
-            member: the table of the targets.
+            member: the table of the targets; None if labels are all.
             features: the columns of a mode that the bridge reads.
             base_logits: whether the base's logits are read besides.
             labels: whether labels are read.
         """
-        names = [*modes, member, *[_LABELS] * labels]
+        names = [*modes, *[member] * (member is not None), *[_LABELS] * labels]
         tables = {
             name: [np.load(self.path(name, k), mmap_mode="r") for k in range(self.passes)]
             for name in names
@@ -216,11 +216,9 @@ class Pool:
 
         def read(number: int, rows: np.ndarray) -> Any:
             found = {name: passes[number][rows] for name, passes in tables.items()}
-            targets = found[member]
-            inputs = {
-                "features": tuple(found[mode][name] for mode in modes for name in features),
-                **{name: targets[name] for name in targets.dtype.names},
-            }
+            inputs = {"features": tuple(found[mode][name] for mode in modes for name in features)}
+            if member is not None:
+                inputs |= {name: found[member][name] for name in found[member].dtype.names}
             if base_logits:
                 inputs["base"] = found[modes[0]][LOGITS_INPUT]
             return (inputs, found[_LABELS][_LABELS]) if labels else inputs

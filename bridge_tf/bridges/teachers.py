@@ -18,7 +18,7 @@ class Teachers(keras.Model):
         bridge: that is to be trained; not changed. The other models are copied.
         base: the mode whose taps feed the bridge; for Type II, the mode at the curve's start.
         member: the network at r, from `Curve.model_at`; for a conditioned bridge, the whole curve,
-            from `Curve.path`.
+            from `Curve.path`; None for a bridge that learns from labels alone.
         end: for Type II, the mode at the curve's end.
         base_logits: whether the base's logits are needed besides.
 
@@ -31,7 +31,7 @@ class Teachers(keras.Model):
         self,
         bridge: keras.Model,
         base: keras.Model,
-        member: keras.Model | CurvePath,
+        member: keras.Model | CurvePath | None,
         end: keras.Model | None = None,
         base_logits: bool = False,
         **kwargs: Any,
@@ -44,7 +44,7 @@ class Teachers(keras.Model):
                 f"Received: type={bridge_type}, end={end}"
             )
         self.conditioned = is_conditioned(bridge)
-        if self.conditioned != isinstance(member, CurvePath):
+        if member is not None and self.conditioned != isinstance(member, CurvePath):
             raise ValueError(
                 "a conditioned bridge follows a curve, from Curve.path, another one a model, from "
                 f"Curve.model_at. Received: conditioned={self.conditioned}, member={member}"
@@ -60,7 +60,8 @@ class Teachers(keras.Model):
             extractor(mode, counterparts(modes[0], mode, list(columns)), False, name=f"mode{k}")
             for k, (mode, columns) in enumerate(zip(modes, self.columns, strict=True))
         ]
-        self.member = member if self.conditioned else logits_copy(member)
+        copied = member is not None and not self.conditioned
+        self.member = logits_copy(member) if copied else member
         self.trainable = False
         self.built = True  # because its parts are
 
@@ -71,8 +72,9 @@ class Teachers(keras.Model):
         at = {"r": ops.cast(r, "float32")} if self.conditioned else {}
         read = {
             "features": [feature for mode in of_modes for feature in mode[: self.number]],
-            "member": self.member(images, training=False, **at),
         }
+        if self.member is not None:
+            read["member"] = self.member(images, training=False, **at)
         if self.base_logits:
             read["base"] = of_modes[0][self.columns[0].index(LOGITS_INPUT)]
         return read | {name: ops.broadcast_to(value, (rows, 1)) for name, value in at.items()}

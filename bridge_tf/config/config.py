@@ -78,6 +78,8 @@ class Config(
         for name in ("positions", "shared_until"):
             if getattr(self, name) and not self.conditioned:
                 raise InputError(f"`{name}={text_of(getattr(self, name))}`: needs `conditioned`")
+        if self.distil_base and self.bridge_type == 2:
+            raise InputError("`distil_base`: is for bridges of one base; take `bridge_type=1`")
         if len(set(self.positions)) < len(self.positions):
             raise InputError(f"`positions={text_of(self.positions)}`: name each position once")
         if self.ood_dataset == self.dataset:
@@ -191,6 +193,7 @@ class Config(
         return {
             "taps": taps,
             "bridge_width": 0.0 if taps == (AUTO,) else 0.5,
+            "student_epochs": self.mode_epochs,
             "bridge_learning_rate": self.learning_rate,
             "curve_weight_decay": self.weight_decay,
             "export_name": name[:100],
@@ -208,6 +211,7 @@ class Config(
             modes=self.modes[:2],
             mode_epochs=1,
             curve_epochs=1,
+            student_epochs=1,
             bridge_epochs=1,
             curve_points=3,
             batch_size=min(self.batch_size, SMOKE_IMAGES // 4),

@@ -19,15 +19,17 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 ON_DIVERGENCE = ("stop", "retry")
 CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg", "pixelation")
 AUTO = "auto"
+# Bridges that learn from labels alone.
+SUB_ENSEMBLE = "sub_ensemble"
 BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
-    *("distillation", "student", "wide", "mixup", "long"),
-    *("batch_ensemble", "mimo", "mc_dropout"),
+    *("distillation", "mixed_distillation", "student", "wide", "mixup", "long"),
+    *(SUB_ENSEMBLE, "laplace", "batch_ensemble", "mimo", "mc_dropout"),
 )
 # The first two use the modes and curves that every run trains.
 TRAINED_BASELINES = BASELINES[2:]
 # One network that learns from all modes, and baselines of one network like a mode.
-STUDENTS = ("distillation", "student")
+STUDENTS = ("distillation", "mixed_distillation", "student")
 SINGLE_NETWORKS = ("swa", "mixup", "long", *STUDENTS)
 
 
@@ -172,6 +174,14 @@ class BridgeSettings:
     )
     warm_start: bool = setting(
         True, "Start a bridge's body from the curve member's weights, if its width is 1."
+    )
+    distil_base: bool = setting(
+        False,
+        "Let a student be the base: mode 0, trained on towards the mean of all modes. The row "
+        "single stays mode 0.",
+    )
+    student_epochs: int = setting(
+        0, "Epochs of the student, as a base or baseline; 0: `mode_epochs`.", low=0
     )
     residual: bool = setting(
         False, "Add the base's logits to a bridge's (`bridge_type=2`: the mean of both modes')."

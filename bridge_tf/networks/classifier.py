@@ -16,7 +16,7 @@ from keras import ops
 from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.flatten import flattened
-from bridge_tf.utils.graph import is_graph
+from bridge_tf.utils.graph import is_graph, operation_behind
 from bridge_tf.utils.keras_utils import (
     clone,
     from_plain_config,
@@ -200,7 +200,7 @@ def _output_operation(model) -> tuple:
     direct = True
     tensor = model.outputs[0]
     while True:
-        layer = tensor._keras_history.operation
+        layer = operation_behind(tensor)
         if is_graph(layer):
             tensor = layer.outputs[0]
         elif kind_of(layer).same_numbers and keras.tree.flatten(layer.input):

@@ -34,10 +34,11 @@ LEGEND = (
     ),
     ("worst ×", "FLOPs of the image that costs most: one that goes through a whole cascade."),
     (
-        "cascade_k and bridge_cascade_k",
-        "the base, or bridge_k, predicts the images that it is sure of; the first k modes, or all "
-        "modes, predict the others. Which those are is decided by a threshold on the first stage's "
-        "calibrated top probability, chosen on the validation split for an average cost.",
+        "cascade_k, student_cascade_k and bridge_cascade_k",
+        "one network, the student, or bridge_k predicts the images that it is sure of; the first k "
+        "modes, after bridge_k all modes, predict the others. Which those are is decided by a "
+        "threshold on the first stage's calibrated top probability, chosen on the validation split "
+        "for an average cost.",
     ),
     (
         "training ×",

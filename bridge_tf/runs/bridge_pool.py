@@ -73,11 +73,11 @@ class BridgePool:
         """Batches for the `Distillation` of a bridge, as `Run.bridge_batches`."""
         config = self.run.config
         read = self.pool.reader(
-            self._modes(task),
+            [f"mode-{k}" for k in self._modes(task)],
             _member(task),
             bridge_features(self.bridge)[1],
-            base_logits=config.repulsion > 0,
-            labels=config.label_share > 0,
+            base_logits=config.repulsion > 0 and task.stage == "bridges",
+            labels=self._needs_labels(task),
         )
         size = config.batch_size
         return stored_batches(
@@ -86,7 +86,8 @@ class BridgePool:
 
     def forget(self, task: Task) -> None:
         """Removes what only this bridge reads."""
-        self.pool.remove(_member(task))
+        if member := _member(task):
+            self.pool.remove(member)
 
     def _tell(self, number: int, told: float) -> float:
         """Logs which pass is begun, if the last line is old; when the last line was."""
@@ -103,30 +104,36 @@ class BridgePool:
     def _batches(self, number: int):
         run = self.run
         steps = self.rows // run.config.batch_size
-        found = run.bridge_batches(self.passes, self._seed, first_step=number * steps)
+        found = run.bridge_batches(self.passes, self._seed, number * steps, labels=True)
         return found.take(steps).as_numpy_iterator()
 
     def _made_from(self, task: Task) -> dict[str, list]:
         """What the tables for a bridge are made from, by their names."""
         files = self.run.files
         made_from = {
-            name: files.manifest.digests([files.mode(k)])
-            for name, k in zip(self._modes(task), task.modes, strict=False)
+            f"mode-{k}": files.manifest.digests([self.run.base if k == 0 else files.mode(k)])
+            for k in self._modes(task)
         }
-        made_from[_member(task)] = files.manifest.digests(task.sources(files))
-        return made_from | ({"labels": []} if self.run.config.label_share else {})
+        if member := _member(task):
+            made_from[member] = files.manifest.digests(task.sources(files))
+        return made_from | ({"labels": []} if self._needs_labels(task) else {})
 
-    def _modes(self, task: Task) -> list[str]:
-        return [f"mode-{k}" for k in task.modes[: self.run.config.bridge_type]]
+    def _modes(self, task: Task) -> tuple[int, ...]:
+        """The modes whose features are read."""
+        return task.modes[: self.run.config.bridge_type] if task.stage == "bridges" else (0,)
+
+    def _needs_labels(self, task: Task) -> bool:
+        return self.run.config.label_share > 0 or _member(task) is None
 
     def _tables(self, task: Task, teachers: Teachers) -> dict[str, Table]:
         recipe, classes = self.run.bridge_recipe(1, 0), self.run.data.num_classes
         modes = enumerate(self._modes(task))
         tables = [
-            *(mode_table(name, teachers, k, recipe) for k, name in modes),
-            member_table(_member(task), teachers, classes, recipe),
+            *(mode_table(f"mode-{k}", teachers, number, recipe) for number, k in modes),
             label_table(classes),
         ]
+        if member := _member(task):
+            tables.append(member_table(member, teachers, classes, recipe))
         return {table.name: table for table in tables}
 
 
@@ -136,5 +143,7 @@ def remove_pool(run: Run) -> None:
     remove_empty(run.files.pool.parent)
 
 
-def _member(task: Task) -> str:
-    return f"member-{task.name.removeprefix('bridge-')}"
+def _member(task: Task) -> str | None:
+    """The table of a bridge's targets; None for the tails of a sub-ensemble, which have labels."""
+    name = task.name.removeprefix("bridge-")
+    return f"member-{name}" if task.stage == "bridges" else None

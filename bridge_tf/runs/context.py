@@ -146,9 +146,9 @@ class Run:
             **mixing,
         )
 
-    def bridge_batches(self, epochs: int, seed: int, first_step=0):
-        """The same for bridges: mixed as the settings say."""
-        soft = self.data.num_classes if self.config.label_share else 0
+    def bridge_batches(self, epochs: int, seed: int, first_step=0, labels=False):
+        """The same for bridges: mixed as the settings say, and so are the `labels` if needed."""
+        soft = self.data.num_classes if self.config.label_share or labels else 0
         alpha = self.config.mixup_alpha
         return self.training_batches(epochs, seed, first_step, mixup_alpha=alpha, soft_labels=soft)
 
@@ -202,6 +202,17 @@ class Run:
                 raise InputError(f"{path} is of another architecture than {self.files.mode(0)}")
             rename_operations(mode, self.operation_names)
         return mode
+
+    @property
+    def base(self) -> pathlib.Path:
+        """The file of the network that bridges read."""
+        return self.files.base if self.config.distil_base else self.files.mode(0)
+
+    def load_base(self) -> keras.Model:
+        """The network that bridges read; errors as in `load_mode`."""
+        if not self.config.distil_base:
+            return self.load_mode(0)
+        return self.load(self.files.base, keras.Model)
 
     @functools.cached_property
     def operation_names(self) -> list[str]:

@@ -7,10 +7,11 @@ import dataclasses
 from collections.abc import Iterable
 
 from bridge_tf.config import Config
+from bridge_tf.config.fields import SUB_ENSEMBLE
 from bridge_tf.data.batches import steps_per_epoch
 from bridge_tf.runs.counted_networks import Networks
 from bridge_tf.runs.evaluation_cost import EvaluationCost
-from bridge_tf.runs.task_graph import ENSEMBLE, Task, TaskGraph, kind_of
+from bridge_tf.runs.task_graph import BASE, ENSEMBLE, Task, TaskGraph, kind_of
 from bridge_tf.runs.training_cost import epochs_of, flops_of_image
 
 _FLOAT = 4
@@ -66,7 +67,7 @@ class CostModel:
 
     def of(self, task: Task) -> Cost:
         """What a task of the run takes."""
-        kind = kind_of(task.name)
+        kind = "student" if task.name == BASE else kind_of(task.name)
         if kind not in self._known:
             self._known[kind] = self._of_training(kind) if task.is_training else self._other(kind)
         return self._known[kind]
@@ -92,6 +93,8 @@ class CostModel:
 
     def _of_training(self, kind: str) -> Cost:
         config, networks = self.config, self.networks
+        if kind == "laplace":  # reads each image once
+            return Cost(flops=self.sizes.train * networks.mode.flops, result=self._result(kind))
         epoch = steps_per_epoch(range(self.sizes.train), config.batch_size)
         rows = epoch * config.batch_size
         epochs = networks.long_epochs(rows) if kind == "long" else epochs_of(config, kind)
@@ -99,14 +102,15 @@ class CostModel:
         trained, network = networks.trained(kind).flops, networks.mode.flops
         image = flops_of_image(kind, trained, network, config.num_modes)
         flops = steps * config.batch_size * image + self.evaluation.reestimations(kind)
-        if kind == "bridge":
-            flops += self._of_teachers(rows)
+        if kind in ("bridge", SUB_ENSEMBLE):
+            flops += self._of_teachers(rows, kind)
         return Cost(steps, flops, self._result(kind))
 
-    def _of_teachers(self, rows: int) -> int:
+    def _of_teachers(self, rows: int, kind: str) -> int:
         """FLOPs of what a bridge reads of others: in each step, or of a pool.
 
-        In one process, bridges share the features of the modes; on a cluster none do.
+        In one process, bridges share the features of the modes; on a cluster none do. The tails of
+        a sub-ensemble have no member.
         """
         config, networks = self.config, self.networks
         passes = networks.pool_passes(rows)
@@ -114,7 +118,8 @@ class CostModel:
         if passes and config.executor == "local":
             modes = config.num_modes if config.bridge_type == 2 else 1
             tapped = modes * networks.tapped // len(config.curves())
-        return (passes or config.bridge_epochs) * rows * (networks.mode.flops + tapped)
+        member = networks.mode.flops * (kind == "bridge")
+        return (passes or config.bridge_epochs) * rows * (member + tapped)
 
     def _other(self, name: str) -> Cost:
         if name == "evaluate":

@@ -8,6 +8,7 @@ import keras
 
 from bridge_tf.bridges.rescale import rebuild
 from bridge_tf.config import AUTO, Config
+from bridge_tf.config.fields import SUB_ENSEMBLE
 from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.ensembles.baselines import batch_ensemble, mc_dropout
 from bridge_tf.ensembles.baselines.mimo import mimo_network
@@ -133,7 +134,7 @@ class Networks:
 
     def trained(self, kind: str) -> Network:
         """The network trained as "mode", "bridge" or a baseline; for "curve" one control point."""
-        if kind == "bridge":
+        if kind in ("bridge", SUB_ENSEMBLE):
             return self.bridge
         if kind not in ("batch_ensemble", "mc_dropout", "mimo", "wide"):
             return self.mode

@@ -24,7 +24,7 @@ def build_ensemble(run: Run, temperatures: tuple[float, float] = (1.0, 1.0)) -> 
     """
     config, pairs = run.config, run.config.curves()
     bridges = [run.load(run.files.bridge(pair), keras.Model) for pair in pairs]
-    base = run.load_mode(0)
+    base = run.load_base()
     positions = run.positions if config.conditioned else ()
     modes, ends = (), None
     if config.bridge_type == 2:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bridge_tf.config import Config
-from bridge_tf.config.fields import SINGLE_NETWORKS, TRAINED_BASELINES
+from bridge_tf.config.fields import SINGLE_NETWORKS, SUB_ENSEMBLE, TRAINED_BASELINES
 from bridge_tf.data.corruptions import SEVERITIES
 from bridge_tf.runs.context import REESTIMATION_BATCHES
 from bridge_tf.runs.counted_networks import Networks
@@ -38,7 +38,9 @@ class EvaluationCost:
         total += self.points * self.sizes.test * network
         total += images * self.networks.ensemble_flops
         for name in self.config.baselines:
-            if name in TRAINED_BASELINES:
+            if name == SUB_ENSEMBLE:
+                total += images * self.networks.ensemble_flops
+            elif name in TRAINED_BASELINES:
                 total += images * self._passes(name) * self.networks.trained(name).flops
         return total + (self.places + self.points) * self._reestimation
 
@@ -63,7 +65,7 @@ class EvaluationCost:
     def _passes(self, baseline: str) -> int:
         """Forward passes of a baseline's network for an image: one a member, as a rule."""
         modes = self.config.num_modes
-        one = dict.fromkeys([*SINGLE_NETWORKS, "wide", "mimo"], 1)
+        one = dict.fromkeys([*SINGLE_NETWORKS, "wide", "laplace", "mimo"], 1)
         return {**one, "fge": modes - 1}.get(baseline, modes)
 
     @property

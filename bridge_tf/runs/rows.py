@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import keras
 
-from bridge_tf.config.fields import SINGLE_NETWORKS
+from bridge_tf.config import Config
+from bridge_tf.config.fields import SINGLE_NETWORKS, SUB_ENSEMBLE
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.status import baseline_files, trained_baselines
@@ -18,7 +19,10 @@ def rows_of(run: Run, ensemble: BridgeEnsemble) -> Iterator[tuple]:
     members are named as in `bridge_tf.runs.stages.evaluate.predictions`.
     """
     pairs = run.config.curves()
+    base = base_member(run.config)
     yield "single", "single", 1, [("mode", 0)]
+    if run.config.distil_base:
+        yield "student", "student_1", 1, [base]
     for size in range(2, run.config.num_modes + 1):
         members = [("mode", k) for k in range(size)]
         yield "deep_ensemble", f"deep_ensemble_{size}", size, members
@@ -31,7 +35,7 @@ def rows_of(run: Run, ensemble: BridgeEnsemble) -> Iterator[tuple]:
         yield "curve", f"curve_{k}", len(members), members
     yield from _baseline_rows(run)
     for k, num_modes in enumerate(executed, start=1):
-        members = [("mode", i) for i in range(num_modes)]
+        members = [base, *(("mode", i) for i in range(1, num_modes))]
         members += [("bridge", *place) for place in run.places(pairs[:k])]
         yield "bridge", f"bridge_{k}", ensemble.first(k), members
 
@@ -45,12 +49,28 @@ def _baseline_rows(run: Run) -> Iterator[tuple]:
             members = [("mode", 0), *((name, k) for k in range(len(files)))]
             for size in range(2, len(members) + 1):
                 yield name, f"{name}_{size}", size, members[:size]
+        elif name == SUB_ENSEMBLE:
+            members = [base_member(run.config), *((name, k) for k in range(len(files)))]
+            ensemble = sub_ensemble(run)
+            for size in range(1, len(files) + 1):
+                yield name, f"{name}_{size}", ensemble.first(size), members[: size + 1]
         elif name in SINGLE_NETWORKS:
             yield name, f"{name}_1", 1, [(name, 0)]
         else:
             graph = run.load(files[0], keras.Model)
             size = baseline_size(graph)
             yield name, f"{name}_{size}", graph, [(name, k) for k in range(size)]
+
+
+def sub_ensemble(run: Run) -> BridgeEnsemble:
+    """The base with the tails that learned from labels alone."""
+    files = baseline_files(run, SUB_ENSEMBLE)
+    return BridgeEnsemble(run.load_base(), [run.load(path, keras.Model) for path in files])
+
+
+def base_member(config: Config) -> tuple[str, int]:
+    """The name of the base among the members."""
+    return ("student", 0) if config.distil_base else ("mode", 0)
 
 
 def baseline_size(model) -> int:
@@ -71,9 +91,9 @@ def row_ensemble(run: Run, name: str) -> BridgeEnsemble:
         known.append(row)
         if row != name:
             continue
-        if method == "bridge":
+        if isinstance(executed, BridgeEnsemble):
             return executed
-        if not isinstance(executed, int) and method != "wide":
+        if not isinstance(executed, int) and method not in ("wide", "laplace"):
             raise InputError(
                 f"`ensemble={name}`: is one network of several outputs, which isn't exported; name "
                 "another row"
@@ -89,6 +109,8 @@ def _network(run: Run, kind: str, which, r: float | None = None) -> keras.Model:
     """The network of a member."""
     if kind == "mode":
         return run.load_mode(which)
+    if (kind, which) == base_member(run.config):
+        return run.load_base()
     if kind == "member":
         return run.member(run.load_curve(which), r)
     return run.load(baseline_files(run, kind)[which], keras.Model)

@@ -9,7 +9,8 @@ from bridge_tf.config.names import pair_name
 from bridge_tf.utils.paths import kind_of
 
 FILES = (
-    *("manifest.json", "config.json", "ensemble.keras", "artifacts.json", "compressed.json"),
+    *("manifest.json", "config.json", "base.keras", "ensemble.keras"),
+    *("artifacts.json", "compressed.json"),
     *("report.json", "report.md", "report.html"),
 )
 _ENDINGS = (".keras", ".json", ".npz")
@@ -22,6 +23,7 @@ class RunFiles:
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
         self.config = self.path / "config.json"
+        self.base = self.path / "base.keras"
         self.ensemble = self.path / "ensemble.keras"
         self.artifacts = self.path / "artifacts.json"
         self.compressed = self.path / "compressed.json"

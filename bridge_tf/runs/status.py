@@ -43,9 +43,14 @@ def is_current(run: Run, target: pathlib.Path, sources=()) -> bool:
     return state == "current"
 
 
-def check_sources(run: Run, task: Task) -> None:
-    """Checks that what a task reads is there and whole; InputError names stages to run first."""
+def check_sources(run: Run, task: Task, but: str = "") -> None:
+    """Checks that what a task reads is there and whole; InputError names stages to run first.
+
+    What tasks of the stage `but` make isn't looked at.
+    """
     for name, path in zip(task.after, task.sources(run.files), strict=True):
+        if Task(name).stage == but:
+            continue
         before = TRAININGS[: TRAININGS.index(Task(name).stage) + 1]
         run.files.need([path], task.stage, ",".join(before))
         run.files.verify(path)
@@ -56,7 +61,7 @@ def missing(run: Run, stage: str) -> list[Task]:
     found = []
     for task in run.graph.of(stage):
         if task.is_training:
-            check_sources(run, task)
+            check_sources(run, task, but=stage)
             if not is_done(run, task):
                 found.append(task)
     return found
@@ -93,11 +98,8 @@ def baseline_files(run: Run, name: str) -> list[pathlib.Path]:
 
 def trained_baselines(run: Run) -> list[str]:
     """The baselines all of whose files are there."""
-    return [
-        name
-        for name in TRAINED_BASELINES
-        if all(path.exists() for path in baseline_files(run, name))
-    ]
+    found = {name: baseline_files(run, name) for name in TRAINED_BASELINES}
+    return [name for name, paths in found.items() if paths and all(p.exists() for p in paths)]
 
 
 def check_baselines(run: Run) -> None:
@@ -116,6 +118,7 @@ def measured_files(run: Run) -> list[pathlib.Path]:
     return [
         *(files.mode(k) for k in range(run.config.num_modes)),
         *(files.curve(pair) for pair in pairs),
+        *[run.base] * run.config.distil_base,
         *(files.bridge(pair) for pair in pairs),
         files.ensemble,
         *(path for name in trained_baselines(run) for path in baseline_files(run, name)),

@@ -41,7 +41,7 @@ class Studies:
     def __init__(self, run: Run, num_curves: int, budgets: list[float], shared_until: str = ""):
         self.run, self.budgets, self.shared_until = run, budgets, shared_until
         self.pairs = run.config.curves()[:num_curves]
-        self.base = run.load_mode(0)
+        self.base = run.load_base()
         self.flops = count_flops(self.base)
         self.taps, self.width = bridge_settings(run, self.base)
         self.test = run.data.test

@@ -7,14 +7,15 @@ import dataclasses
 import pathlib
 
 from bridge_tf.config import STAGES, Config
-from bridge_tf.config.fields import STUDENTS
+from bridge_tf.config.fields import STUDENTS, SUB_ENSEMBLE
 from bridge_tf.config.names import pair_name
 from bridge_tf.runs.run_files import RunFiles
 
 # What makes a .keras file; the other stages read and write a work directory's other files.
 TRAININGS = ("modes", "curves", "bridges", "baselines")
-ENSEMBLE = "ensemble"
-_STAGES = {"mode": "modes", "curve": "curves", "bridge": "bridges", ENSEMBLE: "bridges"}
+BASE, ENSEMBLE = "base", "ensemble"
+_STAGES = {"mode": "modes", "curve": "curves"}
+_STAGES |= dict.fromkeys([BASE, "bridge", ENSEMBLE], "bridges")
 
 
 def kind_of(name: str) -> str:
@@ -27,7 +28,8 @@ class Task:
     """One piece of work that another process or machine can do.
 
     Attributes:
-        name: "mode-0", "curve-0-1", "bridge-0-1", "ensemble", "fge-1", "evaluate", "export".
+        name: "mode-0", "curve-0-1", "base", "bridge-0-1", "ensemble", "fge-1", "evaluate",
+            "export".
         after: the names of the tasks whose files it reads.
     """
 
@@ -53,8 +55,8 @@ class Task:
 
     def file(self, files: RunFiles) -> pathlib.Path | None:
         """The one file that it makes; None if it makes others."""
-        if self.name == ENSEMBLE:
-            return files.ensemble
+        if self.name in (BASE, ENSEMBLE):
+            return files.base if self.name == BASE else files.ensemble
         if self.stage == "modes":
             return files.mode(*self.modes)
         if self.stage == "curves":
@@ -79,13 +81,16 @@ class TaskGraph:
         modes = [self._add(f"mode-{k}") for k in range(config.num_modes)]
         pairs = [(pair_name(pair), [modes[k] for k in pair]) for pair in config.curves()]
         curves = [self._add(f"curve-{name}", ends) for name, ends in pairs]
+        base = [self._add(BASE, modes)] if config.distil_base else []
         bridges = [
-            self._add(f"bridge-{name}", [*ends, curve])
+            self._add(f"bridge-{name}", [*base, *ends, curve])
             for (name, ends), curve in zip(pairs, curves, strict=True)
         ]
-        self._add(ENSEMBLE, [*(modes if config.bridge_type == 2 else modes[:1]), *bridges])
+        executed = modes if config.bridge_type == 2 else base or modes[:1]
+        self._add(ENSEMBLE, [*executed, *bridges])
         for name in config.baselines if baselines is None else baselines:
-            self._add_baseline(name, modes)
+            if name != "student" or not base:  # which is trained already
+                self._add_baseline(name, modes, (base or modes)[:1], len(pairs))
         # What it measures is all that there is.
         self._add("evaluate", [*self.tasks])
         self._add("export", [ENSEMBLE])
@@ -98,11 +103,14 @@ class TaskGraph:
         self.tasks[name] = Task(name, tuple(after))
         return name
 
-    def _add_baseline(self, name: str, modes: list[str]) -> None:
+    def _add_baseline(self, name: str, modes: list[str], base: list[str], bridges: int) -> None:
         """Deep ensembles and members of curves need no training of their own."""
         if name == "fge":
             before = modes[0]
             for k in range(1, len(modes)):
                 before = self._add(f"fge-{k}", [before])
+        elif name == SUB_ENSEMBLE:
+            for k in range(1, bridges + 1):
+                self._add(f"{name}-{k}", base)
         elif name not in ("deep_ensemble", "curve"):
-            self._add(name, modes if name in STUDENTS else ())
+            self._add(name, {"laplace": modes[:1], **dict.fromkeys(STUDENTS, modes)}.get(name, ()))

@@ -5,7 +5,7 @@ import math
 
 from bridge_tf.bridges.bridge import bridge_features
 from bridge_tf.bridges.pool import image_bytes, passes_within
-from bridge_tf.config.fields import STUDENTS
+from bridge_tf.config.fields import STUDENTS, SUB_ENSEMBLE
 from bridge_tf.data.batches import steps_per_epoch
 from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.networks.flops import count_flops
@@ -17,7 +17,9 @@ _TRAINED = 3
 
 def epochs_of(config, kind: str) -> int:
     """Epochs of a training: "mode", "curve", "bridge", or a baseline but "long"."""
-    if kind in ("curve", "bridge"):
+    if kind in ("bridge", SUB_ENSEMBLE):
+        return config.bridge_epochs
+    if kind in ("curve", "student"):
         return getattr(config, f"{kind}_epochs")
     return cycle_epochs(config.mode_epochs) if kind == "fge" else config.mode_epochs
 
@@ -102,6 +104,11 @@ class TrainingCosts:
             return tasks | (self._of_bridge(which) if kind == "bridge" else set())
         if kind == "fge":
             return {("mode", 0), *(("fge", k) for k in range(which + 1))}
+        if kind == SUB_ENSEMBLE:
+            features = 0 if self._passes else (kind, which)
+            return {("mode", 0), (kind, which), ("features", features)}
+        if kind == "laplace":
+            return {("mode", 0), (kind, 0)}
         if kind in STUDENTS:
             return {(kind, 0), *(("mode", k) for k in range(self.config.num_modes))}
         return {member if kind == "mode" else (kind, 0)}
@@ -117,6 +124,11 @@ class TrainingCosts:
         config = self.config
         if kind == "features":
             return self._executed(self._tapped)
+        if kind == SUB_ENSEMBLE:
+            own = _TRAINED * config.bridge_epochs * count_flops(self._first)
+            return own / self._of_mode
+        if kind == "laplace":  # reads each image once
+            return self.flops / self._of_mode
         if kind == "bridge":
             bridge = self.ensemble.bridges[config.curves().index(which)]
             own = _TRAINED * config.bridge_epochs * count_flops(bridge)

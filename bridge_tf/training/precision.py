@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from bridge_tf.utils.graph import is_graph
+from bridge_tf.utils.graph import is_graph, operation_behind
 from bridge_tf.utils.keras_utils import Untracked, inner_layers
 
 # Pixels keep all their bits.
@@ -59,6 +59,6 @@ def _outputs(layer: Any) -> list:
         return []
     found = []
     for tensor in keras.tree.flatten(layer.outputs):
-        operation = tensor._keras_history.operation  # Keras has no public way to do this
+        operation = operation_behind(tensor)
         found += [operation, *_outputs(operation)]
     return found

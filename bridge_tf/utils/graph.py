@@ -48,6 +48,11 @@ def operation(model, name: str):
     return next(item for item in model.operations if item.name == name)
 
 
+def operation_behind(tensor):
+    """The operation that computes a symbolic tensor, for which Keras has no public way."""
+    return tensor._keras_history.operation
+
+
 def feature_of(model, name: str):
     """The feature that a bridge reads: the output of a tap, or the logits for `LOGITS_INPUT`."""
     return model.output if name == LOGITS_INPUT else operation(model, name).output

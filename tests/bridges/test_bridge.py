@@ -147,7 +147,12 @@ def test_a_share_of_the_labels_is_part_of_the_loss(build, images, labels):
     for targets, probabilities in ((labels, np.eye(5)[labels]), (soft, soft)):
         entropy = -(probabilities * log_probs).sum(axis=1).mean()
         assert loss(0.25, targets) == pytest.approx(0.75 * alone + 0.25 * entropy, rel=1e-5)
-    with pytest.raises(ValueError, match=r"label_share must lie in \[0, 1\)"):
+        only = BridgeTraining(bridge, base, None, label_share=1)
+        found = float(only.compute_loss(y=targets, y_pred=only(images)))
+        assert found == pytest.approx(entropy, rel=1e-5)
+    with pytest.raises(ValueError, match=r"label_share must lie in \[0, 1\]"):
+        loss(1.1, labels)
+    with pytest.raises(ValueError, match="member must be None at a label_share of 1"):
         loss(1.0, labels)
     with pytest.raises(ValueError, match="label_share needs labels beside the images"):
         loss(0.5, None)

@@ -2,7 +2,8 @@
 
 from bridge_tf.ensembles.baselines.batch_ensemble import RankOne, batch_ensemble
 from bridge_tf.ensembles.baselines.cyclic import CyclicRecipe
-from bridge_tf.ensembles.baselines.knowledge_distillation import Distillation, fit_student
+from bridge_tf.ensembles.baselines.knowledge_distillation import StudentTraining, fit_student
+from bridge_tf.ensembles.baselines.laplace import laplace
 from bridge_tf.ensembles.baselines.mc_dropout import ChannelDropout, mc_dropout
 from bridge_tf.ensembles.baselines.members import with_members
 from bridge_tf.ensembles.baselines.mimo import MimoTraining, fit_mimo, mimo_members
@@ -11,14 +12,15 @@ from bridge_tf.ensembles.baselines.swa import SwaRecipe, fit_swa
 __all__ = [
     "ChannelDropout",
     "CyclicRecipe",
-    "Distillation",
     "MimoTraining",
     "RankOne",
+    "StudentTraining",
     "SwaRecipe",
     "batch_ensemble",
     "fit_mimo",
     "fit_student",
     "fit_swa",
+    "laplace",
     "mc_dropout",
     "mimo_members",
     "with_members",

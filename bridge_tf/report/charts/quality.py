@@ -10,7 +10,12 @@ KINDS = {
     "accuracy": ("accuracy (%)", 100, 1, "Accuracy"),
 }
 _TICKS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-_POINTS = ("single", "cascade", "bridge_cascade")  # methods that aren't joined by a line
+_POINTS = (
+    "single",
+    "cascade",
+    "bridge_cascade",
+    "student_cascade",
+)  # methods that aren't joined by a line
 
 
 @style.styled

@@ -29,8 +29,12 @@ METHODS = {
     # As what they go on from or to, with another marker.
     "cascade": (BLUE, "X"),
     "bridge_cascade": (VERMILION, "X"),
+    "student_cascade": (PURPLE, "X"),
 }
-OTHERS = ((PURPLE, "^"), (ORANGE, "v"), (SKY, "P"))
+OTHERS = (
+    *((PURPLE, "^"), (ORANGE, "v"), (SKY, "P"), (PURPLE, "<"), (ORANGE, ">"), (SKY, "p")),
+    *((PURPLE, "h"), (ORANGE, "d"), (SKY, "8"), (PURPLE, "v"), (ORANGE, "^"), (SKY, "<")),
+)
 SEQUENTIAL = "cividis"
 
 _TAG = re.compile(r"<[^>]*>")

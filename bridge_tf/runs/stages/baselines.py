@@ -3,33 +3,40 @@
 Deep ensembles and members of curves need no training of their own.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import keras
 
-from bridge_tf.config.fields import STUDENTS
+from bridge_tf.config.fields import STUDENTS, SUB_ENSEMBLE
 from bridge_tf.data import steps_per_epoch
 from bridge_tf.ensembles.baselines import (
     CyclicRecipe,
     SwaRecipe,
     batch_ensemble,
     fit_mimo,
-    fit_student,
     fit_swa,
+    laplace,
     mc_dropout,
     mimo_members,
     with_members,
 )
 from bridge_tf.ensembles.baselines.mimo import MIMO_SIZE, mimo_network
 from bridge_tf.networks.classifier import logits_copy
+from bridge_tf.networks.saving import write_model
+from bridge_tf.runs.bridge_settings import new_bridge
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.counted_networks import Networks
+from bridge_tf.runs.stages.bridges import train_bridge
+from bridge_tf.runs.stages.student import train_student
 from bridge_tf.runs.stages.training import begin, check_room, compare_hosts, train
 from bridge_tf.runs.status import baseline_files
 from bridge_tf.runs.task_graph import Task, kind_of
 from bridge_tf.runs.training_cost import epochs_of
 from bridge_tf.training.trainers import fit_mode
 from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.terminal import logger
 
 
 class Baselines:
@@ -52,6 +59,15 @@ class Baselines:
         if seed is None:
             return
         name, config = kind_of(task.name), run.config
+        if name == SUB_ENSEMBLE:
+            _train_tail(run, task, seed)
+            return
+        if name == "laplace":
+            _write_laplace(run, task)
+            return
+        if name in STUDENTS:
+            train_student(run, task, seed, _network(run, name), name)
+            return
         recipe, batches = run.recipe(_epochs(run, name), seed), None
         if name == "fge":
             network = result = run.load(task.sources(run.files)[0], keras.Model)
@@ -74,11 +90,6 @@ class Baselines:
                 mixup_alpha=config.mixup_alpha,
                 soft_labels=run.data.num_classes,
             )
-        elif name in STUDENTS:
-            if name == "student":  # which is trained already
-                recipe = run.recipe(recipe.epochs, seed, learning_rate=config.learning_rate / 2)
-            teachers = [run.load_mode(k) for k in range(config.num_modes)]
-            fit = functools.partial(fit_student, network, teachers)
         elif name == "mimo":
             fit = functools.partial(fit_mimo, network, MIMO_SIZE, **weights)
             result = mimo_members(network, MIMO_SIZE)
@@ -86,6 +97,27 @@ class Baselines:
             result = with_members(network, config.num_modes)
         check_room(run, "baselines", network, missing=1)
         train(run, task, result, f"baseline {task.name}", recipe, fit, batches)
+
+
+def _train_tail(run: Run, task: Task, seed: int) -> None:
+    """Trains a bridge on labels alone, all else as for the run's bridges."""
+    base = run.load_base()
+    check_room(run, "baselines", base, missing=1)
+    number, of = task.name.removeprefix(f"{SUB_ENSEMBLE}-"), len(run.config.curves())
+    teachers = {"base": base, "member": None}
+    loss = {"repulsion": 0.0, "label_share": 1.0}
+    title = f"baseline {SUB_ENSEMBLE} ({number} of {of})"
+    train_bridge(run, task, seed, new_bridge(run, base), title, teachers, loss)
+
+
+def _write_laplace(run: Run, task: Task) -> None:
+    """Writes mode 0 with its last layer's uncertainty."""
+    logger.info("baseline laplace: the last layer's posterior")
+    with _naming("laplace"):
+        network = laplace(run.load_mode(0), run.data.train.images)
+    target = task.file(run.files)
+    with run.files.writing(target, task.sources(run.files)) as partial:
+        write_model(network, partial)
 
 
 def _epochs(run: Run, name: str) -> int:
@@ -98,7 +130,7 @@ def _epochs(run: Run, name: str) -> int:
 def _network(run: Run, name: str) -> keras.Model:
     """The network of a baseline, with fresh weights; a `student` begins as mode 0."""
     config = run.config
-    try:
+    with _naming(name):
         if name == "mimo":
             return _mimo_network(run)
         width = _networks(run).wide_width if name == "wide" else None
@@ -106,7 +138,7 @@ def _network(run: Run, name: str) -> keras.Model:
         keras.utils.set_random_seed(run.seed(name))
         if name == "wide":
             return _networks(run).wide(width)
-        if name == "mixup" and not config.mixup_alpha:
+        if name in ("mixup", "mixed_distillation") and not config.mixup_alpha:
             raise InputError("needs a `mixup_alpha` above 0")
         network = run.build()
         if name == "batch_ensemble":
@@ -115,7 +147,16 @@ def _network(run: Run, name: str) -> keras.Model:
             return mc_dropout(network, config.num_modes)
         if name == "student" and run.files.mode(0).exists():
             network = run.load_mode(0)
+        if name == SUB_ENSEMBLE and (config.bridge_type == 2 or config.conditioned):
+            raise InputError("needs bridges of one base, without `conditioned`; leave it out")
         return logits_copy(network) if name in ("mixup", *STUDENTS) else network
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Names the baseline in errors."""
+    try:
+        yield
     except (InputError, ValueError) as error:
         raise InputError(f"`baselines={name}`: {reason(error)}") from error
 

@@ -4,14 +4,17 @@ import functools
 
 from bridge_tf.bridges.distillation import fit_bridge, fit_from_features
 from bridge_tf.bridges.teachers import Teachers
+from bridge_tf.config.fields import SUB_ENSEMBLE
+from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.runs.bridge_pool import BridgePool, remove_pool
 from bridge_tf.runs.bridge_settings import bridge_settings, new_bridge
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import write_ensemble
 from bridge_tf.runs.stages.curves import title_of
+from bridge_tf.runs.stages.student import train_student
 from bridge_tf.runs.stages.training import begin, check_room, compare_hosts, train
 from bridge_tf.runs.status import missing
-from bridge_tf.runs.task_graph import ENSEMBLE, Task
+from bridge_tf.runs.task_graph import BASE, ENSEMBLE, Task, kind_of
 
 
 class Bridges:
@@ -32,39 +35,51 @@ class Bridges:
         return [*tasks, run.graph.tasks[ENSEMBLE]]
 
     def do(self, run: Run, task: Task) -> None:
-        """Trains a bridge, or writes the ensemble, unless that is done."""
+        """Trains the base or a bridge, or writes the ensemble, unless that is done."""
         if task.name == ENSEMBLE:
             write_ensemble(run)
-            remove_pool(run)
+            if not any(kind_of(task.name) == SUB_ENSEMBLE for task in run.graph.tasks.values()):
+                remove_pool(run)
             return
         seed = begin(run, task)
         if seed is None:
+            return
+        if task.name == BASE:
+            train_student(run, task, seed, logits_copy(run.load_mode(0)), "student")
             return
         config = run.config
         start, end = (run.load_mode(k) for k in task.modes)
         curve = run.load_curve(task.modes)
         warm = config.warm_start and bridge_settings(run)[1] == 1
         member = run.member(curve, config.r) if warm or not config.conditioned else None
-        bridge = new_bridge(run, start, warm_start=member if warm else None)
+        base = run.load_base() if config.distil_base else start
+        bridge = new_bridge(run, base, warm_start=member if warm else None)
         teachers = {
-            "base": start,
+            "base": base,
             "member": run.path(curve) if config.conditioned else member,
             "end": end if config.bridge_type == 2 else None,
         }
-        loss = {
-            "repulsion": config.repulsion,
-            "label_share": config.label_share,
-            "class_weight": run.class_weight if config.label_share else None,
-        }
-        recipe = run.bridge_recipe(config.bridge_epochs, seed)
-        title = f"bridge {title_of(run, task)}"
-        pool = BridgePool(run, bridge)
-        if not pool.passes:
-            fit = functools.partial(fit_bridge, bridge, **teachers, **loss)
-            train(run, task, bridge, title, recipe, fit, batches=run.bridge_batches)
-            return
-        pool.fill(task, Teachers(bridge, **teachers, base_logits=config.repulsion > 0))
-        fit = functools.partial(fit_from_features, bridge, **loss)
-        batches = functools.partial(pool.batches, task)
-        train(run, task, bridge, title, recipe, fit, batches=batches)
-        pool.forget(task)
+        loss = {"repulsion": config.repulsion, "label_share": config.label_share}
+        train_bridge(run, task, seed, bridge, f"bridge {title_of(run, task)}", teachers, loss)
+
+
+def train_bridge(
+    run: Run, task: Task, seed: int, bridge, title: str, teachers: dict, loss: dict
+) -> None:
+    """Trains a bridge as the settings say, on the pool if there is one, and saves it.
+
+    `teachers` are the arguments of `Teachers`, `loss` those of `Distillation`.
+    """
+    labels = loss["label_share"] > 0
+    loss = {**loss, "class_weight": run.class_weight if labels else None}
+    recipe = run.bridge_recipe(run.config.bridge_epochs, seed)
+    pool = BridgePool(run, bridge)
+    if not pool.passes:
+        fit = functools.partial(fit_bridge, bridge, **teachers, **loss)
+        batches = functools.partial(run.bridge_batches, labels=labels)
+        train(run, task, bridge, title, recipe, fit, batches)
+        return
+    pool.fill(task, Teachers(bridge, **teachers, base_logits=run.config.repulsion > 0))
+    fit = functools.partial(fit_from_features, bridge, **loss)
+    train(run, task, bridge, title, recipe, fit, functools.partial(pool.batches, task))
+    pool.forget(task)

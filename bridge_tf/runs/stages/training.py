@@ -8,12 +8,13 @@ import keras
 
 from bridge_tf import data
 from bridge_tf.config.estimates import check_curve
+from bridge_tf.config.fields import SUB_ENSEMBLE
 from bridge_tf.networks.saving import write_model
 from bridge_tf.runs.bridge_settings import bridge_settings
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import forget_names
 from bridge_tf.runs.status import check_sources, is_done
-from bridge_tf.runs.task_graph import Task
+from bridge_tf.runs.task_graph import Task, kind_of
 from bridge_tf.training.callbacks.checkpoints import Checkpoints
 from bridge_tf.training.callbacks.progress import TrainingProgress
 from bridge_tf.training.callbacks.tensorboard import TrainingLog
@@ -63,7 +64,7 @@ def begin(run: Run, task: Task) -> int | None:
         return None
     if task.after:
         _ = run.operation_names
-    if task.stage == "bridges":
+    if kind_of(task.name) in ("bridge", SUB_ENSEMBLE):
         bridge_settings(run)
     run.files.claim(run.config)
     run.files.bind(run.inputs)

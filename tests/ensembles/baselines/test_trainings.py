@@ -6,8 +6,8 @@ from keras import ops
 from bridge_tf import Recipe, build_network, fit_mode
 from bridge_tf.ensembles.baselines import (
     CyclicRecipe,
-    Distillation,
     MimoTraining,
+    StudentTraining,
     SwaRecipe,
     fit_mimo,
     fit_student,
@@ -66,9 +66,9 @@ def test_a_cycle_rises_and_falls():
     assert [cycle_epochs(n) for n in (1, 7, 60, 200)] == [1, 1, 2, 4]
 
 
-def test_a_student_minimises_the_divergence_from_the_teachers_mean(build, images):
+def test_a_student_minimises_the_divergence_from_the_teachers_mean(build, images, labels):
     student, teachers = build("batch"), [build(), build()]
-    model = Distillation(student, teachers)
+    model = StudentTraining(student, teachers)
     outputs = model(images)
 
     def softmax(network):
@@ -78,6 +78,10 @@ def test_a_student_minimises_the_divergence_from_the_teachers_mean(build, images
     wanted = np.mean([softmax(teacher) for teacher in teachers], axis=0)
     kl = (wanted * (np.log(wanted) - np.log(softmax(student)))).sum(axis=1).mean()
     assert float(model.compute_loss(y_pred=outputs)) == pytest.approx(kl, rel=1e-4)
+    labelled = StudentTraining(student, teachers, label_share=0.25)
+    entropy = -np.log(softmax(student)[np.arange(24), labels]).mean()
+    loss = float(labelled.compute_loss(y=labels, y_pred=outputs))
+    assert loss == pytest.approx(0.75 * kl + 0.25 * entropy, rel=1e-4)
 
 
 @pytest.mark.integration

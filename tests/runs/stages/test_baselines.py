@@ -8,6 +8,7 @@ import pytest
 
 from bridge_tf.config import Config
 from bridge_tf.config.fields import BASELINES
+from bridge_tf.ensembles.baselines import laplace
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import build_ensemble
@@ -22,8 +23,9 @@ STAGES = ("modes", "curves", "bridges", "baselines", "evaluate")
 pytestmark = pytest.mark.slow
 
 FILES = {
-    *("swa", "fge-1", "fge-2", "distillation", "student", "wide", "mixup", "long"),
-    *("batch_ensemble", "mimo", "mc_dropout"),
+    *("swa", "fge-1", "fge-2", "distillation", "mixed_distillation", "student", "wide", "mixup"),
+    *("long", "sub_ensemble-1", "sub_ensemble-2", "laplace", "batch_ensemble", "mimo"),
+    "mc_dropout",
 }
 NAMES = ("student", "distillation")
 
@@ -53,7 +55,8 @@ def test_each_baseline_has_its_files_and_rows(run, rows):
     assert {path.stem for path in run.files.path.glob("baselines/*")} == FILES
     assert [name for name in rows if "cascade" not in name] == [
         *("single", "deep_ensemble_2", "deep_ensemble_3", "curve_1", "curve_2"),
-        *("swa_1", "fge_2", "fge_3", "distillation_1", "student_1", "wide_1", "mixup_1", "long_1"),
+        *("swa_1", "fge_2", "fge_3", "distillation_1", "mixed_distillation_1", "student_1"),
+        *("wide_1", "mixup_1", "long_1", "sub_ensemble_1", "sub_ensemble_2", "laplace_1"),
         *("batch_ensemble_3", "mimo_2", "mc_dropout_3", "bridge_1", "bridge_2"),
     ]
     methods = {row["method"] for row in rows.values() if "cascade" not in row["method"]}
@@ -64,8 +67,10 @@ def test_costs_of_inference(rows):
     def costs(name):
         return rows[name]["relative_flops"], rows[name]["relative_params"]
 
-    for name in ("swa_1", "distillation_1", "student_1", "mixup_1", "long_1"):
-        assert costs(name) == (1, 1)
+    for name in ("swa_1", "distillation_1", "mixed_distillation_1", "student_1", "mixup_1"):
+        assert costs(name) == costs("long_1") == (1, 1)
+    assert costs("sub_ensemble_2") == costs("bridge_2")
+    assert 1 < costs("laplace_1")[0] < 1.1
     # Of so few channels, one more or less is a step of some percent.
     assert costs("wide_1")[0] == pytest.approx(costs("bridge_2")[0], rel=0.1)
     assert costs("fge_3") == costs("deep_ensemble_3")
@@ -86,6 +91,8 @@ def test_costs_of_training(run, rows):
     # Whole epochs, of which a mode has four.
     assert cost["bridge_1"] <= cost["long_1"] < cost["bridge_1"] + 1 / 4
     assert cost["distillation_1"] == cost["student_1"] == 3 + (3 + 3) / 3
+    assert cost["mixed_distillation_1"] == cost["distillation_1"]
+    assert cost["laplace_1"] == 1 + 1 / (3 * 4)  # a forward pass
     for name in ("batch_ensemble_3", "mc_dropout_3"):
         assert cost[name] == pytest.approx(rows[name]["relative_flops"] / 3)
     assert cost["mimo_2"] == rows["mimo_2"]["relative_flops"]
@@ -93,6 +100,8 @@ def test_costs_of_training(run, rows):
     front = keras.Model(base.input, base.get_layer("stage2_block1").output)
     step = count_flops(front) + count_flops(base) + 3 * count_flops(ensemble.bridges[0])
     assert cost["bridge_1"] == pytest.approx(2 + 2 / 4 + 2 / 4 * step / (3 * count_flops(base)))
+    tail = step - count_flops(base)  # without a member
+    assert cost["sub_ensemble_1"] == pytest.approx(1 + 2 / 4 * tail / (3 * count_flops(base)))
 
 
 def test_cycles_begin_where_the_last_ended(run):
@@ -117,6 +126,30 @@ def test_the_student_begins_as_mode_0(run):
         return sum(np.square(a - b).sum() for a, b in pairs)
 
     assert 0 < distance(student) < distance(other) / 2
+
+
+def test_laplace_is_mode_0_with_its_last_layers_uncertainty(run):
+    written, network = run.load(run.files.baseline("laplace"), keras.Model), run.load_mode(0)
+    images = run.data.test.images[:16].astype("float32")
+    wanted = laplace(network, run.data.train.images).predict(images, verbose=0)
+    np.testing.assert_allclose(written.predict(images, verbose=0), wanted, atol=1e-5)
+    assert np.all(np.abs(wanted) <= np.abs(network.predict(images, verbose=0)) + 1e-5)
+
+
+def test_tails_differ_and_are_like_the_bridges(run, rows):
+    first, second = (run.load(path, keras.Model) for path in baseline_files(run, "sub_ensemble"))
+    bridge = run.load(run.files.bridge((0, 1)), keras.Model)
+    assert [tuple(w.shape) for w in first.weights] == [tuple(w.shape) for w in bridge.weights]
+    assert any((a != b).any() for a, b in zip(first.get_weights(), second.get_weights(), strict=1))
+    assert rows["sub_ensemble_2"]["disagreement"] > 0
+    assert not run.files.pool.exists()
+
+
+@pytest.mark.parametrize("changes", [{"bridge_type": 2}, {"conditioned": True}])
+def test_tails_of_other_bridges_are_refused(copied, changes):
+    again = copied(baselines=("sub_ensemble",), num_modes=4, **changes)
+    with pytest.raises(InputError, match="`baselines=sub_ensemble`: needs bridges of one base"):
+        Baselines().check(again)
 
 
 def test_mixup_without_mixing_is_refused(copied):
@@ -169,5 +202,5 @@ def test_an_unknown_baseline_is_refused():
 
 def test_baselines_interrupted_in_every_training_end_the_same(tmp_path, monkeypatch):
     config = dataclasses.replace(CONFIG, num_modes=2)
-    trainings = 2 + 1 + 1 + len(FILES - {"fge-2"})
-    check_interrupted(config, trainings, tmp_path, monkeypatch, ("baselines",), of_one_epoch=1)
+    trainings = 2 + 1 + 1 + len(FILES - {"fge-2", "sub_ensemble-2"})
+    check_interrupted(config, trainings, tmp_path, monkeypatch, ("baselines",), of_one_epoch=2)

@@ -33,8 +33,9 @@ class Stages:
 def add_cascades(run, predictions, table, members_of: list, costs) -> list[dict]:
     """Adds the rows of cascades to a table, and what they predict with to `members_of`.
 
-    `cascade_k` is the base and then the first k modes; `bridge_cascade_k` the base with k bridges
-    and then all modes. A row is left out if its first stage alone costs more than `average_cost`.
+    `cascade_k` is mode 0 and then the first k modes; `student_cascade_k` a student and then all k
+    modes; `bridge_cascade_k` the base with k bridges and then all modes. A row is left out if its
+    first stage alone costs more than `average_cost`.
 
     Args:
         predictions: the run's `Predictions`.
@@ -92,6 +93,8 @@ def _pairs(rows: Mapping[str, tuple], num_modes: int) -> Iterator[tuple[str, str
     """(name, row of the first stage, row of the second) of each cascade."""
     for size in range(2, num_modes + 1):
         yield f"cascade_{size}", "single", f"deep_ensemble_{size}"
+    if "student_1" in rows:
+        yield f"student_cascade_{num_modes}", "student_1", f"deep_ensemble_{num_modes}"
     for name, (row, members) in rows.items():
         # With bridges of Type II all modes may be executed in the first stage.
         if row["method"] == "bridge" and _modes(members) < num_modes:
@@ -106,7 +109,6 @@ def _modes(members: Sequence[tuple]) -> int:
 def _of_both(rows: Mapping[str, tuple], first: str, second: str, key: str) -> float:
     """FLOPs or parameters of both stages, of which the modes of the first are counted once."""
     modes = _modes(rows[first][1])
-    reused = "single" if modes == 1 else f"deep_ensemble_{modes}"
-    costs = (rows[name][0][f"relative_{key}"] for name in (first, second, reused))
-    of_first, of_second, of_reused = costs
-    return of_first + of_second - of_reused
+    reused = ["single" if modes == 1 else f"deep_ensemble_{modes}"] * (modes > 0)
+    costs = [rows[name][0][f"relative_{key}"] for name in (first, second, *reused)]
+    return sum(costs[:2]) - sum(costs[2:])

@@ -41,7 +41,7 @@ def compare(run: Run) -> tuple[dict, dict]:
     table.add_equivalents(sizes, resampled)
     # The last row above is that of all bridges, which is exported.
     early_exit = measure_early_exit(
-        predictions.log_probs["mode", 0],
+        predictions.log_probs[predictions.base],
         (test, validation),
         labels,
         run.config.early_exit_budget,
@@ -107,7 +107,7 @@ def _bridge_row(run: Run, predictions: Predictions, pair, r: float, table: Table
     index = predictions.pairs.index(pair)
     bridge = predictions.ensemble.bridges[index]
     member, predicted = (predictions.log_probs[kind, pair, r][0] for kind in ("member", "bridge"))
-    base = predictions.log_probs["mode", 0][0]
+    base = predictions.log_probs[predictions.base][0]
     taps, (_, width) = bridge_taps(bridge)[1], bridge_settings(run)
     return {
         "curve": list(pair),

@@ -11,6 +11,7 @@ from bridge_tf.curves.curve import Curve
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.scores import network_predictor
+from bridge_tf.runs.rows import base_member
 from bridge_tf.runs.stages.evaluate.baseline_sources import baseline_sources
 from bridge_tf.runs.stages.evaluate.sources import Source
 from bridge_tf.runs.status import measured_files
@@ -26,6 +27,7 @@ class Predictions:
     the run's bridges, ("bridge", pair, r), and (BASELINE, k).
 
     Attributes:
+        base: the name of the bridges' base.
         sources: what members' predictions come from; `add` appends one.
         log_probs: by member's name, N×classes on test and on validation split.
         walks: of each pair what was measured along its curve and along the straight line.
@@ -33,7 +35,7 @@ class Predictions:
 
     def __init__(self, run):
         self.splits: list[data.Split] = [run.data.test, run.data.validation]
-        self.pairs = run.config.curves()
+        self.pairs, self.base = run.config.curves(), base_member(run.config)
         self.positions = run.positions
         made_from = [run.files.manifest.digests(measured_files(run)), run.inputs]
         self.kept = KeptPredictions(run.files.checkpoints(run.files.report), made_from)
@@ -60,7 +62,9 @@ class Predictions:
         ]
 
     def _bridges(self, run) -> Source:
-        modes = [None] * (1 + len(self.ensemble.other_modes))
+        # A base that is a mode has been predicted with.
+        base = None if self.base[0] == "mode" else self.base
+        modes = [base, *[None] * len(self.ensemble.other_modes)]
         bridges = [("bridge", *place) for place in run.places(self.pairs)]
         return Source("ensemble", modes + bridges, lambda: self.ensemble)
 
@@ -164,7 +168,7 @@ class Predictions:
     def validation_errors(self) -> int:
         """How many validation images the base is wrong on."""
         labels = self.splits[1].labels
-        return int((self.log_probs["mode", 0][1].argmax(axis=-1) != labels).sum())
+        return int((self.log_probs[self.base][1].argmax(axis=-1) != labels).sum())
 
 
 def _checked(name: str, log_probs: np.ndarray, images: int, trained: bool) -> np.ndarray:

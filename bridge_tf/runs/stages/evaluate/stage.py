@@ -5,6 +5,7 @@ import json
 from bridge_tf.data.corruptions import SEVERITIES
 from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import artifacts
+from bridge_tf.runs.bridge_pool import remove_pool
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.report_log import log_report
 from bridge_tf.runs.stages.evaluate.comparison import compare
@@ -30,6 +31,7 @@ class Evaluate:
 
     def do(self, run: Run, task: Task) -> None:
         """Writes the report and its pages; their table goes to standard output."""
+        remove_pool(run)  # of a sub-ensemble; all is trained
         measure(run)
         show(run)
 

@@ -1,0 +1,35 @@
+"""Students: networks that learn the mean prediction of all modes."""
+
+import functools
+
+import keras
+
+from bridge_tf.ensembles.baselines import fit_student
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.stages.training import check_room, train
+from bridge_tf.runs.task_graph import Task
+
+
+def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: str) -> None:
+    """Trains a network that ends in logits, and saves it.
+
+    Args:
+        kind: "distillation", with fresh weights; "mixed_distillation", on what bridges learn from:
+            mixed images and a share of the labels; or "student", which begins as mode 0, for its
+            own number of epochs at half the peak learning rate.
+    """
+    config, batches = run.config, None
+    recipe = run.recipe(config.mode_epochs, seed)
+    loss = {}
+    if kind == "student":
+        rate = config.learning_rate / 2
+        recipe = run.recipe(config.student_epochs, seed, learning_rate=rate)
+    elif kind == "mixed_distillation":
+        batches = run.bridge_batches
+        if config.label_share:
+            loss = {"label_share": config.label_share, "class_weight": run.class_weight}
+    check_room(run, task.stage, network, missing=1)
+    teachers = [run.load_mode(k) for k in range(config.num_modes)]
+    fit = functools.partial(fit_student, network, teachers, **loss)
+    title = "base: student" if task.stage == "bridges" else f"baseline {task.name}"
+    train(run, task, network, title, recipe, fit, batches)

@@ -1,0 +1,102 @@
+"""Runs whose base is a student of all modes."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from bridge_tf.config import Config
+from bridge_tf.evaluation.calibration import apply_temperature
+from bridge_tf.evaluation.metrics import nll
+from bridge_tf.evaluation.scores import log_prob_predictor
+from bridge_tf.networks.flops import count_flops
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.rows import row_ensemble
+from bridge_tf.runs.runner import execute
+from bridge_tf.utils.errors import InputError
+from tests.runs.small import SMALL, digests, executed
+
+CONFIG = Config(
+    num_modes=3,
+    distil_base=True,
+    student_epochs=3,
+    taps=("stage2_block1",),
+    baselines=("student", "sub_ensemble"),
+    **SMALL,
+)
+STAGES = ("modes", "curves", "bridges", "baselines", "evaluate")
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return executed(CONFIG, tmp_path_factory.mktemp("distilled") / "run", STAGES)
+
+
+@pytest.fixture(scope="module")
+def rows(run):
+    return {row["name"]: row for row in json.loads(run.files.report.read_text())["ensembles"]}
+
+
+def log_probs(model, images):
+    return log_prob_predictor(model)(images)
+
+
+def test_the_base_is_mode_0_trained_on(run):
+    base, mode, other = run.load(run.files.base, keras.Model), run.load_mode(0), run.load_mode(1)
+
+    def distance(model):
+        pairs = zip(model.get_weights(), base.get_weights(), strict=True)
+        return sum(np.square(a - b).sum() for a, b in pairs)
+
+    assert 0 < distance(mode) < distance(other) / 2
+    assert not (run.files.path / "baselines" / "student.keras").exists()  # it would be the same
+
+
+def test_bridges_and_tails_read_it(run, rows):
+    base = run.load(run.files.base, keras.Model)
+    for name in ("bridge_2", "sub_ensemble_2"):
+        ensemble = row_ensemble(run, name)
+        for ours, wanted in zip(ensemble.base.get_weights(), base.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, wanted)
+        test = run.data.test
+        mean = np.log(np.exp(log_probs(ensemble, test.images)).mean(axis=0))
+        assert nll(mean, test.labels) == pytest.approx(rows[name]["nll"], abs=1e-5)
+
+
+def test_its_own_row_and_that_of_mode_0(run, rows):
+    for name, path in (("single", run.files.mode(0)), ("student_1", run.files.base)):
+        test, row = run.data.test, rows[name]
+        predicted = log_probs(run.load(path, keras.Model), test.images)
+        assert row["relative_flops"] == 1
+        assert row["nll"] == pytest.approx(nll(predicted, test.labels), abs=1e-5)
+        calibrated = apply_temperature(predicted, row["temperature"])
+        assert row["calibrated_nll"] == pytest.approx(nll(calibrated, test.labels), abs=1e-5)
+    assert rows["single"]["nll"] != rows["student_1"]["nll"]
+
+
+def test_costs(run, rows):
+    student = 3 + 3 / 2 * (3 + 3) / 3  # three modes; 3 epochs, where a mode has 2; three teachers
+    assert rows["student_1"]["training_cost"] == pytest.approx(student)
+    base, ensemble = run.load_mode(0), row_ensemble(run, "bridge_1")
+    front = keras.Model(base.input, base.get_layer("stage2_block1").output)
+    bridge = count_flops(front) + count_flops(base) + 3 * count_flops(ensemble.bridges[0])
+    wanted = student + 1 + bridge / (3 * count_flops(base))
+    assert rows["bridge_1"]["training_cost"] == pytest.approx(wanted)
+    # The student is none of the modes that follow it.
+    modes = rows["deep_ensemble_3"]["relative_flops"]
+    for first, cascade in (("student_1", "student_cascade_3"), ("bridge_1", "bridge_cascade_1")):
+        whole = rows[first]["relative_flops"] + modes
+        assert rows[cascade]["worst_relative_flops"] == pytest.approx(whole)
+
+
+def test_a_second_run_trains_nothing(run):
+    before = digests(run.files.path)
+    execute(Run(CONFIG, run.files.path, STAGES))
+    assert digests(run.files.path) == before
+
+
+def test_bridges_of_two_ends_are_refused():
+    with pytest.raises(InputError, match="`distil_base`: is for bridges of one base"):
+        Config(distil_base=True, bridge_type=2)
