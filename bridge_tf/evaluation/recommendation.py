@@ -38,6 +38,7 @@ def recommend(
     counts: np.ndarray,
     budget: Mapping[str, float],
     params: int,
+    runs: np.ndarray | None = None,
 ) -> dict:
     """The row to choose: `recommendation` of report.json.
 
@@ -47,11 +48,13 @@ def recommend(
 
     Args:
         rows: of report.json, with their intervals.
-        held_out: by a row's name, its `held_out_nll`. Rows without can't be chosen.
+        held_out: by a row's name, its `held_out_nll`, N, or those of several runs, runs×N. Rows
+            without can't be chosen.
         counts: how often a resample holds each validation image, resamples×N.
         budget: the highest "flops", "worst_flops" and "params", relative to one network, and
             "bytes" of float32 weights; what is left out has no limit.
         params: of one network.
+        runs: with several runs, how often a resample holds each, resamples×runs; default: once.
 
     Returns:
         "name", or None if no row is within the "budget"; is_bridge_ensemble; validation_nll; the
@@ -68,7 +71,9 @@ def recommend(
     best = min(within, key=mean)
     for row in sorted(within, key=lambda row: (costs(row, params)["flops"], mean(row))):
         lead = held_out[row["name"]] - held_out[best["name"]]
-        difference = interval(counts @ lead / len(lead))
+        of_runs = np.atleast_2d(lead) @ counts.T / lead.shape[-1]
+        weights = np.ones_like(of_runs) if runs is None else runs.T
+        difference = interval((weights * of_runs).mean(axis=0))
         if row is best or (difference and difference[0] <= 0):
             break
     return {
