@@ -21,6 +21,10 @@ Puts finished runs that differ in --seed alone into one report, with standard er
 intervals over runs and images:
 
     bridge-tf evaluate --workdirs=DIR,DIR,DIR --output=DIR
+
+Says after two modes of a run whether going on is likely worth it, by its validation images:
+
+    bridge-tf evaluate --workdir=DIR --forecast
 """
 _BUDGET = ("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes")
 _OTHER_DATA = ("ood_dataset", "corruptions", "corruption_images")
@@ -36,6 +40,10 @@ class Options(Writer, FinishedRun):
         (), "Folders of finished runs to put into one report, comma-separated; for `output`."
     )
     output: str = setting("", "With `workdirs`, folder for report.json, report.md, report.html.")
+    forecast: bool = setting(
+        False,
+        "Only print what two modes gain over one on the validation images; two modes suffice.",
+    )
     loss_plane: bool = setting(
         False,
         "Also measure the loss on the plane through the first curve's ends and control point.",
@@ -52,6 +60,9 @@ def _evaluate(flags: Flags) -> None:
         _pool(flags)
         return
     _refuse(flags, ("output",), "needs `workdirs`")
+    if options.forecast:
+        _forecast(flags)
+        return
     for name in ("loss_plane_points", "loss_plane_images"):
         if flags.is_given(name) and not options.loss_plane:
             raise InputError(f"`{name}`: tells how `loss_plane` is measured; give that too")
@@ -74,7 +85,15 @@ def _evaluate(flags: Flags) -> None:
 
 
 def _pool(flags: Flags) -> None:
-    others = ("workdir", "data_dir", "wait", "imports", "early_exit_budget", "average_cost")
+    others = (
+        "workdir",
+        "forecast",
+        "data_dir",
+        "wait",
+        "imports",
+        "early_exit_budget",
+        "average_cost",
+    )
     _refuse(flags, (*others, *_OTHER_DATA, *_PLANE), "not with `workdirs`; leave one of them out")
     output = required("output", flags.options.output)
     flags.config(_BUDGET)  # which finds values that are out of range
@@ -90,6 +109,16 @@ def _pool(flags: Flags) -> None:
     for warning in report["warnings"]:
         logger.warning("evaluate: WARNING: %s", warning)
     logger.info("report: %s", folder / "report.html")
+
+
+def _forecast(flags: Flags) -> None:
+    others = ("wait", "early_exit_budget", *_BUDGET, *_OTHER_DATA, *_PLANE)
+    _refuse(flags, others, "not with `forecast`; leave one of them out")
+    run = existing_run(flags, **flags.given(["average_cost"]))
+    from bridge_tf.report.forecast import render_forecast
+    from bridge_tf.runs.forecast import forecast_of
+
+    print(render_forecast(forecast_of(run)), flush=True)
 
 
 def _refuse(flags: Flags, names: Sequence[str], why: str) -> None:

@@ -11,6 +11,12 @@ _FLOAT32 = 4  # bytes
 _SHOWN = ("relative_flops", "relative_params", "accuracy", "calibrated_nll", "dee")
 
 
+def halves(images: int) -> list[list[np.ndarray]]:
+    """Two halves of the images 0…images-1, parted by a seed: [one, the other], both ways."""
+    parts = np.array_split(np.random.default_rng(0).permutation(images), 2)
+    return [parts, parts[::-1]]
+
+
 def held_out_nll(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The calibrated NLL of each image, N, none of which its own temperature was fitted on.
 
@@ -21,9 +27,8 @@ def held_out_nll(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         log_probs: N×classes, of the validation split.
         labels: N.
     """
-    halves = np.array_split(np.random.default_rng(0).permutation(len(labels)), 2)
     found = np.empty(len(labels))
-    for half, other in (halves, halves[::-1]):
+    for half, other in halves(len(labels)):
         # Of a single image one half is empty.
         temperature = fit_temperature(log_probs[other], labels[other]) if len(other) else 1.0
         found[half] = -apply_temperature(log_probs[half], temperature)[

@@ -16,15 +16,21 @@ _COLUMNS = (
     ("DEE", "dee", "{:.2f}", 1, 1),
 )
 _TERMS = ("members", "FLOPs × and params ×", "worst ×", "cascade_k and bridge_cascade_k")
-_TERMS += ("training ×", "cal.", "DEE")
+_TERMS += ("training ×", "cal.")
 _LEGEND = (
     (
         "±",
-        "standard error of the mean over runs; left out where it is 0. The DEE is that of the mean "
-        "calibrated NLL, by the mean over runs of the calibrated NLL of deep ensembles; its ± is "
-        "of each run's calibrated NLL by the same yardstick.",
+        "standard error of the mean over runs: what chance in the seeds makes. Left out where it "
+        "is 0.",
     ),
-    ("(DEE)", "in brackets: its interval over runs and images is wider than 1."),
+    (
+        "DEE",
+        "deep-ensemble equivalent: the size of the plain deep ensemble with the row's mean "
+        "calibrated NLL. That of deep ensembles is the mean over subsets of each run's modes and "
+        "over runs. *: outside the sizes measured, on the nearest segment's slope. In brackets: "
+        "the interval over runs and images is wider than 1. Its ± is of each run's calibrated NLL "
+        "by the same yardstick.",
+    ),
 )
 
 

@@ -160,8 +160,8 @@ def _warnings(runs: Sequence[EvaluatedRun], rows: Sequence[dict]) -> Iterator[st
     }
     if mixed := [f"{name} ({k} of {number})" for name, k in lower.items() if 0 < k < number]:
         yield (
-            "the runs disagree whether one network has a higher calibrated NLL; it has in some "
-            f"runs only than {', '.join(mixed)}"
+            "the runs disagree about the sign of the difference of calibrated NLL to one network; "
+            f"it is below 0 for {', '.join(mixed)}"
         )
     if chance := [row["name"] for row in others if _may_be_chance(row)]:
         yield (
