@@ -35,7 +35,7 @@ def _gain(gains: dict, kind: str, form: str, factor: float) -> str:
 
 
 def _sentence(found: dict) -> str:
-    low, high = found["two_over_one"]["interval"]["calibrated_nll"]
+    low, high = found["two_over_one"]["interval"]["calibrated_nll"] or (0, 0)
     on = f"on {found['images']:,} validation images"
     if low > 0:
         return (
