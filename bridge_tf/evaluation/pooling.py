@@ -71,14 +71,12 @@ class Pool:
         yardsticks: Sequence[Sequence[dict]],
         resampled: Sequence[Resampled],
     ):
-        self._runs = [{row["name"]: row for row in of_run} for of_run in rows]
-        self._resampled, number = resampled, len(rows)
-        self.names = [
-            name
-            for name in self._runs[0]
-            if all(name in run for run in self._runs)
-            and all(name in run.figures for run in resampled)
+        self._runs = [
+            {row["name"]: row for row in of_run if row["name"] in run.figures}
+            for of_run, run in zip(rows, resampled, strict=True)
         ]
+        self._resampled, number = resampled, len(rows)
+        self.names = [name for name in self._runs[0] if all(name in run for run in self._runs)]
         resamples = resampled[0].yardstick.shape[1]
         self.weights = drawn(np.random.default_rng(_SEED), resamples, number)
         once = np.ones_like(self.weights)

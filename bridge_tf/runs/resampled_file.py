@@ -77,8 +77,9 @@ def _check(found: Resampled, report: dict) -> None:
         raise ValueError("its yardstick isn't the report's")
     if any(x.shape != (resamples,) for row in found.figures.values() for x in row.values()):
         raise ValueError(f"its rows aren't of {resamples} resamples")
-    for row in report["ensembles"]:
-        ends = row.get("intervals", {}).get("calibrated_nll")
-        own = interval(found.figures[row["name"]]["calibrated_nll"])
-        if ends is None or own != ends:
-            raise ValueError(f"its row {row['name']} isn't the report's")
+    known = {row["name"]: row["intervals"] for row in report["ensembles"] if "intervals" in row}
+    if set(known) != set(found.figures):
+        raise ValueError("its rows aren't the report's")
+    for name, ends in known.items():
+        if interval(found.figures[name]["calibrated_nll"]) != ends["calibrated_nll"]:
+            raise ValueError(f"its row {name} isn't the report's")

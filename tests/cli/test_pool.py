@@ -104,10 +104,14 @@ def test_a_report_of_three_runs(runs):
 
 
 def test_a_budget_and_rows_that_not_all_have(runs):
-    files = WorkDir(runs / "run1")
+    files, resampled = WorkDir(runs / "run1"), made(1).resampled
     report = read_report(files.report)
     report["ensembles"] = report["ensembles"][:-1]
     files.write_json(files.report, report, [files.mode(0)])
+    assert "its rows aren't the report's" in line_of(runs, "run0", "run1")
+    figures = {row["name"]: resampled.figures[row["name"]] for row in report["ensembles"]}
+    fewer = dataclasses.replace(resampled, figures=figures)
+    write_resampled(files, fewer, [files.mode(0)])
     workdirs = f"{runs / 'run0'},{runs / 'run1'}"
     flags = [f"--workdirs={workdirs}", f"--output={runs / 'out'}", "--budget_flops=2"]
     result = done("evaluate", *flags)
