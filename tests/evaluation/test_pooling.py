@@ -192,9 +192,15 @@ def test_rows_that_some_runs_lack_are_left_out(runs):
     fewer = measured(1, RESAMPLES)
     fewer.rows = [row for row in fewer.rows if row["name"] != "bridge_1"]
     fewer.rows.append({**fewer.rows[-1], "name": "swa_1"})
+    fewer.resampled.figures["swa_1"] = fewer.resampled.figures["bridge_1"]
     pool = pooled([runs[0], fewer, runs[2]])
     assert pool.names == ["single", "deep_ensemble_2", "deep_ensemble_3"] == [*by_name(pool.rows)]
     assert pool.left_out == {"bridge_1": [0, 2], "swa_1": [1]}
+    # A row that wasn't resampled has no intervals.
+    del fewer.resampled.figures["swa_1"], fewer.resampled.figures["deep_ensemble_3"]
+    pool = pooled([runs[0], fewer, runs[2]])
+    assert pool.names == ["single", "deep_ensemble_2"]
+    assert pool.left_out == {"deep_ensemble_3": [0, 2], "bridge_1": [0, 2]}
 
 
 def test_the_recommendation_is_by_the_mean_over_runs(runs, pool):
