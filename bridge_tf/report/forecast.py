@@ -6,8 +6,8 @@ from bridge_tf.report.tables import figure, span
 _ROWS = (
     ("one network (mean of both)", "one", None),
     ("two networks", "two", "two_over_one"),
-    ("base (mode 0)", "base", None),
-    ("cascade: base, then both", "cascade", "cascade_over_base"),
+    ("mode 0", "base", None),
+    ("cascade: mode 0, then both", "cascade", "cascade_over_base"),
 )
 
 
