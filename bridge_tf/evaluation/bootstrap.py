@@ -37,7 +37,7 @@ class Resamples:
     def __init__(self, labels: Sequence[np.ndarray], number: int = RESAMPLES, seed: int = 0):
         generator = np.random.default_rng(seed)
         self.labels = labels
-        self.counts = [_drawn(generator, number, len(split)) for split in labels]
+        self.counts = [drawn(generator, number, len(split)) for split in labels]
 
     def accuracy(self, test_log_probs: np.ndarray) -> np.ndarray:
         """The accuracy in each resample, from log-probabilities N×classes."""
@@ -126,10 +126,11 @@ def interval(values: np.ndarray) -> list[float] | None:
     return ends if np.isfinite(ends).all() else None
 
 
-def _drawn(generator: np.random.Generator, number: int, images: int) -> np.ndarray:
-    counts = np.empty((number, images))
+def drawn(generator: np.random.Generator, number: int, items: int) -> np.ndarray:
+    """How often each resample, of as many as there are, holds each item; number×items."""
+    counts = np.empty((number, items))
     for row in counts:
-        row[:] = np.bincount(generator.integers(images, size=images), minlength=images)
+        row[:] = np.bincount(generator.integers(items, size=items), minlength=items)
     return counts
 
 

@@ -11,6 +11,12 @@ _FLOAT32 = 4  # bytes
 _SHOWN = ("relative_flops", "relative_params", "accuracy", "calibrated_nll", "dee")
 
 
+def halves(images: int) -> list[list[np.ndarray]]:
+    """Two halves of the images 0…images-1, parted by a seed: [one, the other], both ways."""
+    parts = np.array_split(np.random.default_rng(0).permutation(images), 2)
+    return [parts, parts[::-1]]
+
+
 def held_out_nll(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The calibrated NLL of each image, N, none of which its own temperature was fitted on.
 
@@ -21,9 +27,8 @@ def held_out_nll(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         log_probs: N×classes, of the validation split.
         labels: N.
     """
-    halves = np.array_split(np.random.default_rng(0).permutation(len(labels)), 2)
     found = np.empty(len(labels))
-    for half, other in (halves, halves[::-1]):
+    for half, other in halves(len(labels)):
         # Of a single image one half is empty.
         temperature = fit_temperature(log_probs[other], labels[other]) if len(other) else 1.0
         found[half] = -apply_temperature(log_probs[half], temperature)[
@@ -38,6 +43,7 @@ def recommend(
     counts: np.ndarray,
     budget: Mapping[str, float],
     params: int,
+    runs: np.ndarray | None = None,
 ) -> dict:
     """The row to choose: `recommendation` of report.json.
 
@@ -47,11 +53,13 @@ def recommend(
 
     Args:
         rows: of report.json, with their intervals.
-        held_out: by a row's name, its `held_out_nll`. Rows without can't be chosen.
+        held_out: by a row's name, its `held_out_nll`, N, or those of several runs, runs×N. Rows
+            without can't be chosen.
         counts: how often a resample holds each validation image, resamples×N.
         budget: the highest "flops", "worst_flops" and "params", relative to one network, and
             "bytes" of float32 weights; what is left out has no limit.
         params: of one network.
+        runs: with several runs, how often a resample holds each, resamples×runs; default: once.
 
     Returns:
         "name", or None if no row is within the "budget"; is_bridge_ensemble; validation_nll; the
@@ -68,7 +76,9 @@ def recommend(
     best = min(within, key=mean)
     for row in sorted(within, key=lambda row: (costs(row, params)["flops"], mean(row))):
         lead = held_out[row["name"]] - held_out[best["name"]]
-        difference = interval(counts @ lead / len(lead))
+        of_runs = np.atleast_2d(lead) @ counts.T / lead.shape[-1]
+        weights = np.ones_like(of_runs) if runs is None else runs.T
+        difference = interval((weights * of_runs).mean(axis=0))
         if row is best or (difference and difference[0] <= 0):
             break
     return {

@@ -22,7 +22,7 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         shown = {"title": figure.title, "svg": style.for_page(figure.svg)}
         by_section.setdefault(figure.section, []).append(shown)
     class_names = [printable(name) for name in details["class_names"]]
-    return _template().render(
+    return template("report").render(
         report=report,
         details=details,
         config=config,
@@ -57,7 +57,8 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
 
 
 @functools.cache
-def _template():
+def template(name: str):
+    """The template of a page, by its name."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -68,7 +69,7 @@ def _template():
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["with_code"] = _with_code
-    return environment.get_template("report.html.jinja")
+    return environment.get_template(f"{name}.html.jinja")
 
 
 def _with_code(text: str):

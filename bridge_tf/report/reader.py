@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from bridge_tf.report.schemas import DETAILS, PLANE, REPORT
+from bridge_tf.report.schemas import DETAILS, PLANE, POOLED, REPORT
 from bridge_tf.utils.json_files import read_json
 
 _AGAIN = "evaluate the run again"
@@ -16,6 +16,11 @@ def read_report(path: str | os.PathLike) -> dict:
         InputError: it can't be read or isn't such a report.
     """
     return read_json(pathlib.Path(path), REPORT, "a report", _AGAIN)
+
+
+def read_pooled(path: str | os.PathLike) -> dict:
+    """The content of a report.json of several runs; errors as in `read_report`."""
+    return read_json(pathlib.Path(path), POOLED, "a report of several runs", "pool them again")
 
 
 def read_details(path: pathlib.Path, report: dict) -> dict:

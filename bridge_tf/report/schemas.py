@@ -134,6 +134,57 @@ REPORT = TypeAdapter(
     )
 )
 
+_MAYBES = _all(_MAYBE, "accuracy calibrated_nll dee")
+_OVER_RUNS = _all(list[_MAYBE], "accuracy calibrated_nll")
+_DIFFERENCE = _object(
+    **_INTERVALS,
+    values=_object(**_OVER_RUNS),
+    **_all(_object(**_all(_MAYBE, "accuracy calibrated_nll")), "mean standard_error"),
+)
+_CHEAPEST = _object(name=Text, **_INTERVALS)
+# A mean over runs; intervals are over runs and images, those in "of_images" over images alone.
+_POOLED_ROW = _object(
+    **_all(Text, "name method"),
+    size=Count,
+    **_all(Number, "accuracy calibrated_nll relative_params worst_relative_flops training_cost"),
+    **_EQUIVALENT,
+    average_flops_validation=NotRequired[Number],
+    standard_errors=_object(
+        **_MAYBES,
+        **_all(_MAYBE, "relative_flops worst_relative_flops relative_params training_cost"),
+    ),
+    values=_object(**_OVER_RUNS, dee=list[_MAYBE]),
+    intervals=_object(**_INTERVALS),
+    versus_single=NotRequired[_DIFFERENCE],
+    versus_cheapest=NotRequired[_CHEAPEST],
+    of_images=_object(
+        intervals=_object(**_INTERVALS),
+        versus_single=NotRequired[_object(**_INTERVALS)],
+        versus_cheapest=NotRequired[_CHEAPEST],
+    ),
+)
+# report.json of several runs: `bridge_tf.runs.pooling.pool_report`.
+POOLED = TypeAdapter(
+    _object(
+        schema=Literal[SCHEMA],
+        warnings=list[Text],
+        dataset=_object(name=Text, **_all(Count, "num_train num_validation num_test num_classes")),
+        base=_object(**_all(Count, "params flops")),
+        runs=_some(_object(name=Text, seed=Count), 2),
+        left_out=list[_object(name=Text, runs=list[Text])],
+        average_cost=Number,
+        recommendation=_RECOMMENDED | _NONE_FITS,
+        ensembles=_some(_POOLED_ROW),
+        yardstick=_some(
+            _object(
+                **_all(Count, "size subsets"),
+                **_all(Number, "calibrated_nll standard_error"),
+                interval=_INTERVAL,
+            )
+        ),
+    )
+)
+
 _POINT = _object(r=Number, **_all(_MAYBE, "accuracy nll"))
 _BINS = list[_object(**_all(Count, "bin images"), **_all(Number, "confidence accuracy"))]
 _TOPS = list[_tuple(_CLASS, Number)]

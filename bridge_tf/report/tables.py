@@ -74,7 +74,7 @@ def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     rows = [row | _half_width(row) for row in report["ensembles"]]
     # The contract has fewer than a run measures.
     columns = [column for column in _COLUMNS if any(column[1] in row for row in rows)]
-    best = {key: _best(rows, key, sign) for _, key, _, sign in columns}
+    best = {key: best_rows(rows, key, sign) for _, key, _, sign in columns}
     return [column[0] for column in columns], [
         [(_cell(row, key, form), row in best[key]) for _, key, form, _ in columns] for row in rows
     ]
@@ -150,7 +150,7 @@ def _half_width(row: dict) -> dict:
     return {"half_width": (ends[1] - ends[0]) / 2} if ends else {}
 
 
-def _says_little(row: dict) -> bool:
+def says_little(row: dict) -> bool:
     """Whether the interval of the DEE is wider than 1; a report may have no intervals."""
     if "intervals" not in row:
         return False
@@ -158,13 +158,13 @@ def _says_little(row: dict) -> bool:
     return ends is None or ends[1] - ends[0] > 1
 
 
-def _best(rows: list[dict], key: str, sign: int) -> list[dict]:
+def best_rows(rows: list[dict], key: str, sign: int) -> list[dict]:
     """The rows with the best figure; an extrapolated DEE only if none was measured, and none of
     which the interval is too wide.
     """
     rows = [row for row in rows if sign and row.get(key) is not None]
     if key == "dee":
-        rows = [row for row in rows if not _says_little(row)]
+        rows = [row for row in rows if not says_little(row)]
         rows = [row for row in rows if not row["dee_extrapolated"]] or rows
     best = max((sign * row[key] for row in rows), default=None)
     return [row for row in rows if sign * row[key] == best]
@@ -190,7 +190,7 @@ def _cell(row: dict, key: str, form: str) -> str:
     if key != "dee":
         return text
     text += _EXTRAPOLATED if row["dee_extrapolated"] else ""
-    return f"({text})" if row["dee"] is not None and _says_little(row) else text
+    return f"({text})" if row["dee"] is not None and says_little(row) else text
 
 
 def span(ends: list[float] | None, form: str, factor: float = 1) -> str:

@@ -32,6 +32,7 @@ class RunFiles:
         self.report_html = self.path / "report.html"
         self.figures = self.path / "figures"
         self.figures_data = self.figures / "data.json"
+        self.resamples = self.figures / "resamples.npz"
         self.all_logs = self.path / "logs"
 
     def linked_folders(self) -> Iterator[pathlib.Path]:

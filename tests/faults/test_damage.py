@@ -28,9 +28,10 @@ FILES = (
     "ensemble.keras",
     "report.json",
     "figures/data.json",
+    "figures/resamples.npz",
 )
 # Of these nothing is kept: they hold nothing that others don't.
-_SOON_MADE = ("ensemble.keras", "report.json", "figures/data.json")
+_SOON_MADE = ("ensemble.keras", "report.json", "figures/data.json", "figures/resamples.npz")
 _PAGES = ("report.md", "report.html", "figures/bridges.svg")
 
 

@@ -19,10 +19,11 @@ _POINTS = (
 
 
 @style.styled
-def draw(rows: Sequence[dict], key: str, worst: bool = False):
+def draw(rows: Sequence[dict], key: str, worst: bool = False, bars: bool = False):
     """A chart of a figure of `KINDS` over relative FLOPs, a series a method, and its title.
 
-    The cost is the average over images, or that of the image that costs most (`worst`).
+    The cost is the average over images, or that of the image that costs most (`worst`). `bars`
+    draws the rows' intervals.
     """
     label, factor, sign, title = KINDS[key]
     costs = [worst_cost(row) if worst else row["relative_flops"] for row in rows]
@@ -48,6 +49,11 @@ def draw(rows: Sequence[dict], key: str, worst: bool = False):
             zorder=4 if bridge else 5 if points else 3,
             label=style.plain(method.replace("_", " ")),
         )
+        if bars:
+            of_method = [k for k, other in enumerate(methods) if other == method]
+            known = [(costs[k], ends) for k in of_method if (ends := rows[k]["intervals"][key])]
+            for cost, (low, high) in known:
+                axes.vlines(cost, factor * low, factor * high, colour, linewidth=1, alpha=0.6)
     front = zip(*pareto_front(places, sign), strict=True)
     look = {"color": style.FAINT, "linewidth": 4, "zorder": 1}
     axes.step(*front, where="post", label="Pareto front", **look)

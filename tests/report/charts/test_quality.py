@@ -61,3 +61,13 @@ def test_worst_cases_have_a_front_of_their_own():
         assert lines["cascade"] == [[cost, 0.2]]
         assert lines["Pareto front"] == [[1.0, 0.3], [cost, 0.2]]
         assert ("worst-case" in title) == worst
+
+
+def test_bars_are_the_intervals():
+    rows = [{**row, "intervals": {"accuracy": [0.8, 0.85 + k / 100]}} for k, row in enumerate(ROWS)]
+    rows[1]["intervals"]["accuracy"] = None
+    chart, _ = quality.draw(rows, "accuracy", bars=True)
+    bars = [bar.get_segments()[0].tolist() for bar in chart.axes[0].collections]
+    expected = [(1.0, 85), (1.1, 87), (1.5, 88)]
+    assert sorted(bars) == [[[x, 80], [x, pytest.approx(y)]] for x, y in expected]
+    assert not quality.draw(rows, "accuracy")[0].axes[0].collections

@@ -6,6 +6,7 @@ from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import calibration_harms
 from bridge_tf.evaluation.dee import measure_yardstick
 from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
+from bridge_tf.evaluation.pooling import Resampled
 from bridge_tf.evaluation.table import Table
 from bridge_tf.networks.flops import count_flops, count_params
 from bridge_tf.runs.bridge_settings import bridge_settings
@@ -19,8 +20,11 @@ from bridge_tf.runs.stages.evaluate.warnings import find_warnings
 from bridge_tf.runs.training_cost import TrainingCosts
 
 
-def compare(run: Run) -> tuple[dict, dict]:
-    """Measures a finished run on its test split: content of report.json and figures/data.json."""
+def compare(run: Run) -> tuple[dict, dict, Resampled]:
+    """Measures a finished run on its test split: content of report.json and figures/data.json.
+
+    The third is what `write_resampled` takes.
+    """
     predictions, dataset = Predictions(run), run.data
     labels = dataset.test.labels, dataset.validation.labels
     table, details = Table(predictions.models[0], *labels), Details(dataset)
@@ -81,7 +85,8 @@ def compare(run: Run) -> tuple[dict, dict]:
         "bridges": bridges,
         **measure_shifted(run, predictions, list(zip(table.rows, members_of, strict=True))),
     }
-    return report, details.to_json(lines, run.files.all_logs)
+    resamples = Resampled(table.resampled, table.held_out, resampled, run.inputs["dataset"])
+    return report, details.to_json(lines, run.files.all_logs), resamples
 
 
 def _describe(dataset) -> dict:

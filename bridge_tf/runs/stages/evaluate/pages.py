@@ -12,7 +12,7 @@ from bridge_tf.utils.terminal import logger
 
 def measured(run: Run) -> list[pathlib.Path]:
     """The files that an evaluation measures."""
-    return [run.files.report, run.files.figures_data]
+    return [run.files.report, run.files.figures_data, run.files.resamples]
 
 
 def show(run: Run) -> None:

@@ -8,6 +8,7 @@ from bridge_tf.runs.artifacts import artifacts
 from bridge_tf.runs.bridge_pool import remove_pool
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.report_log import log_report
+from bridge_tf.runs.resampled_file import write_resampled
 from bridge_tf.runs.stages.evaluate.comparison import compare
 from bridge_tf.runs.stages.evaluate.loss_plane import check_plane, write_loss_plane
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts, measured, show
@@ -65,11 +66,12 @@ def remeasure(run: Run) -> None:
     sources = measured_files(run)
     size = _predictions_size(run)
     check_space("workdir", run.files.path, size, "the stage evaluate")
-    report, details = compare(run)
+    report, details, resampled = compare(run)
     report["artifacts"] = artifacts(run)
     run.files.claim(run.config)
     log_report(run.files.all_logs, report, details["lines"])
-    for path, content in zip(measured(run), (report, details), strict=True):
+    write_resampled(run.files, resampled, sources)
+    for path, content in ((run.files.report, report), (run.files.figures_data, details)):
         run.files.write_json(path, content, sources)
 
 
