@@ -49,7 +49,8 @@ def recommend(
 
     Of the rows within the budget, the one with the lowest mean of `held_out_nll`; but a cheaper one
     if the 95 % interval of its difference to that, paired over resamples of validation images,
-    holds 0. Of several such rows, the cheapest. FLOPs are averages.
+    holds 0. Of several such rows, the cheapest. A row that isn't better than all cheaper ones is
+    never chosen, however wide its interval. FLOPs are averages.
 
     Args:
         rows: of report.json, with their intervals.
@@ -73,8 +74,11 @@ def recommend(
     def mean(row: dict) -> float:
         return float(held_out[row["name"]].mean())
 
-    best = min(within, key=mean)
+    best, lowest = min(within, key=mean), np.inf
     for row in sorted(within, key=lambda row: (costs(row, params)["flops"], mean(row))):
+        if mean(row) >= lowest:
+            continue
+        lowest = mean(row)
         lead = held_out[row["name"]] - held_out[best["name"]]
         of_runs = np.atleast_2d(lead) @ counts.T / lead.shape[-1]
         weights = np.ones_like(of_runs) if runs is None else runs.T

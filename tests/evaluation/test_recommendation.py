@@ -72,6 +72,17 @@ def test_a_lead_by_chance_goes_to_the_cheaper_row(nll):
     assert low < 0 < high
 
 
+def test_a_row_that_is_worse_than_a_cheaper_one_is_not_chosen_for_its_noise(nll):
+    noise = np.random.default_rng(1).normal(0.05, 3, IMAGES)
+    noise += 0.05 - noise.mean()
+    steady = {"single": nll["single"], "bridge_1": nll["single"] + noise}
+    steady["bridge_2"] = nll["single"] - 0.02
+    rows = [row("single", 1), row("bridge_1", 1.1), row("bridge_2", 1.2)]
+    found = chosen(rows, steady)
+    assert (found["name"], found["best"]) == ("bridge_2", "bridge_2")
+    assert chosen(rows[1:], steady)["name"] == "bridge_1"  # its disadvantage may be chance
+
+
 def test_of_equal_costs_the_better_row_is_chosen(nll):
     assert chosen([row("single", 1), row("bridge_1", 1)], nll)["name"] == "bridge_1"
 
