@@ -34,6 +34,8 @@ _EXAMPLE = re.compile(r"^Example::\n\n((?:    .*\n?|\n)+)", re.MULTILINE)
 def on_files(files, config):
     for path, place in PAGES.items():
         files.append(File.generated(config, place, content=page_of(REPOSITORY / path)))
+        if path.endswith(".ipynb"):
+            files.append(File.generated(config, path, abs_src_path=str(REPOSITORY / path)))
     for page in [file for file in files if file.is_documentation_page()]:
         for link in _LINK.findall(page.content_string):
             path = linked(link, page.src_uri)
@@ -53,7 +55,9 @@ def on_page_markdown(markdown, page, config, files):
         start = posixpath.dirname(page.file.src_uri) or "."
         return posixpath.relpath(place_of(path), start) if path else link[0]
 
-    return _LINK.sub(in_site, markdown)
+    markdown = _LINK.sub(in_site, markdown)
+    source = posixpath.basename(SOURCES.get(page.file.src_uri, ""))
+    return f"{markdown}\n\n[{source}]({source})" if source.endswith(".ipynb") else markdown
 
 
 def page_of(path: pathlib.Path) -> str:
