@@ -54,6 +54,10 @@ def _baseline_rows(run: Run) -> Iterator[tuple]:
             ensemble = sub_ensemble(run)
             for size in range(1, len(files) + 1):
                 yield name, f"{name}_{size}", ensemble.first(size), members[: size + 1]
+        elif name == "packed":
+            networks = [run.load(path, keras.Model) for path in files]
+            packed = BridgeEnsemble(networks[0], [], networks[1:])
+            yield name, f"{name}_{len(files)}", packed, [(name, k) for k in range(len(files))]
         elif name in SINGLE_NETWORKS:
             yield name, f"{name}_1", 1, [(name, 0)]
         else:

@@ -91,7 +91,7 @@ class TrainingCosts:
             tasks |= self._tasks(member)
         # In training each image is seen by one member of batch_ensemble and mc_dropout.
         share = relative_flops / len(members)
-        trained = {"batch_ensemble": share, "mc_dropout": share}
+        trained = {"batch_ensemble": share, "mc_dropout": share, "packed": share}
         trained |= dict.fromkeys(["mimo", "wide"], relative_flops)
         # Whose sum doesn't depend on the order of a set.
         return math.fsum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks)
@@ -111,7 +111,7 @@ class TrainingCosts:
             return {("mode", 0), (kind, 0)}
         if kind in STUDENTS:
             return {(kind, 0), *(("mode", k) for k in range(self.config.num_modes))}
-        return {member if kind == "mode" else (kind, 0)}
+        return {member if kind in ("mode", "packed") else (kind, 0)}
 
     def _of_bridge(self, which: tuple[int, int]) -> set[tuple]:
         """The training of a bridge, and the features that it reads: of a pool, once for all."""
