@@ -16,7 +16,7 @@ Evaluates a finished run again, writes its report and prints the table.
     bridge-tf evaluate --workdir=DIR [--ood_dataset=DATA] [--corruptions=noise,jpeg] [--loss_plane]
 """
 _SETTINGS = (
-    *("early_exit_budget", "average_cost"),
+    *("early_exit_budget", "average_cost", "coverage"),
     *("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
     *("ood_dataset", "corruptions", "corruption_images"),
 )
