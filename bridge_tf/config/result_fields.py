@@ -82,7 +82,7 @@ class ExportSettings:
     )
     coverage: float = setting(
         0.0,
-        "Also export `prediction_set`: the classes among which the true one is with at least this "
+        "Also export the output prediction_set: the classes among which the true one is with at least this "
         "probability, for images like those of the validation split; 0: none.",
         low=0,
         below=1,
