@@ -82,8 +82,8 @@ class ExportSettings:
     )
     coverage: float = setting(
         0.0,
-        "Also export the output prediction_set: the classes among which the true one is with at least this "
-        "probability, for images like those of the validation split; 0: none.",
+        "Also export the output prediction_set: the classes among which the true one is with at "
+        "least this probability, for images like those of the validation split; 0: none.",
         low=0,
         below=1,
     )
