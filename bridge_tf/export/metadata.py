@@ -61,6 +61,31 @@ def describe(
     }
 
 
+def description_of(path: pathlib.Path) -> dict:
+    """What NAME.metadata.json says of an exported .tflite file, or of a SavedModel or the folder of
+    its versions: its "temperatures", and "prediction_set" if it has one. {} if it says nothing.
+    """
+    is_model = path.is_dir()
+    if is_model and not (path / "saved_model.pb").exists():
+        versions = [version for version in path.iterdir() if version.name.isdigit()]
+        path = max(versions, key=lambda version: int(version.name), default=path)
+    path = path.resolve()
+    found = path.parent.parent if is_model else path.parent
+    for metadata in found.glob("*.metadata.json"):
+        described = json.loads(metadata.read_text(encoding="utf-8"))
+        if is_model:
+            record = path / "assets.extra" / "export.json"
+            if not record.exists():
+                continue
+            beside = json.loads(record.read_text(encoding="utf-8"))["beside"]
+            if beside.get("metadata.json") == sha256(metadata):
+                return described["files"][0]
+        for item in described["files"]:
+            if not is_model and item["file"] == path.name and item["sha256"] == sha256(path):
+                return item
+    return {}
+
+
 def ensemble_temperature(path: pathlib.Path) -> float:
     """The ensemble's temperature in an exported .tflite file; 1 if no metadata is beside it."""
     for metadata in path.parent.glob("*.metadata.json"):

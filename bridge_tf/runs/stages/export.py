@@ -6,14 +6,13 @@ import pathlib
 from collections.abc import Callable
 
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
-from bridge_tf.evaluation.early_exit import fit_early_exit, going_on
+from bridge_tf.evaluation.early_exit import fit_early_exit_of
 from bridge_tf.evaluation.scores import calibrate, fit_prediction_sets, log_prob_predictor
 from bridge_tf.export.exporter import export
 from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.model_card import model_card
 from bridge_tf.export.prediction_sets import sets_inside
-from bridge_tf.networks.flops import count_flops
 from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import (
     check_accuracy,
@@ -186,9 +185,8 @@ def _early_exit(run: Run, ensemble, predict: Callable) -> dict:
     `predict` gives the members' log-probabilities of images, members×N×classes.
     """
     validation, budget = run.data.validation, run.config.early_exit_budget
-    whole = count_flops(ensemble.calibrated(1, 1)) / count_flops(ensemble.base)
-    more = going_on(run.config.bridge_type, whole)
-    found = fit_early_exit(predict(validation.images)[0], validation.labels, budget, more)
+    base = predict(validation.images)[0]
+    found = fit_early_exit_of(ensemble, base, validation.labels, budget)
     if not run.config.calibrate:
         found["temperature"] = 1.0
-    return {**found, "budget": budget}
+    return found
