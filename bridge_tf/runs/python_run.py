@@ -1,56 +1,24 @@
 """A whole run in one call."""
 
 import dataclasses
-import difflib
 import functools
-import inspect
-import numbers
 import os
 import pathlib
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bridge_tf.config import STAGES, Config
 from bridge_tf.config.estimates import check_size
 from bridge_tf.runs.objects import as_settings, written_to
 from bridge_tf.runs.places import check_places
+from bridge_tf.runs.python_settings import budget_settings, typed, with_settings
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_writable
 from bridge_tf.utils.user_modules import import_modules
 
-RECOMMENDED = "recommended"
-_FIELDS = {field.name: field for field in dataclasses.fields(Config)}
-# Of arguments that `train` has itself.
-_OWN = ("dataset", "model", "export_dir")
 
-
-def _with_settings(function: Callable) -> Callable:
-    """Spells out **settings, so that `help` names each of them."""
-    own = inspect.signature(function).parameters.values()
-    settings = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
-        for name, field in _FIELDS.items()
-        if name not in _OWN
-    ]
-    kept = [parameter for parameter in own if parameter.kind is not parameter.VAR_KEYWORD]
-    function.__signature__ = inspect.Signature([*kept, *settings])  # type: ignore[attr-defined]
-    entries = [
-        textwrap.fill(
-            f"{setting.name}: {_FIELDS[setting.name].metadata['help']}",
-            width=88,
-            initial_indent=" " * 8,
-            subsequent_indent=" " * 12,
-        )
-        for setting in settings
-    ]
-    line = "        **settings: as the flags of `bridge-tf train`.\n"
-    function.__doc__ = (function.__doc__ or "").replace(line, "\n".join(entries) + "\n")
-    return function
-
-
-@_with_settings
+@with_settings
 def train(
     dataset: Any,
     *,
@@ -112,18 +80,18 @@ def train(
         print(run.report)
         print(run.best.predict(images)["probabilities"])
     """
-    values = {name: _typed(name, value) for name, value in settings.items()}
-    values |= _budget(budget, values)
+    values = {name: typed(name, value) for name, value in settings.items()}
+    values |= budget_settings(budget, values)
     if stages is None:
         stages = [name for name in STAGES if name != "export" or export_dir is not None]
     if export_dir is not None:
-        values["export_dir"] = _typed("export_dir", export_dir)
+        values["export_dir"] = typed("export_dir", export_dir)
     if isinstance(dataset, os.PathLike):
         raise InputError(f"`dataset`: {dataset} is a path; say of what, as in 'folder:{dataset}'")
     model = os.fspath(model) if isinstance(model, os.PathLike) else model
     workdir = pathlib.Path(workdir)
     of_objects = as_settings(dataset, model, workdir)
-    config = Config(**values, **{name: _typed(name, value) for name, value in of_objects.items()})
+    config = Config(**values, **{name: typed(name, value) for name, value in of_objects.items()})
     files = WorkDir(workdir, repair)
     check_writable("workdir", workdir)
     files.check_readable()
@@ -150,47 +118,6 @@ def _execute(config: Config, workdir: pathlib.Path, **options: Any) -> Any:
     else:
         execute(run)
     return run
-
-
-def _budget(budget: float | None, settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a budget stands for."""
-    if budget is None:
-        return {}
-    if "budget_flops" in settings:
-        raise InputError("`budget`: is `budget_flops` too; leave one of them out")
-    flops = _typed("budget_flops", budget)
-    if flops > 1 and "average_cost" not in settings:
-        return {"budget_flops": flops, "average_cost": flops}
-    return {"budget_flops": flops}
-
-
-def _typed(name: str, value: Any) -> Any:
-    """A setting in the type of its field, in which its flag gives it."""
-    if name not in _FIELDS:
-        near = difflib.get_close_matches(name, _FIELDS, 3)
-        hint = f"nearest: {', '.join(near)}" if near else "help(bridge_tf.train) lists them"
-        raise InputError(f"`{name}`: is no setting of a run; {hint}")
-    kind = _FIELDS[name].type
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if value is None and _FIELDS[name].default is None:
-        return value
-    if kind in (list[str], list[float]):
-        item = str if kind == list[str] else numbers.Real
-        several = [value] if isinstance(value, str | numbers.Real) else value
-        if isinstance(several, Sequence) and all(isinstance(x, item) for x in several):
-            return tuple(several) if item is str else tuple(map(float, several))
-        right = "texts" if item is str else "numbers"
-        raise InputError(f"`{name}={value!r}`: must be a list of {right}")
-    if kind is bool or isinstance(value, bool):
-        fits = kind is bool and isinstance(value, bool)
-    else:
-        kind = kind if kind in (int, str) else float
-        fits = isinstance(value, {int: numbers.Integral, str: str, float: numbers.Real}[kind])
-    if not fits:
-        right = {bool: "True or False", int: "a whole number", str: "text"}.get(kind, "a number")
-        raise InputError(f"`{name}={value!r}`: must be {right}")
-    return kind(value)
 
 
 class TrainedRun:
@@ -287,12 +214,12 @@ class TrainedRun:
 
         known = {field.name for field in dataclasses.fields(ExportSettings)}
         known |= {"early_exit_budget"}
-        values = {key: _typed(key, value) for key, value in settings.items()}
+        values = {key: typed(key, value) for key, value in settings.items()}
         if others := [key for key in values if key not in known]:
             raise InputError(f"`{others[0]}`: is no setting of an export, but of `train`")
-        values["export_dir"] = _typed("export_dir", export_dir)
+        values["export_dir"] = typed("export_dir", export_dir)
         if name:
-            values["export_name"] = _typed("export_name", name)
+            values["export_name"] = typed("export_name", name)
         config = dataclasses.replace(self._run.config, **values)
         run = Run(config, self.workdir, ["export"], wait=self._run.wait, prints=False)
         if ensemble is not None:
