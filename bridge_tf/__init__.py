@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "ensembles.bridge_ensemble": ["BridgeEnsemble"],
         "evaluation": ["calibrate", "evaluate"],
         "networks": ["FilterResponseNormalization", "build_network"],
+        "runs.python_run": ["train"],
         "training.recipe": ["Recipe"],
         "training.trainers": ["fit_curve", "fit_mode", "fit_modes"],
         "utils.errors": ["InputError", "ParityError", "TrainingError"],

@@ -19,7 +19,7 @@ without --ensemble, the bridge ensemble is exported as NAME.
 """
 _SETTINGS = (
     *("tflite", "tflite_io", "max_accuracy_drop"),
-    *("calibrate", "latency", "early_exit_budget"),
+    *("calibrate", "coverage", "latency", "early_exit_budget"),
 )
 
 

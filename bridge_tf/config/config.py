@@ -42,7 +42,7 @@ INDECISIVE = (
     *("checkpoint_minutes", "on_divergence", "jit_compile", "baselines", "early_exit_budget"),
     *("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
     *("average_cost", "ood_dataset", "corruptions", "corruption_images"),
-    *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "latency"),
+    *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "coverage", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
 )
 

@@ -17,6 +17,7 @@ from bridge_tf.utils.terminal import logger
 
 if TYPE_CHECKING:  # readers of .tflite files import this without Keras
     from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+    from bridge_tf.evaluation.conformal import PredictionSets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,8 @@ def export(
     tflite_io: str = "float32",
     calibration: Any = (),
     early_exit: dict | None = None,
-    judge: Callable[[pathlib.Path, Callable[[float], None]], None] | None = None,
+    sets: "PredictionSets | None" = None,
+    judge: Callable[[pathlib.Path, Callable[..., None]], None] | None = None,
     card: Callable[[], str] | None = None,
 ) -> Artifacts:
     """Exports a `BridgeEnsemble` as a SavedModel and TFLite files, in float32 and quantized.
@@ -79,9 +81,11 @@ def export(
         tflite_io: type of the images that these take, "float32" or "uint8".
         calibration: for "int8", training inputs in the forms of `images`.
         early_exit: written as early_exit.json beside both; "threshold" and perhaps more about it.
+        sets: from `bridge_tf.evaluation.fit_prediction_sets` of this ensemble with its
+            temperatures; files then have the output `prediction_set`, N×classes, bool.
         judge: called with each TFLite file, model.tflite or model.KIND.tflite, before it is
             visible, and with a function that writes a quantized file again with another
-            temperature of the ensemble. An error that it raises ends the export.
+            temperature of the ensemble and other `sets`. An error that it raises ends the export.
         card: called after `judge`; returns the text of NAME.md, a model card.
 
     Returns:
@@ -104,7 +108,7 @@ def export(
     import keras
 
     from bridge_tf.data.inputs import are_arrays, some_inputs
-    from bridge_tf.export.parity import spread
+    from bridge_tf.export.parity import check_sets, spread
     from bridge_tf.export.signatures import check_layers, signatures
     from bridge_tf.export.tflite_files import (
         in_float32,
@@ -131,28 +135,34 @@ def export(
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
     calibrated = (ensemble.temperature, ensemble.base_temperature) != (1, 1)
-    settings = settings_of(tflite, tflite_io, (early_exit or {}).get("budget"), calibrated)
+    coverage = sets.coverage if sets else 0.0
+    budget = (early_exit or {}).get("budget")
+    settings = settings_of(tflite, tflite_io, budget, calibrated, coverage)
     with staging(export_dir) as folder:
         saved_model = folder / "saved_model"
-        found = signatures(ensemble)
+        found = signatures(ensemble, sets=sets)
         difference = write_float32(found, folder, images)
         paths = [folder / "model.tflite"]
-        paths += write_others(ensemble, folder, settings["tflite"], tflite_io, calibration)
+        paths += write_others(ensemble, folder, settings["tflite"], tflite_io, calibration, sets)
         temperatures = dict.fromkeys(paths, ensemble.temperature)
+        sets_of = dict.fromkeys(paths, sets)
 
-        def rewrite(path: pathlib.Path, temperature: float) -> None:
-            rewrite_with(temperature, ensemble, path, tflite_io, calibration)
-            temperatures[path] = temperature
+        def rewrite(path: pathlib.Path, temperature: float, own: Any = None) -> None:
+            rewrite_with(temperature, own, ensemble, path, tflite_io, calibration)
+            temperatures[path], sets_of[path] = temperature, own
 
         if judge:
             for path in paths:
                 judge(path, functools.partial(rewrite, path))
+        for path in paths[1:]:
+            if sets_of[path]:
+                check_sets(sets_of[path], found["serving_default"], path, images)
         others = {"base": ensemble.base_temperature}
         if early_exit:
             early_exit = {**early_exit, "base_temperature": ensemble.base_temperature}
             others["early_exit"] = early_exit.get("temperature", 1.0)
         files = {path: {"ensemble": t, **others} for path, t in temperatures.items()}
-        write_json(folder / "metadata.json", describe(name, files, labels, shape))
+        write_json(folder / "metadata.json", describe(name, files, labels, shape, sets_of))
         if card:
             (folder / "card.md").write_text(card(), encoding="utf-8", errors="backslashreplace")
         write_warmup(found, name, spread(images), saved_model / WARMUP)
@@ -178,7 +188,11 @@ def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
 
 
 def settings_of(
-    tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None, calibrated: bool
+    tflite: Sequence[str],
+    tflite_io: str,
+    early_exit_budget: float | None,
+    calibrated: bool,
+    coverage: float = 0.0,
 ) -> dict:
     """The settings in an export's record."""
     kinds = sorted({*tflite} - {"float32"})
@@ -187,4 +201,5 @@ def settings_of(
         "tflite_io": tflite_io if kinds else None,
         "early_exit_budget": early_exit_budget,
         "calibrated": calibrated,
+        "coverage": coverage,
     }

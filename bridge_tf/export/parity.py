@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bridge_tf.evaluation.calibration import apply_temperature
+from bridge_tf.evaluation.conformal import set_scores
+from bridge_tf.export.prediction_sets import OUTPUT
 from bridge_tf.utils.errors import ParityError
 from bridge_tf.utils.terminal import quiet_stderr
 
 TOLERANCE = 1e-4
 # Images on which parts of the ensemble are compared, and the most in a batch.
 _IMAGES = 256
+_ROUNDING = 1e-6
 
 
 def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
@@ -33,7 +36,27 @@ def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
                 f"from the Keras model's, more than {TOLERANCE}"
             )
         worst = max(worst, difference)
+    if signatures.sets:
+        check_sets(signatures.sets, signatures["serving_default"], path, images)
     return worst
+
+
+def check_sets(sets, signature, path: pathlib.Path, images: np.ndarray) -> None:
+    """Raises a ParityError where a set isn't that of the file's own probabilities, on 256 images.
+
+    Classes whose score is the quantile to a millionth may be in it or not, by rounding.
+    """
+    (spec,) = signature.inputs
+    pixels = np.asarray(spread(images)).astype(spec.dtype.as_numpy_dtype)
+    outputs = _open(path)(signature.name, {spec.name: pixels})
+    wanted, found = sets.predict(outputs["probabilities"]), outputs[OUTPUT]
+    scores = set_scores(outputs["probabilities"], sets.k_reg, sets.penalty)
+    wrong = (found != wanted) & (np.abs(scores - sets.quantile) > _ROUNDING)
+    if wrong.any():
+        raise ParityError(
+            f"{path.name}: {OUTPUT} differs from the rule of `sets` on "
+            f"{wrong.any(axis=1).sum()} of {len(pixels)} inputs"
+        )
 
 
 def spread(images: np.ndarray) -> np.ndarray:
@@ -103,6 +126,8 @@ def _open(path: pathlib.Path) -> Callable[[str, dict], dict[str, np.ndarray]]:
     def run_tflite(signature, inputs):
         # A new interpreter each time, since one keeps the memory of every signature's batch.
         with quiet_stderr():
-            return Interpreter(str(path)).get_signature_runner(signature)(**inputs)
+            runner = Interpreter(str(path)).get_signature_runner(signature)
+            types = {name: x["dtype"] for name, x in runner.get_input_details().items()}
+            return runner(**{name: x.astype(types[name]) for name, x in inputs.items()})
 
     return run_tflite

@@ -23,6 +23,8 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"
 # Operations of normalization over an image's own values. At 8 bits they are slower or missing, and
 # less exact on images unlike the calibration's, since the range of their results is wide.
 _WIDE = ("SQUARE", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "DIV", "POW", "EXP", "LOG")
+# Operations with several outputs, which the converter doesn't find by these outputs' names.
+_SORTING = ["TOPK_V2"]
 
 
 def write_quantized(
@@ -65,7 +67,9 @@ def write_quantized(
     converter.target_spec.supported_ops = [ops.TFLITE_BUILTINS_INT8, ops.TFLITE_BUILTINS]
     # The float file's tensors have the same names.
     float_nodes = _kept_in_float(converter_of(signatures, saved_model).convert())
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_nodes)
+    options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_nodes=float_nodes, denylisted_ops=_SORTING
+    )
     with warnings.catch_warnings(), quiet_stderr():
         warnings.simplefilter("ignore")  # the interpreter's future package
         debugger = tf.lite.experimental.QuantizationDebugger(

@@ -19,7 +19,9 @@ import tensorflow as tf
 
 from bridge_tf.bridges.bridge import answers_at, is_conditioned
 from bridge_tf.ensembles.bridge_ensemble import statistics
+from bridge_tf.evaluation.conformal import PredictionSets
 from bridge_tf.export.main_subgraph import with_main
+from bridge_tf.export.prediction_sets import OUTPUT, in_set
 from bridge_tf.networks.classifier import TINY
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import counterparts, extractor, feature_of
@@ -51,6 +53,7 @@ class Signatures:
 
     ensemble: keras.Model
     all: list[Signature]
+    sets: PredictionSets | None = None
 
     def __getitem__(self, name: str) -> Signature:
         return next(signature for signature in self.all if signature.name == name)
@@ -74,10 +77,11 @@ def check_layers(model) -> None:
             )
 
 
-def signatures(ensemble, pixels: str = "float32") -> Signatures:
+def signatures(ensemble, pixels: str = "float32", sets: PredictionSets | None = None) -> Signatures:
     """All signatures of a `BridgeEnsemble`; serving_uint8 only if it takes images.
 
-    `pixels` is the type of images in the other signatures, "float32" or "uint8".
+    `pixels` is the type of images in the other signatures, "float32" or "uint8". With `sets`, the
+    whole ensemble has the output prediction_set too.
     """
     name, takes_images = ensemble.input.name, len(ensemble.input_shape) == 4
     shape = (None, *ensemble.input_shape[1:])
@@ -87,7 +91,7 @@ def signatures(ensemble, pixels: str = "float32") -> Signatures:
 
     def serving_default(inputs):
         inputs = of_size(tf.cast(inputs, own), spec)
-        return exported(ensemble(inputs, training=False))
+        return exported(ensemble(inputs, training=False), sets)
 
     def base(inputs):
         inputs = of_size(tf.cast(inputs, own), spec)
@@ -98,7 +102,7 @@ def signatures(ensemble, pixels: str = "float32") -> Signatures:
     if takes_images:
         of_bytes = tf.TensorSpec(shape, tf.uint8, name=name)
         found.append(Signature(SAVED_MODEL_ONLY, serving_default, [of_bytes]))
-    return Signatures(ensemble, [*found, *_parts(ensemble, spec)])
+    return Signatures(ensemble, [*found, *_parts(ensemble, spec, sets)], sets)
 
 
 def of_size(x, spec: tf.TensorSpec):
@@ -115,12 +119,13 @@ def of_size(x, spec: tf.TensorSpec):
     return x * tf.constant(np.full((1, *size, 1), _NEARLY_ONE), x.dtype)
 
 
-def exported(outputs: dict) -> dict:
+def exported(outputs: dict, sets: PredictionSets | None = None) -> dict:
     """The outputs of an ensemble that a signature has, under their exported names."""
-    return {name: outputs[key] for name, key in OUTPUTS.items()}
+    found = {name: outputs[key] for name, key in OUTPUTS.items()}
+    return found | ({OUTPUT: in_set(found["probabilities"], sets)} if sets else {})
 
 
-def _parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
+def _parts(ensemble, spec: tf.TensorSpec, sets: PredictionSets | None) -> list[Signature]:
     """The signatures taps, bridge_0, bridge_1… and, where the base is the only mode, bridges."""
     modes = [ensemble.base, *ensemble.other_modes]
     reads, features = ensemble.reads(), ensemble.features()
@@ -151,7 +156,7 @@ def _parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
     for k, (bridge, read) in enumerate(zip(ensemble.bridges, reads, strict=True)):
         found.append(_bridge(f"bridge_{k}", bridge, read))
     if ensemble.bridges and not ensemble.other_modes:
-        found.append(_bridges(ensemble, list(specs.values()), reads))
+        found.append(_bridges(ensemble, list(specs.values()), reads, sets))
     return found
 
 
@@ -167,7 +172,9 @@ def _bridge(name: str, bridge, reads: list[tf.TensorSpec]) -> Signature:
     return Signature(name, predict, inputs + positions)
 
 
-def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
+def _bridges(
+    ensemble, features: list[tf.TensorSpec], reads: list, sets: PredictionSets | None
+) -> Signature:
     """The rest of the whole ensemble after `taps`."""
     classes = ensemble.base.output_shape[-1]
     of_base = tf.TensorSpec((None, 1, classes), tf.float32, name="probabilities")
@@ -179,7 +186,7 @@ def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
         at = [tf.fill((tf.shape(probabilities)[0], 1), r) for r in ensemble.positions]
         for bridge, read in zip(ensemble.bridges, reads, strict=True):
             logits += answers_at(bridge, [named[spec.name] for spec in read], at, training=False)
-        return exported(statistics(logits, ensemble.temperature))
+        return exported(statistics(logits, ensemble.temperature), sets)
 
     return Signature(BRIDGES, whole, [*features, of_base])
 

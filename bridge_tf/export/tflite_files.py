@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bridge_tf.evaluation.conformal import PredictionSets
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.quantization import write_quantized
 from bridge_tf.export.signatures import Signatures, signatures, write_saved_model, write_tflite
@@ -56,13 +57,18 @@ def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -
 
 
 def write_others(
-    ensemble, folder: pathlib.Path, kinds: Sequence[str], io: str, images: np.ndarray
+    ensemble,
+    folder: pathlib.Path,
+    kinds: Sequence[str],
+    io: str,
+    images: np.ndarray,
+    sets: PredictionSets | None = None,
 ) -> list[pathlib.Path]:
     """Writes quantized files to the folder of `write_float32`; their paths."""
     paths = {kind: folder / f"model.{kind}.tflite" for kind in kinds}
     if not paths:
         return []
-    found = signatures(ensemble, io)
+    found = signatures(ensemble, io, sets)
     saved_model = folder / "saved_model"
     if io != "float32":
         saved_model = folder / f"saved_model_{io}"
@@ -73,12 +79,17 @@ def write_others(
 
 
 def rewrite_with(
-    temperature: float, ensemble, path: pathlib.Path, io: str, images: np.ndarray
+    temperature: float,
+    sets: PredictionSets | None,
+    ensemble,
+    path: pathlib.Path,
+    io: str,
+    images: np.ndarray,
 ) -> None:
-    """Writes a file of `write_others` again, with another temperature of the ensemble."""
+    """Writes a file of `write_others` again, with another temperature and prediction sets."""
     kind = path.name.split(".")[1]
     ensemble = ensemble.calibrated(temperature, ensemble.base_temperature)
-    found = signatures(ensemble, io)
+    found = signatures(ensemble, io, sets)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         saved_model = pathlib.Path(folder) / "saved_model"
         write_saved_model(found, saved_model)

@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -50,6 +51,55 @@ def _nll(path, signature, test) -> float:
         run = Interpreter(str(path)).get_signature_runner(signature)
     probabilities = np.asarray(run(image=tf.constant(image))["probabilities"], "float64")
     return -np.log(probabilities[np.arange(len(test)), test.labels]).mean()
+
+
+def _outputs(path, images) -> dict:
+    if path.is_dir():
+        run = tf.saved_model.load(str(path / "1")).signatures["serving_default"]
+    else:
+        run = Interpreter(str(path)).get_signature_runner("serving_default")
+    outputs = run(image=tf.constant(images.astype("float32")))
+    return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+def test_exported_prediction_sets_cover_as_the_report_says(smoke_run, tmp_path):
+    """On the run's test images: each file's sets are the rule's, computed here by a plain loop."""
+    finished = smoke_run(REPOSITORY / "configs" / "digits.flags")
+    work = shutil.copytree(finished.work, tmp_path / "work")
+    command = ["export", f"--workdir={work}", f"--export_dir={tmp_path}", "--coverage=0.9"]
+    done(*command, "--tflite=int8")
+    test = load_dataset("digits").limited(SMOKE_IMAGES).test
+    metadata = json.loads((tmp_path / "digits.metadata.json").read_text())["files"]
+    rules = {item["file"]: item["prediction_set"] for item in metadata}
+    report = json.loads((work / "report.json").read_text())
+    rows = {row["file"]: row["prediction_sets"] for row in report["artifacts"][1:]}
+    for path in (tmp_path / "digits", tmp_path / "digits.tflite", tmp_path / "digits.int8.tflite"):
+        outputs = _outputs(path, test.images)
+        file = path.name if path.suffix else "digits.tflite"
+        assert outputs["prediction_set"].dtype == bool
+        found, probabilities = outputs["prediction_set"], outputs["probabilities"]
+        rule = rules[file]
+        for row, in_set in zip(probabilities, found, strict=True):
+            higher = [row[row > p] for p in row]
+            ranks = np.array([len(x) + 1 for x in higher])
+            scores = [x.sum() for x in higher] + rule["penalty"] * np.maximum(
+                ranks - rule["k_reg"], 0
+            )
+            far = abs(scores - rule["quantile"]) > 1e-6
+            assert ((scores <= rule["quantile"]) == in_set)[far].all()
+        measured = rows[file]
+        assert measured["quantile"] == rule["quantile"]
+        assert found[np.arange(len(test)), test.labels].mean() == measured["test_coverage"]
+        assert found.sum(axis=1).mean() == pytest.approx(measured["mean_size"], abs=1e-12)
+        assert measured["test_coverage"] > 0.8 and measured["mean_size"] > 1
+    (row,) = (row for row in report["prediction_sets"]["rows"] if row["coverage"] == 0.9)
+    assert rows["digits.tflite"] == pytest.approx(row, abs=1e-5)
+    image = tmp_path / "digit.png"
+    keras.utils.save_img(image, test.images[0], scale=False)
+    for path in (tmp_path / "digits", tmp_path / "digits.tflite"):
+        said = json.loads(done("predict", f"--model={path}", image).stdout)
+        wanted = _outputs(path, test.images[:1])["prediction_set"][0]
+        assert said["prediction_set"] == [str(k) for k in np.flatnonzero(wanted)]
 
 
 def test_exported_probabilities_have_the_calibrated_nll_of_the_report(smoke_run, tmp_path):

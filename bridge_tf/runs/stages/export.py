@@ -6,13 +6,13 @@ import pathlib
 from collections.abc import Callable
 
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
-from bridge_tf.evaluation.early_exit import fit_early_exit, going_on
-from bridge_tf.evaluation.scores import calibrate, log_prob_predictor
+from bridge_tf.evaluation.early_exit import fit_early_exit_of
+from bridge_tf.evaluation.scores import calibrate, fit_prediction_sets, log_prob_predictor
 from bridge_tf.export.exporter import export
 from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.model_card import model_card
-from bridge_tf.networks.flops import count_flops
+from bridge_tf.export.prediction_sets import sets_inside
 from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import (
     check_accuracy,
@@ -23,6 +23,7 @@ from bridge_tf.runs.artifacts import (
     row_of_keras,
 )
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.prediction_sets import check_sets
 from bridge_tf.runs.rows import row_ensemble
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts
 from bridge_tf.runs.status import check_baselines, check_trained, measured_files
@@ -40,8 +41,11 @@ class Export:
     """Exports the ensemble."""
 
     def check(self, run: Run) -> None:
-        """Finds an export folder that can't be used, before anything is trained."""
+        """Finds an export folder that can't be used, and too few validation images for prediction
+        sets, before anything is trained.
+        """
         check_export(run.config.export_dir, run.config.export_name)
+        check_sets(run)
 
     def prepare(self, run: Run) -> list[Task]:
         """The export; `do` finds whether it is done."""
@@ -74,7 +78,9 @@ def _export(run: Run, exported: list[pathlib.Path]) -> None:
     if exported:  # by a process that was killed before it wrote what they are worth
         float32 = exported[1]
         for path in exported[1:]:
-            rows.append(row_of(run, path, float32, path.name, ensemble_temperature(path)))
+            sets = sets_inside(path)
+            temperature = ensemble_temperature(path)
+            rows.append(row_of(run, path, float32, path.name, temperature, sets=sets))
     else:
         source = run.files.manifest.digest(run.files.ensemble)
         early_exit = _early_exit(run, ensemble, predict)
@@ -103,6 +109,7 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
         row = _recommended(run)
     name = f"{run.config.export_name}-{row}"
     check_export(run.config.export_dir, name)
+    check_sets(run)
     finish_exports(run.config.export_dir)
     made_from = run.files.manifest.digests(measured_files(run))
     source = hashlib.sha256(json.dumps([row, made_from], sort_keys=True).encode()).hexdigest()
@@ -140,11 +147,14 @@ def _write_files(
     check_space("export_dir", config.export_dir, size, "the stage export")
     if not config.calibrate:
         ensemble = ensemble.calibrated(1, 1)
+    sets = None
+    if config.coverage:
+        sets = fit_prediction_sets(ensemble, run.data.validation, config.coverage)
 
-    def judge(path: pathlib.Path, rewrite: Callable[[float], None]) -> None:
+    def judge(path: pathlib.Path, rewrite: Callable[..., None]) -> None:
         file, float32 = path.name.replace("model", name, 1), "model.tflite"
         again = rewrite if path.name != float32 else None
-        row = row_of(run, path, path.with_name(float32), file, ensemble.temperature, again)
+        row = row_of(run, path, path.with_name(float32), file, ensemble.temperature, again, sets)
         rows.append(row)
         check_accuracy(run, rows[0], row, "tflite")
 
@@ -159,6 +169,7 @@ def _write_files(
         tflite_io=config.tflite_io,
         calibration=run.data.train.images,
         early_exit=early_exit,
+        sets=sets,
         judge=judge,
         card=lambda: model_card(config, run.data, ensemble, rows, name),
     )
@@ -174,9 +185,8 @@ def _early_exit(run: Run, ensemble, predict: Callable) -> dict:
     `predict` gives the members' log-probabilities of images, members×N×classes.
     """
     validation, budget = run.data.validation, run.config.early_exit_budget
-    whole = count_flops(ensemble.calibrated(1, 1)) / count_flops(ensemble.base)
-    more = going_on(run.config.bridge_type, whole)
-    found = fit_early_exit(predict(validation.images)[0], validation.labels, budget, more)
+    base = predict(validation.images)[0]
+    found = fit_early_exit_of(ensemble, base, validation.labels, budget)
     if not run.config.calibrate:
         found["temperature"] = 1.0
-    return {**found, "budget": budget}
+    return found
