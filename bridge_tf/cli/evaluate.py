@@ -86,13 +86,8 @@ def _evaluate(flags: Flags) -> None:
 
 def _pool(flags: Flags) -> None:
     others = (
-        "workdir",
-        "forecast",
-        "data_dir",
-        "wait",
-        "imports",
-        "early_exit_budget",
-        "average_cost",
+        *("workdir", "forecast", "data_dir", "wait", "imports"),
+        *("early_exit_budget", "average_cost", "coverage"),
     )
     _refuse(flags, (*others, *_OTHER_DATA, *_PLANE), "not with `workdirs`; leave one of them out")
     output = required("output", flags.options.output)
