@@ -123,6 +123,7 @@ def row_of(
     name: str,
     temperature: float,
     rewrite: Callable[[float], None] | None = None,
+    timed: bool = True,
 ) -> dict:
     """The row of "artifacts" of a .tflite file that is to be called `name`.
 
@@ -132,6 +133,7 @@ def row_of(
             of a temperature that is fitted to its predictions.
         rewrite: for quantized files, writes it again with another temperature; called if its own
             lowers the NLL of the validation split by more than 1e-4.
+        timed: whether `float32` has a base to time it against.
     """
     logger.info(f"export: measuring {name}")
     dataset = run.data
@@ -153,7 +155,8 @@ def row_of(
             temperature = rounded(own)
             rewrite(temperature)
     row = {"file": name, **sizes(path), **_figures(test, temperature, dataset.test.labels)}
-    ratio = latency_ratio(path, float32, dataset.test.images[0]) if run.config.latency else None
+    timed = timed and run.config.latency
+    ratio = latency_ratio(path, float32, dataset.test.images[0]) if timed else None
     return {**row, "latency_ratio": ratio}
 
 
