@@ -24,6 +24,9 @@ _CALIBRATED_STAGES = """\
   on images like those of the validation split. `disagreement` and `members` are not.
 - The share of images that go on, and so the mean cost, is that of images like those of the
   validation split. Harder images cost more."""
+_CALIBRATED_MEMBERS = """\
+`probabilities` and `entropy` are calibrated by the file's temperature, on images like those of the
+  validation split. `disagreement` is not."""
 _UNCALIBRATED = """\
 `probabilities` are as the members give them, without the temperature; divide their logarithms by
   the file's temperature, and normalize, to have the calibrated ones."""
@@ -43,6 +46,9 @@ def model_card(config, dataset, ensemble, rows: Sequence[dict], name: str) -> st
         network = _escaped(pathlib.Path(config.model).name)
     is_cascade = isinstance(ensemble, CascadeEnsemble)
     calibration = _CALIBRATED_STAGES if is_cascade else _CALIBRATED
+    if isinstance(ensemble, MembersEnsemble):
+        calibration = _CALIBRATED_MEMBERS
+    first = "; that of the first stage is shown" if is_cascade else ""
     goes_on = ", `goes_on`: 1 for images of the second stage" if is_cascade else ""
     version = importlib.metadata.version("bridge_tf")
     named = ", ".join(map(_escaped, dataset.class_names))
@@ -68,7 +74,7 @@ both in nats{goes_on}.
 ## Figures
 
 On the {test} test images, every one counted once. The temperature, by which logits are divided \
-for the calibrated figures, was fitted on the validation images.
+for the calibrated figures, was fitted on the validation images{first}.
 
 | file | accuracy | NLL | temperature | calibrated NLL | calibrated ECE |
 | --- | ---: | ---: | ---: | ---: | ---: |
