@@ -3,10 +3,10 @@
     python benchmarks/cascade_latency.py [--rounds=40] [--members=4] [--share=0.1] [--threads=2]
 
 ResNet-32 twice as wide (`batch`) on 32×32 images, weights as they are drawn; the cascade is the
-base and then the deep ensemble, its threshold so that the share of random images is unsure. Cascade and
-base are timed in turn; a ratio is the median over the rounds. Each batch has images of its own in
-which the share goes on, as nearly as its size allows; a batch of 1 is one unsure image in each
-1 / share calls, so that its time is the mean of a round's calls.
+base and then the deep ensemble, its threshold so that the share of random images is unsure. Cascade
+and base are timed in turn; a ratio is the median over the rounds. Of each batch the share
+goes on, as nearly as its size allows. With batches of 1, a round is 1 / share calls, of which
+one has an unsure image; the time is their mean.
 """
 
 import argparse
