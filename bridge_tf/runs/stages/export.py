@@ -40,7 +40,8 @@ from bridge_tf.utils.files import check_space
 from bridge_tf.utils.terminal import logger
 
 RECOMMENDED = "recommended"
-# Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
+# Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures;
+# a cascade's .tflite is made from another SavedModel.
 _EXPORTED, _GRAPHS = 2.5, 4e6
 
 
@@ -155,7 +156,8 @@ def _write_files(
 ) -> None:
     """Writes the files called `name`, and adds what each is worth to the rows."""
     config = run.config
-    size = (_EXPORTED + len(config.tflite)) * 4 * ensemble.count_params() + _GRAPHS
+    copies = _EXPORTED + len(config.tflite) + isinstance(ensemble, CascadeEnsemble)
+    size = copies * 4 * ensemble.count_params() + _GRAPHS
     check_space("export_dir", config.export_dir, size, "the stage export")
     if not config.calibrate:
         ensemble = ensemble.calibrated(1, 1)
