@@ -9,7 +9,7 @@ import numpy as np
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
 from bridge_tf.evaluation.conformal import PredictionSets, fit_sets
-from bridge_tf.utils.errors import TrainingError
+from bridge_tf.utils.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     import keras
@@ -72,8 +72,15 @@ def log_prob_predictor(
     Returns:
         A function from images N×H×W×C, raw pixels, to N×classes, or members×N×classes for a model
         with members; float64.
+
+    Raises:
+        InputError: the model has several outputs but no such members, as a `CascadeEnsemble`.
     """
     if isinstance(getattr(model, "output", None), dict):
+        if "log_probabilities" not in model.output:
+            raise InputError(
+                f"{model.name} has no members that predict every image; evaluate its parts"
+            )
 
         def predict(images: np.ndarray) -> np.ndarray:
             outputs = model.predict(images, batch_size=batch_size, verbose=0)

@@ -33,7 +33,8 @@ def describe(
 
     Args:
         files: model.tflite and model.KIND.tflite, each with the temperatures in it: of the
-            "ensemble", the "base", and of "early_exit", which the reader applies. 1 is none.
+            "ensemble" (of a cascade its "first" and "second" stage), the "base", and of
+            "early_exit", which the reader applies. 1 is none.
         shape: of an input: height, width and channels of an image.
         sets: of each file, the rule of its output prediction_set.
     """

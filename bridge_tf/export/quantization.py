@@ -4,7 +4,6 @@ Signatures are those of the float32 file, with shared weights. Inputs and output
 except images if uint8 is asked for.
 """
 
-import dataclasses
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from bridge_tf.export.main_subgraph import with_main
-from bridge_tf.export.signatures import Signatures, as_typed, converter_of, values_for
+from bridge_tf.export.signatures import Signatures, as_typed, converter_of, positions_of, values_for
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.terminal import quiet_stderr
 
@@ -80,13 +79,13 @@ def write_quantized(
 
 def _calibration(signatures: Signatures, images: np.ndarray) -> Callable:
     """A function that yields the name and inputs of each signature, image by image."""
-    taps, positions = signatures["taps"], signatures.ensemble.positions
-    taps = dataclasses.replace(taps, function=tf.function(taps.function))
+    feeding, positions = signatures.feeding, positions_of(signatures.ensemble)
+    compiled = feeding and tf.function(feeding.function)
 
     def pairs() -> Iterator[tuple[str, dict]]:
         for k, image in enumerate(images):
             at = [positions[k % len(positions)]] if positions else []
-            values = values_for(taps, np.asarray(image)[None], at)
+            values = values_for(signatures, np.asarray(image)[None], at, compiled)
             for signature in signatures.in_tflite:
                 inputs = ((spec, values[spec.name]) for spec in signature.inputs)
                 yield signature.name, {spec.name: as_typed(x, spec) for spec, x in inputs}

@@ -52,8 +52,18 @@ def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -
     """Writes saved_model and model.tflite; their largest difference from the Keras model."""
     saved_model, tflite = folder / "saved_model", folder / "model.tflite"
     write_saved_model(found, saved_model)
-    write_tflite(found, saved_model, tflite)
+    write_tflite(found, _convertible(found, folder), tflite)
     return max(check_parity(found, path, images) for path in (saved_model, tflite))
+
+
+def _convertible(found: Signatures, folder: pathlib.Path, io: str = "float32") -> pathlib.Path:
+    """A SavedModel in a folder to convert: what `write_float32` wrote, or one for TFLite alone."""
+    if found.whole is None and io == "float32":
+        return folder / "saved_model"
+    saved_model = folder / f"saved_model_{io}"
+    if not saved_model.exists():
+        write_saved_model(found, saved_model, for_tflite=True)
+    return saved_model
 
 
 def write_others(
@@ -69,10 +79,7 @@ def write_others(
     if not paths:
         return []
     found = signatures(ensemble, io, sets)
-    saved_model = folder / "saved_model"
-    if io != "float32":
-        saved_model = folder / f"saved_model_{io}"
-        write_saved_model(found, saved_model)
+    saved_model = _convertible(found, folder, io)
     for kind, path in paths.items():
         write_quantized(found, saved_model, path, kind, images)
     return list(paths.values())

@@ -128,6 +128,7 @@ def row_of(
     temperature: float,
     rewrite: Callable[..., None] | None = None,
     sets: PredictionSets | None = None,
+    timed: bool = True,
 ) -> dict:
     """The row of "artifacts" of a .tflite file that is to be called `name`.
 
@@ -138,6 +139,7 @@ def row_of(
         rewrite: for quantized files, writes it again with another temperature, if its own lowers
             the NLL of the validation split by more than 1e-4, and with prediction sets of its own.
         sets: those inside the file.
+        timed: whether `float32` has a base to time it against.
     """
     logger.info(f"export: measuring {name}")
     dataset = run.data
@@ -168,7 +170,8 @@ def row_of(
     if sets:
         of_file = np.exp(apply_temperature(test, written))
         row["prediction_sets"] = measure_sets(sets, of_file, dataset.test.labels)
-    ratio = latency_ratio(path, float32, dataset.test.images[0]) if run.config.latency else None
+    timed = timed and run.config.latency
+    ratio = latency_ratio(path, float32, dataset.test.images[0]) if timed else None
     return {**row, "latency_ratio": ratio}
 
 

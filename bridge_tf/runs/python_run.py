@@ -148,8 +148,8 @@ class TrainedRun:
     def best(self) -> Any:
         """The recommended row, calibrated on the validation split.
 
-        A `BridgeEnsemble`, or for a cascade an object with `predict`; of both,
-        `predict(images)["probabilities"]` is N×classes.
+        A `BridgeEnsemble`, a `CascadeEnsemble`, or for baselines of one network with several
+        outputs a `MembersEnsemble`; of all, `predict(images)["probabilities"]` is N×classes.
 
         Raises:
             InputError: no row is within the budget.
@@ -169,19 +169,13 @@ class TrainedRun:
             InputError: there is no such row, or it can't be such a model.
         """
         from bridge_tf.evaluation.scores import calibrate
-        from bridge_tf.runs.cascade_model import CascadeModel, stages_of
+        from bridge_tf.runs.cascade_models import cascade_of, is_cascade
         from bridge_tf.runs.rows import row_ensemble
 
-        run = self._run
-
-        def calibrated(row: str) -> Any:
-            return calibrate(row_ensemble(run, row), run.data.validation)
-
-        for row in self.report["ensembles"]:
-            if row["name"] == name and "threshold" in row:
-                stages = map(calibrated, stages_of(name, run.config.num_modes))
-                return CascadeModel(*stages, row["threshold"])
-        return calibrated(name)
+        if is_cascade(name):
+            rows = {row["name"]: row for row in self.report["ensembles"]}
+            return cascade_of(self._run, rows, name)
+        return calibrate(row_ensemble(self._run, name), self._run.data.validation)
 
     def export(
         self,

@@ -17,7 +17,6 @@ from bridge_tf.cli.flags import Flags
 from bridge_tf.cli.train import Options
 from bridge_tf.config import Config
 from bridge_tf.runs import python_run
-from bridge_tf.runs.cascade_model import stages_of
 from bridge_tf.runs.objects import arrays_of
 from bridge_tf.runs.work_dir import WorkDir
 from tests.runs.small import digests
@@ -135,11 +134,6 @@ def test_a_relative_work_directory_is_found_from_elsewhere(configured, tmp_path,
     monkeypatch.chdir(tmp_path)
     config = configured(((X, Y), (X, Y)), workdir="w")
     assert config.dataset == f"npz:{os.path.abspath('w')}/dataset.npz"
-
-
-def test_stages_of_cascades():
-    assert stages_of("cascade_3", 4) == ("single", "deep_ensemble_3")
-    assert stages_of("bridge_cascade_2", 4) == ("bridge_2", "deep_ensemble_4")
 
 
 @pytest.mark.integration

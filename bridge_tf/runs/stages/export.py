@@ -5,7 +5,9 @@ import json
 import pathlib
 from collections.abc import Callable
 
+from bridge_tf.ensembles.baselines.members import MembersEnsemble
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+from bridge_tf.ensembles.cascade import CascadeEnsemble
 from bridge_tf.evaluation.early_exit import fit_early_exit_of
 from bridge_tf.evaluation.scores import calibrate, fit_prediction_sets, log_prob_predictor
 from bridge_tf.export.exporter import export
@@ -13,7 +15,6 @@ from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.model_card import model_card
 from bridge_tf.export.prediction_sets import sets_inside
-from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import (
     check_accuracy,
     export_rows,
@@ -21,6 +22,14 @@ from bridge_tf.runs.artifacts import (
     find_files,
     row_of,
     row_of_keras,
+)
+from bridge_tf.runs.cascade_models import (
+    cascade_names,
+    cascade_of,
+    current_report,
+    is_cascade,
+    row_of_cascade,
+    sets_of_cascade,
 )
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.prediction_sets import check_sets
@@ -33,7 +42,8 @@ from bridge_tf.utils.files import check_space
 from bridge_tf.utils.terminal import logger
 
 RECOMMENDED = "recommended"
-# Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
+# Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures;
+# a cascade's .tflite is made from another SavedModel.
 _EXPORTED, _GRAPHS = 2.5, 4e6
 
 
@@ -93,8 +103,8 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     """Exports a row of the table as EXPORT_NAME-ROW, unless that is there; the "recommended" one
     is that of the report.
 
-    Its temperatures are fitted on the validation split, as those of the row. Report and work
-    directory stay as they are.
+    Its temperatures are fitted on the validation split, as those of the row; a cascade has those of
+    the report, and its threshold. Report and work directory stay as they are.
 
     Returns:
         The SavedModel and the TFLite files, float32 first.
@@ -112,19 +122,30 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     check_sets(run)
     finish_exports(run.config.export_dir)
     made_from = run.files.manifest.digests(measured_files(run))
-    source = hashlib.sha256(json.dumps([row, made_from], sort_keys=True).encode()).hexdigest()
+    rows = _rows(run, row) if is_cascade(row) else {}
+    figures = [rows[row]] if row in rows else []  # thresholds differ with `average_cost`
+    text = json.dumps([row, made_from, *figures], sort_keys=True)
+    source = hashlib.sha256(text.encode()).hexdigest()
     if not find_files(run, name, source, early_exit=False):
-        ensemble = calibrate(row_ensemble(run, row), run.data.validation)
-        test = log_prob_predictor(ensemble)(run.data.test.images)
-        _write_files(run, ensemble, name, source, [row_of_keras(run, ensemble, test, row)])
+        if is_cascade(row):
+            ensemble, of_keras = cascade_of(run, rows, row), {"file": row, **rows[row]}
+        else:
+            ensemble = row_ensemble(run, row, cascade_names(run))
+            ensemble = calibrate(ensemble, run.data.validation)
+            test = log_prob_predictor(ensemble)(run.data.test.images)
+            of_keras = row_of_keras(run, ensemble, test, row)
+        _write_files(run, ensemble, name, source, [of_keras])
     return find_files(run, name, source, early_exit=False)
+
+
+def _rows(run: Run, row: str) -> dict[str, dict]:
+    """The rows of the run's report, by name."""
+    return {found["name"]: found for found in current_report(run, row)["ensembles"]}
 
 
 def _recommended(run: Run) -> str:
     """The row that the run's report recommends; an InputError if there is none."""
-    run.files.need([run.files.report], "export", "evaluate")
-    run.files.verify(run.files.report)
-    found = read_report(run.files.report).get("recommendation", {}).get("name")
+    found = current_report(run, RECOMMENDED).get("recommendation", {}).get("name")
     if found is None:
         raise InputError(
             f"`ensemble={RECOMMENDED}`: {run.files.report} recommends no row; evaluate the run "
@@ -135,7 +156,7 @@ def _recommended(run: Run) -> str:
 
 def _write_files(
     run: Run,
-    ensemble: BridgeEnsemble,
+    ensemble: BridgeEnsemble | CascadeEnsemble | MembersEnsemble,
     name: str,
     source: str,
     rows: list[dict],
@@ -143,18 +164,27 @@ def _write_files(
 ) -> None:
     """Writes the files called `name`, and adds what each is worth to the rows."""
     config = run.config
-    size = (_EXPORTED + len(config.tflite)) * 4 * ensemble.count_params() + _GRAPHS
+    copies = _EXPORTED + len(config.tflite) + isinstance(ensemble, CascadeEnsemble)
+    size = copies * 4 * ensemble.count_params() + _GRAPHS
     check_space("export_dir", config.export_dir, size, "the stage export")
     if not config.calibrate:
         ensemble = ensemble.calibrated(1, 1)
     sets = None
     if config.coverage:
-        sets = fit_prediction_sets(ensemble, run.data.validation, config.coverage)
+        if isinstance(ensemble, CascadeEnsemble):
+            sets = sets_of_cascade(run, ensemble)
+        else:
+            sets = fit_prediction_sets(ensemble, run.data.validation, config.coverage)
 
     def judge(path: pathlib.Path, rewrite: Callable[..., None]) -> None:
         file, float32 = path.name.replace("model", name, 1), "model.tflite"
-        again = rewrite if path.name != float32 else None
-        row = row_of(run, path, path.with_name(float32), file, ensemble.temperature, again, sets)
+        if isinstance(ensemble, CascadeEnsemble):
+            row = row_of_cascade(run, path, file, ensemble, sets)
+        else:
+            given = (path.with_name(float32), file, ensemble.temperature)
+            again = rewrite if path.name != float32 else None
+            timed = isinstance(ensemble, BridgeEnsemble)
+            row = row_of(run, path, *given, again, sets, timed)
         rows.append(row)
         check_accuracy(run, rows[0], row, "tflite")
 

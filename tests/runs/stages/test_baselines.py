@@ -5,15 +5,18 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bridge_tf.config import Config
 from bridge_tf.config.fields import BASELINES
 from bridge_tf.ensembles.baselines import laplace
+from bridge_tf.export import load_predictor
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import build_ensemble
 from bridge_tf.runs.runner import execute, measure_again
 from bridge_tf.runs.stages.baselines import Baselines
+from bridge_tf.runs.stages.export import export_row
 from bridge_tf.runs.status import baseline_files, check_baselines
 from bridge_tf.utils.errors import InputError
 from tests.runs.small import SMALL, check_interrupted, digests, executed
@@ -49,6 +52,23 @@ def copied(run, tmp_path):
 @pytest.fixture(scope="module")
 def rows(run):
     return {row["name"]: row for row in json.loads(run.files.report.read_text())["ensembles"]}
+
+
+@pytest.mark.parametrize("name", ["batch_ensemble_3", "mimo_2", "mc_dropout_3", "bridge_cascade_2"])
+def test_exported_rows_have_the_calibrated_nll_of_the_report(run, rows, tmp_path, name):
+    config = dataclasses.replace(CONFIG, export_dir=str(tmp_path), export_name="it", latency=False)
+    saved_model, tflite = export_row(Run(config, run.files.path, STAGES), name)
+    test = run.data.test
+    served = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    for found in (
+        served(image=tf.constant(test.images, "float32"))["probabilities"].numpy(),
+        load_predictor(tflite)(test.images)["probabilities"],
+    ):
+        nll = -np.log(found[np.arange(len(test)), test.labels].astype("float64")).mean()
+        assert nll == pytest.approx(rows[name]["calibrated_nll"], abs=1e-4)
+    assert ("no signature `base`" in (tmp_path / f"it-{name}.md").read_text()) == (
+        "cascade" not in name
+    )
 
 
 def test_each_baseline_has_its_files_and_rows(run, rows):
