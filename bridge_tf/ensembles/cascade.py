@@ -98,7 +98,11 @@ class CascadeEnsemble(keras.Model):
         self.reused = reused
 
     def unsure(self, probabilities: Any) -> Any:
-        """Which images go on, N booleans, by the first stage's probabilities, N×classes."""
+        """Which images go on, N booleans.
+
+        Args:
+            probabilities: the first stage's, N×classes, calibrated by its temperature.
+        """
         return _unsure(probabilities, self.threshold)
 
     @property
