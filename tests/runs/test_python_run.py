@@ -1,7 +1,6 @@
 """A whole run by `bridge_tf.train`."""
 
 import contextlib
-import dataclasses
 import io
 import os
 import pathlib
@@ -148,8 +147,8 @@ def test_a_whole_run(tmp_path):
     assert run.workdir == tmp_path / "w" and str(run.workdir) in repr(run)
 
     # The same run by the command's settings.
-    config = Config(dataset=f"npz:{tmp_path}/w/dataset.npz", model=f"{tmp_path}/w/model.keras")
-    config = dataclasses.replace(config, **SHORT)
+    own = {"dataset": f"npz:{tmp_path}/w/dataset.npz", "model": f"{tmp_path}/w/model.keras"}
+    config = Config(**own, **SHORT)
     assert WorkDir(tmp_path / "w").read_config().fingerprint == config.fingerprint
 
     recommended = run.report["recommendation"]["name"]
