@@ -193,7 +193,6 @@ class Config(
         return {
             "taps": taps,
             "bridge_width": 0.0 if taps == (AUTO,) else 0.5,
-            "student_epochs": self.mode_epochs,
             "bridge_learning_rate": self.learning_rate,
             "curve_weight_decay": self.weight_decay,
             "export_name": name[:100],

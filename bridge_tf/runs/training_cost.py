@@ -19,8 +19,10 @@ def epochs_of(config, kind: str) -> int:
     """Epochs of a training: "mode", "curve", "bridge", or a baseline but "long"."""
     if kind in ("bridge", SUB_ENSEMBLE):
         return config.bridge_epochs
-    if kind in ("curve", "student"):
-        return getattr(config, f"{kind}_epochs")
+    if kind == "curve":
+        return config.curve_epochs
+    if kind == "student":
+        return config.student_epochs or config.mode_epochs
     return cycle_epochs(config.mode_epochs) if kind == "fge" else config.mode_epochs
 
 
