@@ -210,7 +210,7 @@ class Config(
             modes=self.modes[:2],
             mode_epochs=1,
             curve_epochs=1,
-            student_epochs=1,
+            student_epochs=min(1, self.student_epochs),
             bridge_epochs=1,
             curve_points=3,
             batch_size=min(self.batch_size, SMOKE_IMAGES // 4),
