@@ -5,7 +5,7 @@ import os
 import pathlib
 
 from bridge_tf.cli.command import Command, print_json, required
-from bridge_tf.cli.existing import import_keras
+from bridge_tf.cli.existing import existing_run, import_keras
 from bridge_tf.cli.flags import Flags
 from bridge_tf.cli.model_files import check_model_file
 from bridge_tf.config.inputs import check_source
@@ -17,16 +17,17 @@ from bridge_tf.utils.files import check_writable
 from bridge_tf.utils.user_modules import import_modules
 
 USAGE = """
-Fits temperatures, early exit and prediction sets of a finished ensemble on other labelled images,
-without training. Prints them as JSON, with the negative log-likelihood before and after.
+Fits temperatures, early exit, a cascade's threshold and prediction sets of a finished ensemble on
+other labelled images, without training. Prints them as JSON, with the negative log-likelihood
+before and after.
 
     bridge-tf calibrate --model=PATH --dataset=DATA [--coverage=0.9] [--output=NEW.keras]
     bridge-tf calibrate --model=PATH --dataset=DATA --export_dir=DIR --export_name=NAME
 
-PATH is a run's work directory or its ensemble.keras. Of a SavedModel directory or a .tflite file,
-everything is measured, but nothing can be written.
+PATH is a run's work directory, with --ensemble=ROW for a row of its report, or its ensemble.keras.
+Of a SavedModel directory or a .tflite file, everything is measured, but nothing can be written.
 """
-_SETTINGS = ("dataset", "data_dir", "imports", "early_exit_budget", "coverage")
+_SETTINGS = ("dataset", "data_dir", "imports", "early_exit_budget", "average_cost", "coverage")
 _MODEL = "name a run's folder or ensemble.keras, a SavedModel directory or a .tflite file"
 _SPLITS = ("test", "train", "validation", "all")
 
@@ -36,6 +37,7 @@ class Options:
     """The model."""
 
     model: str = setting("", "A run's folder or ensemble.keras, a SavedModel or a .tflite file.")
+    ensemble: str = setting("", "With a run's folder, a row of its report; default: bridges.")
     split: str = setting("test", "Images of `dataset` to calibrate on.", choices=_SPLITS)
     output: str = setting("", "New .keras file for the calibrated ensemble.")
     export_dir: str = setting("", "Folder to export the calibrated ensemble to.")
@@ -52,40 +54,50 @@ def _calibrate(flags: Flags) -> None:
         )
     config = flags.config(_SETTINGS)
     check_model_file("model", model, _MODEL)
-    path, name = _found(pathlib.Path(model), options.export_name)
+    path, name = _found(pathlib.Path(model), options.export_name, options.ensemble)
     _check_places(options, path, name)
     check_source("dataset", config.dataset, config.data_dir)
     import_keras()
     import_modules(config.imports)
-    from bridge_tf.runs.recalibration import export_anew, open_model, read_images, recalibrate, save
+    from bridge_tf.runs.recalibration import (
+        export_anew,
+        open_model,
+        open_row,
+        read_images,
+        recalibrate,
+        save,
+    )
 
-    opened = open_model(path)
+    row = options.ensemble
+    opened = open_row(existing_run(flags, ["export"], model), row) if row else open_model(path)
     images, dataset = read_images(config.dataset, config.data_dir, options.split, opened)
-    classes, budget = dataset.num_classes, config.early_exit_budget
-    found = recalibrate(opened, images, classes, config.coverage, budget)
-    report = {"model": str(path), **found.report}
+    budgets = config.early_exit_budget, config.average_cost
+    found = recalibrate(opened, images, dataset.num_classes, config.coverage, budgets)
+    report = {"model": str(path), **({"ensemble": row} if row else {}), **found.report}
     if options.output:
-        save(opened, found, pathlib.Path(options.output))
+        save(found, pathlib.Path(options.output))
         report["written"] = [options.output]
     if options.export_dir:
         names = opened.labels or dataset.class_names
         place = options.export_dir, name
-        artifacts = export_anew(opened, found, images.images, names, place, path)
+        artifacts = export_anew(found, images.images, names, place, path)
         places = [str(artifacts.saved_model), str(artifacts.tflite)]
         report["written"] = [*report.get("written", []), *places]
     print_json(report)
 
 
-def _found(path: pathlib.Path, name: str) -> tuple[pathlib.Path, str]:
+def _found(path: pathlib.Path, name: str, row: str) -> tuple[pathlib.Path, str]:
     """The model file, of a run's folder its ensemble; and the name for an export."""
     if not (path / "config.json").is_file():
+        if row:
+            raise InputError(f"`ensemble={row}`: needs a run's folder as `model`, not {path}")
         return path, name
     files = WorkDir(path)
     config = files.read_config()
     if not files.ensemble.exists():
         raise InputError(f"`model`: the run in {path} isn't trained ({files.ensemble} is missing)")
     files.verify(files.ensemble)
-    return files.ensemble, name or config.export_name
+    return files.ensemble, name or f"{config.export_name}-{row}".removesuffix("-")
 
 
 def _check_places(options: Options, model: pathlib.Path, name: str) -> None:

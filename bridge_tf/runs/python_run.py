@@ -168,14 +168,9 @@ class TrainedRun:
         Raises:
             InputError: there is no such row, or it can't be such a model.
         """
-        from bridge_tf.evaluation.scores import calibrate
-        from bridge_tf.runs.cascade_models import cascade_of, is_cascade
-        from bridge_tf.runs.rows import row_ensemble
+        from bridge_tf.runs.row_models import row_model
 
-        if is_cascade(name):
-            rows = {row["name"]: row for row in self.report["ensembles"]}
-            return cascade_of(self._run, rows, name)
-        return calibrate(row_ensemble(self._run, name), self._run.data.validation)
+        return row_model(self._run, name)
 
     def export(
         self,

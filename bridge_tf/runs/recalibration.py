@@ -14,12 +14,14 @@ import numpy as np
 
 from bridge_tf.data.dataset import Dataset, Split
 from bridge_tf.data.load import load_dataset
+from bridge_tf.ensembles.baselines.members import MembersEnsemble
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+from bridge_tf.ensembles.cascade import CascadeEnsemble
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
+from bridge_tf.evaluation.change import change
 from bridge_tf.evaluation.conformal import PredictionSets, check_coverage, fit_sets, measure_sets
 from bridge_tf.evaluation.early_exit import fit_early_exit_of
 from bridge_tf.evaluation.metrics import ensemble_log_probs
-from bridge_tf.evaluation.recommendation import held_out_nll
 from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.export.exporter import Artifacts, export
 from bridge_tf.export.labels import labels_beside, read_labels
@@ -27,6 +29,9 @@ from bridge_tf.export.metadata import description_of
 from bridge_tf.export.predictor import load_predictor
 from bridge_tf.networks.loading import read_model
 from bridge_tf.networks.saving import write_model
+from bridge_tf.runs.cascade_recalibration import recalibrate_cascade
+from bridge_tf.runs.context import Run
+from bridge_tf.runs.row_models import row_model
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import replacing, sha256
 
@@ -54,7 +59,7 @@ class Calibrated:
     temperatures: tuple[float, float] | None
     image_shape: tuple[int, ...]
     labels: tuple[str, ...]
-    ensemble: BridgeEnsemble | None = None
+    ensemble: BridgeEnsemble | MembersEnsemble | CascadeEnsemble | None = None
     sets: PredictionSets | None = None
 
 
@@ -69,25 +74,37 @@ def open_model(path: pathlib.Path) -> Calibrated:
 
 def _saved(path: pathlib.Path) -> Calibrated:
     model = read_model(path, "model")
-    if not isinstance(model, BridgeEnsemble) or len(model.input_shape) != 4:
+    kinds = BridgeEnsemble, MembersEnsemble, CascadeEnsemble
+    if not isinstance(model, kinds) or len(model.input_shape) != 4:
         raise InputError(
-            f"`model`: {path} holds no bridge ensemble of images; name a run's ensemble.keras"
+            f"`model`: {path} holds no ensemble of images; name a run's ensemble.keras"
         )
-    members = log_prob_predictor(model)
+    classes = model.output["probabilities"].shape[-1]
+    return of_ensemble(model, read_labels(labels_beside(path), classes, warn=True))
+
+
+def of_ensemble(
+    model: BridgeEnsemble | MembersEnsemble | CascadeEnsemble, labels: tuple[str, ...]
+) -> Calibrated:
+    """A model to calibrate, of an ensemble of images and the names of its classes."""
 
     def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = members(images)
+        members = model.first if isinstance(model, CascadeEnsemble) else model
+        found = log_prob_predictor(members)(images)
         return ensemble_log_probs(found), found[0]
 
     temperatures = model.temperature, model.base_temperature
-    classes = model.output["probabilities"].shape[-1]
-    labels = read_labels(labels_beside(path), classes, warn=True)
     return Calibrated(predict, temperatures, tuple(model.input_shape[1:]), labels, model)
 
 
 def _exported(path: pathlib.Path) -> Calibrated:
     whole, base = load_predictor(path), load_predictor(path, "base")
     found = description_of(path)
+    if "first" in found.get("temperatures", {}):
+        raise InputError(
+            f"`model`: {path} is a cascade, whose file can't be calibrated; name the run's folder, "
+            "and the row as `ensemble`"
+        )
     temperatures = None
     if found:
         temperatures = found["temperatures"]["ensemble"], found["temperatures"]["base"]
@@ -103,6 +120,11 @@ def _exported(path: pathlib.Path) -> Calibrated:
 
     sets = PredictionSets(**found["prediction_set"]) if "prediction_set" in found else None
     return Calibrated(predict, temperatures, whole.image_shape, whole.labels, sets=sets)
+
+
+def open_row(run: Run, name: str) -> Calibrated:
+    """Opens a row of a run's report; errors are those of `row_model`."""
+    return of_ensemble(row_model(run, name), run.data.class_names)
 
 
 def read_images(spec: str, data_dir: str, split: str, model: Calibrated) -> tuple[Split, Dataset]:
@@ -145,24 +167,28 @@ class Findings:
 
     Attributes:
         report: plain data.
-        temperatures: of ensemble and base; relative to the old ones if those are unknown.
+        ensemble: with its new temperatures; None for an exported file.
     """
 
     report: dict
-    temperatures: tuple[float, float]
+    ensemble: BridgeEnsemble | MembersEnsemble | CascadeEnsemble | None
     early_exit: dict | None
     sets: PredictionSets | None
 
 
 def recalibrate(
-    model: Calibrated, images: Split, num_classes: int, coverage: float, budget: float
+    model: Calibrated,
+    images: Split,
+    num_classes: int,
+    coverage: float,
+    budgets: tuple[float, float],
 ) -> Findings:
     """Fits everything on labelled images.
 
     Args:
         num_classes: of the data set, which must be the model's.
         coverage: of prediction sets; 0: none.
-        budget: `early_exit_budget`.
+        budgets: `early_exit_budget` and, for a cascade, `average_cost`.
 
     Raises:
         InputError: there are too few images for the coverage, or other classes.
@@ -175,14 +201,18 @@ def recalibrate(
             f"`dataset`: has {num_classes} classes, `model` {log_probs[0].shape[1]}; name images "
             "of the same classes"
         )
+    if isinstance(model.ensemble, CascadeEnsemble):
+        return _of_cascade(model.ensemble, images, coverage, budgets[1])
     fitted = [rounded(fit_temperature(x, images.labels)) for x in log_probs]
     report: dict = {"images": len(images)}
-    for k, name in enumerate(("ensemble", "base")):
+    # A network of several outputs has no base that runs alone.
+    parts = ("ensemble",) if isinstance(model.ensemble, MembersEnsemble) else ("ensemble", "base")
+    for k, name in enumerate(parts):
         old = model.temperatures[k] if model.temperatures else None
-        report[name] = _change(log_probs[k], images.labels, old, fitted[k])
-    early_exit = None
-    if model.ensemble is not None and model.ensemble.bridges:
-        early_exit = fit_early_exit_of(model.ensemble, log_probs[1], images.labels, budget)
+        report[name] = change(log_probs[k], images.labels, old, fitted[k])
+    early_exit, ensemble = None, model.ensemble
+    if isinstance(ensemble, BridgeEnsemble) and ensemble.bridges:
+        early_exit = fit_early_exit_of(ensemble, log_probs[1], images.labels, budgets[0])
         report["early_exit"] = early_exit
     new = np.exp(apply_temperature(log_probs[0], fitted[0]))
     sets = fit_sets(new, images.labels, coverage) if coverage else None
@@ -193,33 +223,30 @@ def recalibrate(
         old_probabilities = np.exp(apply_temperature(log_probs[0], inside))
         old_sets = measure_sets(model.sets, old_probabilities, images.labels)
         report["old_prediction_sets"] = old_sets
-    return Findings(report, (fitted[0], fitted[1]), early_exit, sets)
+    new_ensemble = ensemble and ensemble.calibrated(*fitted)
+    return Findings(report, new_ensemble, early_exit, sets)
 
 
-def _change(log_probs: np.ndarray, labels: np.ndarray, old: float | None, new: float) -> dict:
-    """Both temperatures, and the NLL before and after; 95 % of the change is by 1.96 σ."""
-    before = -apply_temperature(log_probs, old or 1.0)[np.arange(len(labels)), labels]
-    change = held_out_nll(log_probs, labels) - before
-    error = 1.96 * change.std(ddof=1) / np.sqrt(len(change))
-    mean = float(change.mean())
-    return {
-        "old_temperature": old,
-        "temperature": None if old is None else new,
-        "factor": new / (old or 1.0),
-        "nll_before": float(before.mean()),
-        "nll_after": float(before.mean() + mean),
-        "change": [float(mean - error), float(mean + error)],
-    }
+def _of_cascade(
+    cascade: CascadeEnsemble, images: Split, coverage: float, average_cost: float
+) -> Findings:
+    report, new = recalibrate_cascade(cascade, images, average_cost)
+    sets = None
+    if coverage:
+        pixels = np.asarray(images.images, "float32")
+        predicted = new.predict(pixels, verbose=0)["probabilities"]
+        sets = fit_sets(predicted, images.labels, coverage)
+        report["prediction_sets"] = dataclasses.asdict(sets)
+    return Findings({"images": len(images), **report}, new, None, sets)
 
 
-def save(model: Calibrated, findings: Findings, path: pathlib.Path) -> None:
+def save(findings: Findings, path: pathlib.Path) -> None:
     """Writes the ensemble with its new temperatures to a .keras file."""
     with replacing(path) as partial:
-        write_model(model.ensemble.calibrated(*findings.temperatures), partial)
+        write_model(findings.ensemble, partial)
 
 
 def export_anew(
-    model: Calibrated,
     findings: Findings,
     images: np.ndarray,
     class_names: tuple[str, ...],
@@ -232,7 +259,7 @@ def export_anew(
     """
     made_from = f"{sha256(source)}:{json.dumps(findings.report, sort_keys=True)}"
     return export(
-        model.ensemble.calibrated(*findings.temperatures),
+        findings.ensemble,
         *place,
         images,
         class_names,

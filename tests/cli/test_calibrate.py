@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from bridge_tf import BridgeEnsemble, build_bridge, export
+from bridge_tf import BridgeEnsemble, CascadeEnsemble, build_bridge, export
 from bridge_tf.evaluation.conformal import PredictionSets
 from bridge_tf.export import load_predictor
 from bridge_tf.networks.loading import read_model
@@ -106,6 +106,59 @@ def test_a_calibrated_ensemble_is_written(place, tmp_path):
         f"--output={tmp_path}/new.keras",
     )
     assert again.endswith("new.keras must be a new file that ends in .keras")
+
+
+def _fitted(stages, labels, average_cost):
+    """Temperatures and threshold of a cascade of one network and three, by another search."""
+    temperatures = [_best(stage, labels) for stage in stages]
+    tops = np.sort(softmax(stages[0] / temperatures[0], axis=1).max(axis=1))
+    # Of so many images that go on, each costs two networks more.
+    number = max(n for n in range(len(tops)) if 1 + 2 * n / len(tops) <= average_cost)
+    return temperatures, float(tops[number])
+
+
+def _chosen(stages, temperatures, threshold):
+    first, second = (log_softmax(x / t, axis=1) for x, t in zip(stages, temperatures, strict=True))
+    goes_on = np.exp(first).max(axis=1) < threshold - 1e-6  # which is that of one image
+    return np.where(goes_on[:, None], second, first), goes_on
+
+
+def test_a_cascade_is_calibrated(place, tmp_path):
+    folder, _, labels = place
+    modes = [tiny_network(k) for k in range(3)]
+    first = BridgeEnsemble(modes[0], []).calibrated(1.6, 0.7)
+    CascadeEnsemble(first, modes[1:], 0.5, 1.3).save(tmp_path / "cascade.keras")
+    output = tmp_path / "new.keras"
+    flags = [f"--output={output}", "--average_cost=1.5", "--coverage=0.8"]
+    found = calibrated(folder, tmp_path / "cascade.keras", *flags)
+    members = [log_softmax(m.predict(X[100:], verbose=0).astype("float64"), 1) for m in modes]
+    stages = members[0], np.log(np.mean(np.exp(members), axis=0))
+    temperatures, threshold = _fitted(stages, labels, 1.5)
+    row = found["cascade"]
+    assert row["threshold"] == pytest.approx(threshold, abs=1e-4)
+    for name, temperature in zip(("first", "second"), temperatures, strict=True):
+        assert found[name]["temperature"] == pytest.approx(temperature, rel=1e-4)
+    assert found["base"]["temperature"] == pytest.approx(temperatures[0], rel=1e-4)
+    predicted, goes_on = _chosen(stages, temperatures, threshold)
+    assert row["share_going_on_after"] == pytest.approx(goes_on.mean())
+    assert row["average_flops_after"] == pytest.approx(1 + 2 * goes_on.mean())
+    assert row["average_flops_after"] <= 1.5
+    before, went_on = _chosen(stages, (1.6, 1.3), 0.5)
+    assert row["share_going_on_before"] == pytest.approx(went_on.mean())
+    rows = np.arange(300)
+    assert row["nll_before"] == pytest.approx(-before[rows, labels].mean(), abs=1e-5)
+    halves, crossed = np.array_split(np.random.default_rng(0).permutation(300), 2), []
+    for half, other in (halves, halves[::-1]):
+        fitted = _fitted([x[other] for x in stages], labels[other], 1.5)
+        chosen, _ = _chosen([x[half] for x in stages], *fitted)
+        crossed.append(-chosen[np.arange(150), labels[half]].mean())
+    # At a threshold one image may take either stage.
+    assert row["nll_after"] == pytest.approx(np.mean(crossed), abs=2e-3)
+    new = read_model(output, "model").predict(X[100:], verbose=0)
+    close = np.abs(new["probabilities"] - np.exp(predicted)).max(axis=1) < 1e-5
+    assert close.sum() >= 299
+    sets = PredictionSets(**found["prediction_sets"])
+    assert sets.predict(new["probabilities"])[rows, labels].sum() >= np.ceil(301 * 0.8)
 
 
 @pytest.mark.integration

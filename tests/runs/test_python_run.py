@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -18,6 +19,7 @@ from bridge_tf.config import Config
 from bridge_tf.runs import python_run
 from bridge_tf.runs.objects import arrays_of
 from bridge_tf.runs.work_dir import WorkDir
+from tests.commands import done
 from tests.runs.small import digests
 from tests.tiny import tiny_network
 
@@ -179,6 +181,9 @@ def test_a_whole_run(tmp_path):
             run.export(tmp_path / "e", **settings)
     with pytest.raises(InputError, match="isn't a row"):
         run.row("bridge_9")
+    command = ["calibrate", f"--model={run.workdir}", "--ensemble=cascade_2", "--split=all"]
+    found = json.loads(done(*command, f"--dataset=npz:{run.workdir}/dataset.npz").stdout)
+    assert found["images"] == 120 and found["cascade"]["average_cost"] == 1.25
     message = "holds a run with other settings: `mode_epochs=2`"
     with pytest.raises(InputError, match=message):
         bridge_tf.train(

@@ -9,7 +9,7 @@ from bridge_tf.ensembles.baselines.members import MembersEnsemble
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.ensembles.cascade import CascadeEnsemble
 from bridge_tf.evaluation.early_exit import fit_early_exit_of
-from bridge_tf.evaluation.scores import calibrate, fit_prediction_sets, log_prob_predictor
+from bridge_tf.evaluation.scores import fit_prediction_sets, log_prob_predictor
 from bridge_tf.export.exporter import export
 from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
@@ -23,25 +23,16 @@ from bridge_tf.runs.artifacts import (
     row_of,
     row_of_keras,
 )
-from bridge_tf.runs.cascade_models import (
-    cascade_names,
-    cascade_of,
-    current_report,
-    is_cascade,
-    row_of_cascade,
-    sets_of_cascade,
-)
+from bridge_tf.runs.cascade_models import is_cascade, row_of_cascade, sets_of_cascade
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.prediction_sets import check_sets
-from bridge_tf.runs.rows import row_ensemble
+from bridge_tf.runs.row_models import RECOMMENDED, recommended_row, report_rows, row_model
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts
 from bridge_tf.runs.status import check_baselines, check_trained, measured_files
 from bridge_tf.runs.task_graph import Task
-from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_space
 from bridge_tf.utils.terminal import logger
 
-RECOMMENDED = "recommended"
 # Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures;
 # a cascade's .tflite is made from another SavedModel.
 _EXPORTED, _GRAPHS = 2.5, 4e6
@@ -116,42 +107,25 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     check_trained(run, "export")
     check_baselines(run)
     if row == RECOMMENDED:
-        row = _recommended(run)
+        row = recommended_row(run)
     name = f"{run.config.export_name}-{row}"
     check_export(run.config.export_dir, name)
     check_sets(run)
     finish_exports(run.config.export_dir)
     made_from = run.files.manifest.digests(measured_files(run))
-    rows = _rows(run, row) if is_cascade(row) else {}
+    rows = report_rows(run, row) if is_cascade(row) else {}
     figures = [rows[row]] if row in rows else []  # thresholds differ with `average_cost`
     text = json.dumps([row, made_from, *figures], sort_keys=True)
     source = hashlib.sha256(text.encode()).hexdigest()
     if not find_files(run, name, source, early_exit=False):
-        if is_cascade(row):
-            ensemble, of_keras = cascade_of(run, rows, row), {"file": row, **rows[row]}
+        ensemble = row_model(run, row)
+        if figures:
+            of_keras = {"file": row, **rows[row]}
         else:
-            ensemble = row_ensemble(run, row, cascade_names(run))
-            ensemble = calibrate(ensemble, run.data.validation)
             test = log_prob_predictor(ensemble)(run.data.test.images)
             of_keras = row_of_keras(run, ensemble, test, row)
         _write_files(run, ensemble, name, source, [of_keras])
     return find_files(run, name, source, early_exit=False)
-
-
-def _rows(run: Run, row: str) -> dict[str, dict]:
-    """The rows of the run's report, by name."""
-    return {found["name"]: found for found in current_report(run, row)["ensembles"]}
-
-
-def _recommended(run: Run) -> str:
-    """The row that the run's report recommends; an InputError if there is none."""
-    found = current_report(run, RECOMMENDED).get("recommendation", {}).get("name")
-    if found is None:
-        raise InputError(
-            f"`ensemble={RECOMMENDED}`: {run.files.report} recommends no row; evaluate the run "
-            "again, with another budget"
-        )
-    return found
 
 
 def _write_files(
