@@ -28,7 +28,7 @@ Says after two modes of a run whether going on is likely worth it, by its valida
 """
 _BUDGET = ("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes")
 _OTHER_DATA = ("ood_dataset", "corruptions", "corruption_images")
-_SETTINGS = ("early_exit_budget", "average_cost", *_BUDGET, *_OTHER_DATA)
+_SETTINGS = ("early_exit_budget", "average_cost", "coverage", *_BUDGET, *_OTHER_DATA)
 _PLANE = ("loss_plane", "loss_plane_points", "loss_plane_images")
 
 
@@ -86,13 +86,8 @@ def _evaluate(flags: Flags) -> None:
 
 def _pool(flags: Flags) -> None:
     others = (
-        "workdir",
-        "forecast",
-        "data_dir",
-        "wait",
-        "imports",
-        "early_exit_budget",
-        "average_cost",
+        *("workdir", "forecast", "data_dir", "wait", "imports"),
+        *("early_exit_budget", "average_cost", "coverage"),
     )
     _refuse(flags, (*others, *_OTHER_DATA, *_PLANE), "not with `workdirs`; leave one of them out")
     output = required("output", flags.options.output)

@@ -26,7 +26,7 @@ def existing_run(flags: Flags, stages=STAGES, workdir: str = "", **changes):
     """
     options = flags.options
     workdir = workdir or required("workdir", options.workdir)
-    if options.data_dir:
+    if getattr(options, "data_dir", ""):
         changes["data_dir"] = options.data_dir
     from bridge_tf.runs.work_dir import WorkDir
 

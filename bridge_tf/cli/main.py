@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "Train modes, curves and bridges, evaluate them, and export the ensemble.",
     "evaluate": "Evaluate a finished run again and write its report.",
     "export": "Export a finished run as SavedModel and TFLite.",
+    "calibrate": "Calibrate a finished ensemble on other images, without training.",
     "compress": "Compress the exported file of a finished run.",
     "predict": "Predict the classes of image files.",
     "benchmark": "Time training steps or exported files.",

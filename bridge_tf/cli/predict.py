@@ -17,7 +17,8 @@ from bridge_tf.utils.user_modules import import_modules
 
 USAGE = """
 Prints one JSON object for each image: class, probabilities, and the ensemble's entropy and
-disagreement (the mutual information between members) in nats.
+disagreement (the mutual information between members) in nats, and the classes in the prediction set
+if the model has one (--coverage of train and export).
 
     bridge-tf predict --model=PATH IMAGE…
 
@@ -91,6 +92,9 @@ def _prediction(path: str, outputs: dict, labels: tuple[str, ...]) -> dict:
     for key in ("entropy", "disagreement"):
         if key in outputs:
             prediction[key] = float(outputs[key][0])
+    if "prediction_set" in outputs:
+        classes = np.flatnonzero(outputs["prediction_set"][0])
+        prediction["prediction_set"] = [labels[k] if labels else int(k) for k in classes]
     return prediction
 
 

@@ -6,15 +6,12 @@ import os
 from bridge_tf.cli.command import Command, Writer, required, some_of
 from bridge_tf.cli.existing import run_of
 from bridge_tf.cli.flags import Flags
-from bridge_tf.config import STAGES, Config
-from bridge_tf.config.inputs import check_networks, check_sources
+from bridge_tf.config import STAGES
 from bridge_tf.config.validation import setting
-from bridge_tf.export.layout import check_export
 from bridge_tf.runs.executors.ray import ENVIRONMENT
+from bridge_tf.runs.places import check_places
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.utils.errors import InputError
-from bridge_tf.utils.files import check_writable
-from bridge_tf.utils.paths import check_place
 
 USAGE = """
 Trains modes, the curves between them and the bridges, evaluates them, and exports the ensemble.
@@ -48,7 +45,7 @@ def _train(flags: Flags) -> None:
         raise InputError("`dry_run`: writes nothing; leave `repair` out")
     if config.executor == "ray":  # tasks on this machine need its GPU memory
         os.environ.update(ENVIRONMENT | os.environ)
-    _check_places(config, WorkDir(workdir, options.repair), stages, options.dry_run)
+    check_places(config, WorkDir(workdir, options.repair), stages, options.dry_run)
     run = run_of(config, workdir, stages=stages, wait=options.wait, repair=options.repair)
     if options.dry_run:
         from bridge_tf.runs.dry_run import Plan
@@ -62,25 +59,6 @@ def _train(flags: Flags) -> None:
         from bridge_tf.runs.runner import execute
 
         execute(run)
-
-
-def _check_places(config: Config, files: WorkDir, stages: list[str], dry_run: bool) -> None:
-    """Checks what is read and where is written, before slow imports and the first training.
-
-    Of a run that is there already, inputs are checked when they are needed.
-    """
-    check = check_place if dry_run else check_writable
-    check("workdir", files.path)
-    files.check_readable()
-    if config.storage and "://" not in config.storage:
-        check("storage", config.storage)
-    if "export" in stages:
-        if not dry_run:
-            check_export(config.export_dir, config.export_name)
-        check("export_dir", config.export_dir)
-    if not files.holds_a_run:
-        check_networks(config)
-        check_sources(config)
 
 
 COMMAND = Command(USAGE, _train, Options, settings=None, resumable=True)

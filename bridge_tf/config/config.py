@@ -42,7 +42,7 @@ INDECISIVE = (
     *("checkpoint_minutes", "on_divergence", "jit_compile", "baselines", "early_exit_budget"),
     *("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
     *("average_cost", "ood_dataset", "corruptions", "corruption_images"),
-    *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "latency"),
+    *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "coverage", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
 )
 
@@ -193,7 +193,6 @@ class Config(
         return {
             "taps": taps,
             "bridge_width": 0.0 if taps == (AUTO,) else 0.5,
-            "student_epochs": self.mode_epochs,
             "bridge_learning_rate": self.learning_rate,
             "curve_weight_decay": self.weight_decay,
             "export_name": name[:100],
@@ -211,7 +210,7 @@ class Config(
             modes=self.modes[:2],
             mode_epochs=1,
             curve_epochs=1,
-            student_epochs=1,
+            student_epochs=min(1, self.student_epochs),
             bridge_epochs=1,
             curve_points=3,
             batch_size=min(self.batch_size, SMOKE_IMAGES // 4),

@@ -24,7 +24,7 @@ SUB_ENSEMBLE = "sub_ensemble"
 BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
     *("distillation", "mixed_distillation", "student", "wide", "mixup", "long"),
-    *(SUB_ENSEMBLE, "laplace", "batch_ensemble", "mimo", "mc_dropout"),
+    *(SUB_ENSEMBLE, "packed", "laplace", "batch_ensemble", "mimo", "mc_dropout"),
 )
 # The first two use the modes and curves that every run trains.
 TRAINED_BASELINES = BASELINES[2:]

@@ -80,6 +80,13 @@ class ExportSettings:
     calibrate: bool = setting(
         True, "Scale exported probabilities by temperatures fitted on the validation split."
     )
+    coverage: float = setting(
+        0.0,
+        "Also export the output prediction_set: the classes among which the true one is with at "
+        "least this probability, for images like those of the validation split; 0: none.",
+        low=0,
+        below=1,
+    )
     latency: bool = setting(True, "Measure the latency of exported files relative to one network.")
     export_dir: str = setting("saved_models", "Folder for the exported model.")
     export_name: str = setting("", "Name of the exported model; default: DATASET_MODEL.")

@@ -91,7 +91,7 @@ class BridgeEnsemble(keras.Model):
         taps = list(dict.fromkeys(tap for bridge in bridges for tap in bridge_taps(bridge)[1]))
         if taps:
             check_taps(modes[0], taps)
-        inputs = _inputs(modes[0])
+        inputs = new_inputs(modes[0])
         first = keras.tree.flatten(inputs)[0]
         features, logits = [], []
         for k, mode in enumerate(modes):
@@ -185,7 +185,7 @@ class BridgeEnsemble(keras.Model):
         return cls(load(config.pop("base"), custom_objects), **config)
 
 
-def _inputs(base: keras.Model) -> Any:
+def new_inputs(base: keras.Model) -> Any:
     """New inputs like those of the base; an input of images is called `image`."""
     if keras.utils.is_keras_tensor(base.input) and len(base.input.shape) == 4:
         return keras.Input(base.input.shape[1:], dtype=base.input.dtype, name="image")

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "calibration": ["apply_temperature", "fit_temperature"],
+        "conformal": ["PredictionSets", "fit_sets", "measure_sets"],
         "dee": ["deep_ensemble_equivalent"],
         "metrics": [
             "accuracy",
@@ -21,6 +22,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "nll",
         ],
         "ood": ["ood_detection"],
-        "scores": ["calibrate", "evaluate", "score"],
+        "scores": ["calibrate", "evaluate", "fit_prediction_sets", "score"],
     },
 )

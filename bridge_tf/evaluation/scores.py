@@ -8,7 +8,8 @@ import numpy as np
 
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
-from bridge_tf.utils.errors import TrainingError
+from bridge_tf.evaluation.conformal import PredictionSets, fit_sets
+from bridge_tf.utils.errors import InputError, TrainingError
 
 if TYPE_CHECKING:
     import keras
@@ -71,8 +72,15 @@ def log_prob_predictor(
     Returns:
         A function from images N×H×W×C, raw pixels, to N×classes, or members×N×classes for a model
         with members; float64.
+
+    Raises:
+        InputError: the model has several outputs but no such members, as a `CascadeEnsemble`.
     """
     if isinstance(getattr(model, "output", None), dict):
+        if "log_probabilities" not in model.output:
+            raise InputError(
+                f"{model.name} has no members that predict every image; evaluate its parts"
+            )
 
         def predict(images: np.ndarray) -> np.ndarray:
             outputs = model.predict(images, batch_size=batch_size, verbose=0)
@@ -175,6 +183,29 @@ def calibrate(ensemble: "BridgeEnsemble", validation: Any) -> "BridgeEnsemble":
     """
     members, labels = _predicted(log_prob_predictor(ensemble), validation, "validation")
     return ensemble.calibrated(*_temperatures(members, labels))
+
+
+def fit_prediction_sets(
+    ensemble: "BridgeEnsemble", validation: Any, coverage: float
+) -> PredictionSets:
+    """Prediction sets of a bridge ensemble's probabilities, calibrated by its temperature.
+
+    Args:
+        ensemble: a `BridgeEnsemble`, with the temperatures that it is exported with.
+        validation: as for `calibrate`.
+        coverage: the wanted share of images whose set holds the true class, in (0, 1).
+
+    Raises:
+        InputError: as `evaluate`, or there are too few images for this coverage.
+
+    Example::
+
+        sets = bridge_tf.evaluation.fit_prediction_sets(ensemble, (images, labels), 0.9)
+        print(sets.predict(ensemble.predict(images)["probabilities"]))
+    """
+    members, labels = _predicted(log_prob_predictor(ensemble), validation, "validation")
+    log_probs = apply_temperature(metrics.ensemble_log_probs(members), ensemble.temperature)
+    return fit_sets(np.exp(log_probs), labels, coverage)
 
 
 def fit_temperatures(

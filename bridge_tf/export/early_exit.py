@@ -1,4 +1,4 @@
-"""Early exit with an exported .tflite file, as an application uses it.
+"""Early exit and cascades with an exported .tflite file, as an application uses it.
 
 This file needs only NumPy and LiteRT, no TensorFlow, Keras or bridge_tf: copy it, or translate it.
 
@@ -20,13 +20,17 @@ _ENDING = ".early_exit.json"
 class EarlyExit:
     """Predicts by the base where it is confident, and by the whole ensemble otherwise.
 
+    Of a cascade's file, by the first stage where that is confident, and by the second otherwise.
+
     Args:
         path: of an exported .tflite file.
         threshold: the confidence, in [0, 1], below which the whole ensemble predicts. Default: the
-            one in NAME.early_exit.json, chosen on validation images for `early_exit_budget`.
+            one in NAME.early_exit.json, chosen on validation images for `early_exit_budget`, or for
+            a cascade's `average_cost`.
 
     Raises:
-        ValueError: no threshold was given, and there is none beside the file.
+        ValueError: no threshold was given, and there is none beside the file; or the file has no
+            signatures to run one after the other.
     """
 
     def __init__(self, path: str | os.PathLike, threshold: float | None = None, num_threads=1):
@@ -38,11 +42,15 @@ class EarlyExit:
         self.temperature = stored.get("temperature", 1.0)
         self._base_temperature = stored.get("base_temperature", 1.0)
         interpreter = Interpreter(str(path), num_threads=num_threads)
-        # Where the base is the only mode, bridges continue from its features.
-        self._continues = "bridges" in interpreter.get_signature_list()
-        first, then = ("taps", "bridges") if self._continues else ("base", "serving_default")
-        self._first = interpreter.get_signature_runner(first)
-        self._then = interpreter.get_signature_runner(then)
+        there = interpreter.get_signature_list()
+        # Of a cascade; of bridges that continue from a base's features; of Type II, whose whole
+        # ensemble is run.
+        pairs = (("first", "second"), ("taps", "bridges"), ("base", "serving_default"))
+        pair = next((pair for pair in pairs if {*pair} <= {*there}), None)
+        if pair is None:
+            raise ValueError(f"{path} has no base that runs alone. Received: {[*there]}")
+        self._stages = pair
+        self._first, self._then = map(interpreter.get_signature_runner, pair)
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Classifies images.
@@ -52,7 +60,7 @@ class EarlyExit:
 
         Returns:
             probabilities: N×classes.
-            whole: N, whether the whole ensemble predicted them.
+            whole: N, whether the whole ensemble predicted them, or a cascade's second stage.
 
         Raises:
             ValueError: there are no images, for which some files end the process, or pixels are
@@ -68,15 +76,15 @@ class EarlyExit:
         inputs = {name: images.astype(details["dtype"])}
         first = self._first(**inputs)
         probabilities = first["probabilities"]
-        if self._continues:
+        if self._stages[0] == "taps":
             probabilities = probabilities[:, 0]
-        else:  # the signature `base` is calibrated
+        elif self._stages[0] == "base":  # which is calibrated
             probabilities = _scaled(probabilities, 1 / self._base_temperature)
         whole = probabilities.max(axis=1) < self.threshold
         probabilities = _scaled(probabilities, self.temperature)
         if whole.any():
-            given = first if self._continues else inputs
-            then = self._then(**{key: value[whole] for key, value in given.items()})
+            given = {**inputs, **first}
+            then = self._then(**{key: given[key][whole] for key in self._then.get_input_details()})
             probabilities[whole] = then["probabilities"]
         return {"probabilities": probabilities, "whole": whole}
 

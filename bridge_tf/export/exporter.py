@@ -16,7 +16,10 @@ from bridge_tf.utils.files import write_json
 from bridge_tf.utils.terminal import logger
 
 if TYPE_CHECKING:  # readers of .tflite files import this without Keras
+    from bridge_tf.ensembles.baselines.members import MembersEnsemble
     from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
+    from bridge_tf.ensembles.cascade import CascadeEnsemble
+    from bridge_tf.evaluation.conformal import PredictionSets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Artifacts:
 
 
 def export(
-    ensemble: "BridgeEnsemble",
+    ensemble: "BridgeEnsemble | CascadeEnsemble | MembersEnsemble",
     export_dir: str | os.PathLike,
     name: str,
     images: Any,
@@ -46,14 +49,20 @@ def export(
     tflite_io: str = "float32",
     calibration: Any = (),
     early_exit: dict | None = None,
-    judge: Callable[[pathlib.Path, Callable[[float], None]], None] | None = None,
+    sets: "PredictionSets | None" = None,
+    judge: Callable[[pathlib.Path, Callable[..., None]], None] | None = None,
     card: Callable[[], str] | None = None,
 ) -> Artifacts:
-    """Exports a `BridgeEnsemble` as a SavedModel and TFLite files, in float32 and quantized.
+    """Exports an ensemble as a SavedModel and TFLite files, in float32 and quantized.
 
     An ensemble of mixed precision is exported in float32, the precision of its weights. Exported
     probabilities of ensemble and base are calibrated by the ensemble's temperatures, see
     `bridge_tf.calibrate`.
+
+    The SavedModel of a `CascadeEnsemble` runs the second stage for unsure images only. TFLite's
+    built-in operations can't choose: `serving_default` of its .tflite files runs every image
+    through both stages, and the signatures `first` and `second` are for an application that
+    chooses, as `early_exit.py` does by the threshold in NAME.early_exit.json.
 
     Files are compared with the Keras model before they appear; if anything fails, nothing is left.
     The next export finishes or removes what a killed process left. Earlier exports of the same name
@@ -64,8 +73,9 @@ def export(
     unless someone has changed those.
 
     Args:
-        ensemble: a `BridgeEnsemble` of one input, usually raw pixels. Signatures take the name and
-            type of any other input, and serving_uint8 is left out.
+        ensemble: a `BridgeEnsemble`, a `CascadeEnsemble` or, of a run's baselines, a
+            `MembersEnsemble`, which has no base. It has one input, usually raw pixels. Signatures
+            take the name and type of any other input, and serving_uint8 is left out.
         export_dir: made if it isn't there.
         name: of the files, and of the model in TensorFlow Serving.
         images: N×H×W×C, real images of raw pixels 0…255, or N inputs of the other kind, for the
@@ -78,10 +88,14 @@ def export(
         tflite: quantized TFLite files to add: "float16", "int8", "int8_dynamic".
         tflite_io: type of the images that these take, "float32" or "uint8".
         calibration: for "int8", training inputs in the forms of `images`.
-        early_exit: written as early_exit.json beside both; "threshold" and perhaps more about it.
+        early_exit: of a `BridgeEnsemble`, written as early_exit.json beside both; "threshold" and
+            perhaps more about it.
+        sets: from `bridge_tf.evaluation.fit_prediction_sets` of this ensemble with its
+            temperatures; files then have the output `prediction_set`, N×classes, bool.
         judge: called with each TFLite file, model.tflite or model.KIND.tflite, before it is
             visible, and with a function that writes a quantized file again with another
-            temperature of the ensemble. An error that it raises ends the export.
+            temperature of the ensemble (not for a cascade, whose stages keep theirs) and other
+            `sets`. An error that it raises ends the export.
         card: called after `judge`; returns the text of NAME.md, a model card.
 
     Returns:
@@ -91,8 +105,8 @@ def export(
     Raises:
         InputError: the folder can't be written, the ensemble has several inputs, a layer looks up
             text or numbers in tables, which TFLite's built-in operations don't, there are no
-            images to calibrate on, there are names but not one a class, or uint8 is asked for
-            inputs that aren't images.
+            images to calibrate on, there are names but not one a class, uint8 is asked for
+            inputs that aren't images, or `early_exit` is given for no `BridgeEnsemble`.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
 
     Example::
@@ -104,8 +118,14 @@ def export(
     import keras
 
     from bridge_tf.data.inputs import are_arrays, some_inputs
-    from bridge_tf.export.parity import spread
-    from bridge_tf.export.signatures import check_layers, signatures
+    from bridge_tf.export.kinds import (
+        check_layers,
+        early_exit_of,
+        temperatures_of,
+        unsure_first,
+    )
+    from bridge_tf.export.parity import check_sets, spread
+    from bridge_tf.export.signatures import signatures
     from bridge_tf.export.tflite_files import (
         in_float32,
         rewrite_with,
@@ -119,6 +139,7 @@ def export(
     if tflite_io == "uint8" and len(ensemble.input_shape) != 4:
         raise InputError("`tflite_io=uint8`: is for images; leave it out")
     check_layers(ensemble)
+    early_exit = early_exit_of(ensemble, early_exit)
     labels, num_classes = label_lines(class_names or ()), ensemble.output["probabilities"].shape[-1]
     if labels and len(labels) != num_classes:
         raise InputError(
@@ -131,31 +152,36 @@ def export(
     export_dir = check_export(export_dir, name)
     ensemble, shape = in_float32(ensemble), ensemble.input_shape[1:]
     calibrated = (ensemble.temperature, ensemble.base_temperature) != (1, 1)
-    settings = settings_of(tflite, tflite_io, (early_exit or {}).get("budget"), calibrated)
+    coverage = sets.coverage if sets else 0.0
+    budget = (early_exit or {}).get("budget")
+    settings = settings_of(tflite, tflite_io, budget, calibrated, coverage)
     with staging(export_dir) as folder:
         saved_model = folder / "saved_model"
-        found = signatures(ensemble)
+        found = signatures(ensemble, sets=sets)
         difference = write_float32(found, folder, images)
         paths = [folder / "model.tflite"]
-        paths += write_others(ensemble, folder, settings["tflite"], tflite_io, calibration)
+        paths += write_others(ensemble, folder, settings["tflite"], tflite_io, calibration, sets)
         temperatures = dict.fromkeys(paths, ensemble.temperature)
+        sets_of = dict.fromkeys(paths, sets)
 
-        def rewrite(path: pathlib.Path, temperature: float) -> None:
-            rewrite_with(temperature, ensemble, path, tflite_io, calibration)
-            temperatures[path] = temperature
+        def rewrite(path: pathlib.Path, temperature: float, own: Any = None) -> None:
+            rewrite_with(temperature, own, ensemble, path, tflite_io, calibration)
+            temperatures[path], sets_of[path] = temperature, own
 
         if judge:
             for path in paths:
                 judge(path, functools.partial(rewrite, path))
-        others = {"base": ensemble.base_temperature}
-        if early_exit:
-            early_exit = {**early_exit, "base_temperature": ensemble.base_temperature}
-            others["early_exit"] = early_exit.get("temperature", 1.0)
-        files = {path: {"ensemble": t, **others} for path, t in temperatures.items()}
-        write_json(folder / "metadata.json", describe(name, files, labels, shape))
+        for path in paths[1:]:
+            if sets_of[path]:
+                check_sets(sets_of[path], found["serving_default"], path, images)
+        files = {
+            path: temperatures_of(ensemble, temperature, early_exit)
+            for path, temperature in temperatures.items()
+        }
+        write_json(folder / "metadata.json", describe(name, files, labels, shape, sets_of))
         if card:
             (folder / "card.md").write_text(card(), encoding="utf-8", errors="backslashreplace")
-        write_warmup(found, name, spread(images), saved_model / WARMUP)
+        write_warmup(found, name, unsure_first(ensemble, spread(images)), saved_model / WARMUP)
         for place in (folder, saved_model / "assets.extra"):
             if labels:
                 lines = "".join(f"{label}\n" for label in labels)
@@ -178,7 +204,11 @@ def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
 
 
 def settings_of(
-    tflite: Sequence[str], tflite_io: str, early_exit_budget: float | None, calibrated: bool
+    tflite: Sequence[str],
+    tflite_io: str,
+    early_exit_budget: float | None,
+    calibrated: bool,
+    coverage: float = 0.0,
 ) -> dict:
     """The settings in an export's record."""
     kinds = sorted({*tflite} - {"float32"})
@@ -187,4 +217,5 @@ def settings_of(
         "tflite_io": tflite_io if kinds else None,
         "early_exit_budget": early_exit_budget,
         "calibrated": calibrated,
+        "coverage": coverage,
     }

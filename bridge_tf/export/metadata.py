@@ -1,10 +1,11 @@
 """NAME.metadata.json: a description of exported .tflite files for applications.
 
-It has the labels, the images' format, and of each file its size, digest, temperatures and
-signatures: their tensors' names, indices (for runtimes without names), shapes, types, and the
-scaling of 8-bit ones.
+It has the labels, the images' format, and of each file its size, digest, temperatures, rule of
+prediction sets and signatures: their tensors' names, indices (for runtimes without names), shapes,
+types, and the scaling of 8-bit ones.
 """
 
+import dataclasses
 import importlib.metadata
 import json
 import pathlib
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 
 from ai_edge_litert import schema_py_generated as schema
 
+from bridge_tf.evaluation.conformal import PredictionSets
+from bridge_tf.export.prediction_sets import OUTPUT
 from bridge_tf.utils.files import sha256
 
 _TYPES = {
@@ -24,13 +27,16 @@ def describe(
     files: Mapping[pathlib.Path, Mapping[str, float]],
     labels: Sequence[str],
     shape: tuple,
+    sets: Mapping[pathlib.Path, PredictionSets | None],
 ) -> dict:
     """The metadata of an export.
 
     Args:
         files: model.tflite and model.KIND.tflite, each with the temperatures in it: of the
-            "ensemble", the "base", and of "early_exit", which the reader applies. 1 is none.
+            "ensemble" (of a cascade its "first" and "second" stage), the "base", and of
+            "early_exit", which the reader applies. 1 is none.
         shape: of an input: height, width and channels of an image.
+        sets: of each file, the rule of its output prediction_set.
     """
     found = {"name": name, "bridge_tf": importlib.metadata.version("bridge_tf")}
     if len(shape) == 3:
@@ -48,11 +54,37 @@ def describe(
                 "bytes": path.stat().st_size,
                 "sha256": sha256(path),
                 "temperatures": dict(temperatures),
+                **({OUTPUT: dataclasses.asdict(rule)} if (rule := sets.get(path)) else {}),
                 "signatures": signatures_in(path.read_bytes()),
             }
             for path, temperatures in files.items()
         ],
     }
+
+
+def description_of(path: pathlib.Path) -> dict:
+    """What NAME.metadata.json says of an exported .tflite file, or of a SavedModel or the folder of
+    its versions: its "temperatures", and "prediction_set" if it has one. {} if it says nothing.
+    """
+    is_model = path.is_dir()
+    if is_model and not (path / "saved_model.pb").exists():
+        versions = [version for version in path.iterdir() if version.name.isdigit()]
+        path = max(versions, key=lambda version: int(version.name), default=path)
+    path = path.resolve()
+    found = path.parent.parent if is_model else path.parent
+    for metadata in found.glob("*.metadata.json"):
+        described = json.loads(metadata.read_text(encoding="utf-8"))
+        if is_model:
+            record = path / "assets.extra" / "export.json"
+            if not record.exists():
+                continue
+            beside = json.loads(record.read_text(encoding="utf-8"))["beside"]
+            if beside.get("metadata.json") == sha256(metadata):
+                return described["files"][0]
+        for item in described["files"]:
+            if not is_model and item["file"] == path.name and item["sha256"] == sha256(path):
+                return item
+    return {}
 
 
 def ensemble_temperature(path: pathlib.Path) -> float:

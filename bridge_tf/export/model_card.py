@@ -5,6 +5,8 @@ import pathlib
 import re
 from collections.abc import Sequence
 
+from bridge_tf.ensembles.baselines.members import MembersEnsemble
+from bridge_tf.ensembles.cascade import CascadeEnsemble
 from bridge_tf.utils.errors import without_controls
 
 _LIMITS = """\
@@ -17,45 +19,52 @@ _LIMITS = """\
 _CALIBRATED = """\
 `probabilities` and `entropy` are calibrated by the file's temperature, on images like those of the
   validation split. `disagreement`, the signature `taps` and single bridges are not."""
+_CALIBRATED_STAGES = """\
+`probabilities` and `entropy` are calibrated by the temperature of the stage that predicts an image,
+  on images like those of the validation split. `disagreement` and `members` are not.
+- The share of images that go on, and so the mean cost, is that of images like those of the
+  validation split. Harder images cost more."""
+_CALIBRATED_MEMBERS = """\
+`probabilities` and `entropy` are calibrated by the file's temperature, on images like those of the
+  validation split. `disagreement` is not."""
 _UNCALIBRATED = """\
 `probabilities` are as the members give them, without the temperature; divide their logarithms by
   the file's temperature, and normalize, to have the calibrated ones."""
 
 
 def model_card(config, dataset, ensemble, rows: Sequence[dict], name: str) -> str:
-    """A page of Markdown about a run's `BridgeEnsemble`, exported as `name`.
+    """A page of Markdown about a run's ensemble, exported as `name`.
 
     `rows` are "artifacts" of report.json.
     """
     height_and_on = " × ".join(map(str, dataset.image_shape))
     counts = (len(split) for split in (dataset.train, dataset.validation, dataset.test))
     train, validation, test = (f"{count:,}" for count in counts)
-    modes, bridges = 1 + len(ensemble.other_modes), len(ensemble.bridges)
     # Only the file's name: paths on the exporting machine are private.
     network = "a network of the user's own"
     if not config.modes:
         network = _escaped(pathlib.Path(config.model).name)
-    parts = _count(modes, "network")
-    if bridges:
-        parts += (
-            f" and {_count(bridges, 'bridge')}, which answer for networks on low-loss curves "
-            "between separately trained ones (Yun et al., ICML 2023)"
-        )
+    is_cascade = isinstance(ensemble, CascadeEnsemble)
+    calibration = _CALIBRATED_STAGES if is_cascade else _CALIBRATED
+    if isinstance(ensemble, MembersEnsemble):
+        calibration = _CALIBRATED_MEMBERS
+    first = "; that of the first stage is shown" if is_cascade else ""
+    goes_on = ", `goes_on`: 1 for images of the second stage" if is_cascade else ""
     version = importlib.metadata.version("bridge_tf")
     named = ", ".join(map(_escaped, dataset.class_names))
     table = "\n".join(_row(row) for row in rows)
     return f"""\
 # {_escaped(name)}
 
-An image classifier of {dataset.num_classes} classes: {parts}. Made by bridge_tf {version}.
+An image classifier of {dataset.num_classes} classes: {_parts(ensemble)}. Made by bridge_tf \
+{version}.
 
 ## Model
 
-- Network: {network}, {ensemble.base.count_params():,} weights; in all \
-{ensemble.count_params():,}.
+- Network: {network}{_weights(ensemble)}
 - Input: images of {height_and_on}, raw pixels from 0 to 255; the model scales them itself.
 - Output: `probabilities` of the classes, `entropy` of these and `disagreement` of the members, \
-both in nats.
+both in nats{goes_on}.
 - Classes: {named or "numbered from 0"}.
 
 ## Data
@@ -65,7 +74,7 @@ both in nats.
 ## Figures
 
 On the {test} test images, every one counted once. The temperature, by which logits are divided \
-for the calibrated figures, was fitted on the validation images.
+for the calibrated figures, was fitted on the validation images{first}.
 
 | file | accuracy | NLL | temperature | calibrated NLL | calibrated ECE |
 | --- | ---: | ---: | ---: | ---: | ---: |
@@ -73,8 +82,38 @@ for the calibrated figures, was fitted on the validation images.
 
 ## Limits
 
-{_LIMITS.format(calibration=_CALIBRATED if config.calibrate else _UNCALIBRATED)}
+{_LIMITS.format(calibration=calibration if config.calibrate else _UNCALIBRATED)}
 """
+
+
+def _parts(ensemble) -> str:
+    """What an ensemble is made of."""
+    if isinstance(ensemble, MembersEnsemble):
+        members = ensemble.output["log_probabilities"].shape[1]
+        return (
+            f"{_count(members, 'member')} that share the weights of one network. None of them runs "
+            "alone, so that there is no signature `base`"
+        )
+    if isinstance(ensemble, CascadeEnsemble):
+        return (
+            f"a cascade (Wang et al., ICLR 2022). Its first stage, {_parts(ensemble.first)}, "
+            f"predicts the images whose top probability is at least {ensemble.threshold:.4g}; the "
+            f"mean of {_count(ensemble.num_modes, 'network')} predicts the others"
+        )
+    parts = _count(1 + len(ensemble.other_modes), "network")
+    if bridges := len(ensemble.bridges):
+        parts += (
+            f" and {_count(bridges, 'bridge')}, which answer for networks on low-loss curves "
+            "between separately trained ones (Yun et al., ICML 2023)"
+        )
+    return parts
+
+
+def _weights(ensemble) -> str:
+    whole = f"{ensemble.count_params():,}"
+    if isinstance(ensemble, MembersEnsemble):
+        return f" with the weights of its members, {whole} in all."
+    return f", {ensemble.base.count_params():,} weights; in all {whole}."
 
 
 def _escaped(text: str) -> str:

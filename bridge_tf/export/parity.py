@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bridge_tf.evaluation.calibration import apply_temperature
+from bridge_tf.evaluation.conformal import set_scores
+from bridge_tf.export.prediction_sets import OUTPUT
+from bridge_tf.export.signatures import BRIDGES, FIRST, SAVED_MODEL_ONLY, SECOND
 from bridge_tf.utils.errors import ParityError
 from bridge_tf.utils.terminal import quiet_stderr
 
 TOLERANCE = 1e-4
 # Images on which parts of the ensemble are compared, and the most in a batch.
 _IMAGES = 256
+_ROUNDING = 1e-6
 
 
 def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
@@ -19,10 +23,13 @@ def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
 
     base and serving_default are compared on all images, the other signatures on 256 of them:
     bridges on the features that the artifact's signature taps gives, conditioned ones at each of
-    the ensemble's positions.
+    the ensemble's positions; a cascade's second stage on what its first gives.
+
+    Of a cascade, an image whose confidence is within 1e-4 of the threshold may take either stage.
 
     Raises:
-        ParityError: it is over 1e-4; the message names the file and the signature.
+        ParityError: it is over 1e-4, or another image goes on; the message names the file and the
+            signature.
     """
     worst = 0.0
     for signature, found, wanted in _answers(signatures, path, images):
@@ -33,7 +40,27 @@ def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
                 f"from the Keras model's, more than {TOLERANCE}"
             )
         worst = max(worst, difference)
+    if signatures.sets:
+        check_sets(signatures.sets, signatures["serving_default"], path, images)
     return worst
+
+
+def check_sets(sets, signature, path: pathlib.Path, images: np.ndarray) -> None:
+    """Raises a ParityError where a set isn't that of the file's own probabilities, on 256 images.
+
+    Classes whose score is the quantile to a millionth may be in it or not, by rounding.
+    """
+    (spec,) = signature.inputs
+    pixels = np.asarray(spread(images)).astype(spec.dtype.as_numpy_dtype)
+    outputs = _open(path)(signature.name, {spec.name: pixels})
+    wanted, found = sets.predict(outputs["probabilities"]), outputs[OUTPUT]
+    scores = set_scores(outputs["probabilities"], sets.k_reg, sets.penalty)
+    wrong = (found != wanted) & (np.abs(scores - sets.quantile) > _ROUNDING)
+    if wrong.any():
+        raise ParityError(
+            f"{path.name}: {OUTPUT} differs from the rule of `sets` on "
+            f"{wrong.any(axis=1).sum()} of {len(pixels)} inputs"
+        )
 
 
 def spread(images: np.ndarray) -> np.ndarray:
@@ -43,8 +70,6 @@ def spread(images: np.ndarray) -> np.ndarray:
 
 def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Signatures, with the artifact's probabilities and the Keras model's."""
-    from bridge_tf.export.signatures import BRIDGES, SAVED_MODEL_ONLY
-
     ensemble, run = signatures.ensemble, _open(path)
     specs = {signature.name: signature.inputs for signature in signatures.all}
 
@@ -52,22 +77,61 @@ def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.nda
         pairs = zip(specs[signature], values, strict=True)
         return run(signature, {s.name: x.astype(s.dtype.as_numpy_dtype) for s, x in pairs})
 
-    def predicted(images) -> tuple[np.ndarray, np.ndarray]:
-        outputs = ensemble.predict(images, verbose=0)
-        return outputs["probabilities"], outputs["log_probabilities"]
+    def compared(signature: str, images: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+        found = answer(signature, images)
+        wanted = _wanted(ensemble, images, found, f"{path.name}: signature {signature}")
+        return signature, found["probabilities"], wanted
 
     for start in range(0, len(images), _IMAGES):
         part = np.asarray(images[start : start + _IMAGES], "float32")
-        whole, members = predicted(part)
-        yield "serving_default", answer("serving_default", part)["probabilities"], whole
-        base = np.exp(apply_temperature(members[:, 0], ensemble.base_temperature))
-        yield "base", answer("base", part)["probabilities"], base
+        yield compared("serving_default", part)
+        if "base" in specs:
+            logits = ensemble.base.predict(part, verbose=0)
+            base = np.exp(apply_temperature(logits, ensemble.base_temperature))
+            yield "base", answer("base", part)["probabilities"], base
     images = np.asarray(spread(images), "float32")
-    whole, members = predicted(images)
     if path.is_dir() and SAVED_MODEL_ONLY in specs:
-        pixels = np.round(images)
-        rounded, _ = predicted(pixels)
-        yield SAVED_MODEL_ONLY, answer(SAVED_MODEL_ONLY, pixels)["probabilities"], rounded
+        yield compared(SAVED_MODEL_ONLY, np.round(images))
+    if FIRST in specs:
+        yield from _of_stages(ensemble, answer, images)
+    elif "taps" in specs:
+        yield from _of_parts(ensemble, answer, specs, images)
+
+
+def _wanted(ensemble, images: np.ndarray, found: dict, where: str) -> np.ndarray:
+    """The Keras model's probabilities; a cascade's of the stages that the artifact chose.
+
+    Raises:
+        ParityError: the artifact chose another stage, where rounding isn't the reason.
+    """
+    outputs = ensemble.predict(images, verbose=0)
+    if "goes_on" not in outputs:
+        return outputs["probabilities"]
+    first, second = np.moveaxis(outputs["stages"], 1, 0)
+    chosen = found["goes_on"].astype(bool)
+    clear = np.abs(first.max(axis=1) - ensemble.threshold) > TOLERANCE
+    if wrong := int((clear & (chosen != outputs["goes_on"])).sum()):
+        raise ParityError(f"{where}: {wrong} images take another stage than in the Keras model")
+    return np.where(chosen[:, None], second, first)
+
+
+def _of_stages(cascade, answer: Callable, images: np.ndarray) -> Iterator[tuple]:
+    """The stages of a cascade, one after the other."""
+    first = answer(FIRST, images)
+    stages = cascade.predict(images, verbose=0)["stages"]
+    yield FIRST, first["probabilities"], stages[:, 0]
+    members = [first["members"]] if cascade.reused else []
+    for found in members:
+        log_probs = cascade.first.predict(images, verbose=0)["log_probabilities"]
+        yield FIRST, found, np.exp(log_probs[:, : cascade.reused])
+    second = answer(SECOND, images, *members)
+    yield SECOND, second["probabilities"], stages[:, 1]
+
+
+def _of_parts(ensemble, answer: Callable, specs: dict, images: np.ndarray) -> Iterator[tuple]:
+    """The parts of a bridge ensemble."""
+    outputs = ensemble.predict(images, verbose=0)
+    whole, members = outputs["probabilities"], outputs["log_probabilities"]
     taps = answer("taps", images)
     if BRIDGES in specs:
         given = [taps[spec.name] for spec in specs[BRIDGES]]
@@ -103,6 +167,8 @@ def _open(path: pathlib.Path) -> Callable[[str, dict], dict[str, np.ndarray]]:
     def run_tflite(signature, inputs):
         # A new interpreter each time, since one keeps the memory of every signature's batch.
         with quiet_stderr():
-            return Interpreter(str(path)).get_signature_runner(signature)(**inputs)
+            runner = Interpreter(str(path)).get_signature_runner(signature)
+            types = {name: x["dtype"] for name, x in runner.get_input_details().items()}
+            return runner(**{name: x.astype(types[name]) for name, x in inputs.items()})
 
     return run_tflite

@@ -18,7 +18,7 @@ class Predictor:
     """A loaded model: call it with images N×H×W×C, raw pixels 0…255, float32.
 
     It returns a dict with "probabilities" (N×classes) and, if the model has them, "entropy" and
-    "disagreement" (N, nats).
+    "disagreement" (N, nats), and "prediction_set" (N×classes, bool).
 
     Attributes:
         image_shape: (height, width, channels).

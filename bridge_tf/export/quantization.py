@@ -4,7 +4,6 @@ Signatures are those of the float32 file, with shared weights. Inputs and output
 except images if uint8 is asked for.
 """
 
-import dataclasses
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from bridge_tf.export.main_subgraph import with_main
-from bridge_tf.export.signatures import Signatures, as_typed, converter_of, values_for
+from bridge_tf.export.signatures import Signatures, as_typed, converter_of, positions_of, values_for
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.terminal import quiet_stderr
 
@@ -23,6 +22,8 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"
 # Operations of normalization over an image's own values. At 8 bits they are slower or missing, and
 # less exact on images unlike the calibration's, since the range of their results is wide.
 _WIDE = ("SQUARE", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "DIV", "POW", "EXP", "LOG")
+# Operations with several outputs, which the converter doesn't find by these outputs' names.
+_SORTING = ["TOPK_V2"]
 
 
 def write_quantized(
@@ -65,7 +66,9 @@ def write_quantized(
     converter.target_spec.supported_ops = [ops.TFLITE_BUILTINS_INT8, ops.TFLITE_BUILTINS]
     # The float file's tensors have the same names.
     float_nodes = _kept_in_float(converter_of(signatures, saved_model).convert())
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_nodes)
+    options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_nodes=float_nodes, denylisted_ops=_SORTING
+    )
     with warnings.catch_warnings(), quiet_stderr():
         warnings.simplefilter("ignore")  # the interpreter's future package
         debugger = tf.lite.experimental.QuantizationDebugger(
@@ -76,13 +79,13 @@ def write_quantized(
 
 def _calibration(signatures: Signatures, images: np.ndarray) -> Callable:
     """A function that yields the name and inputs of each signature, image by image."""
-    taps, positions = signatures["taps"], signatures.ensemble.positions
-    taps = dataclasses.replace(taps, function=tf.function(taps.function))
+    feeding, positions = signatures.feeding, positions_of(signatures.ensemble)
+    compiled = feeding and tf.function(feeding.function)
 
     def pairs() -> Iterator[tuple[str, dict]]:
         for k, image in enumerate(images):
             at = [positions[k % len(positions)]] if positions else []
-            values = values_for(taps, np.asarray(image)[None], at)
+            values = values_for(signatures, np.asarray(image)[None], at, compiled)
             for signature in signatures.in_tflite:
                 inputs = ((spec, values[spec.name]) for spec in signature.inputs)
                 yield signature.name, {spec.name: as_typed(x, spec) for spec, x in inputs}

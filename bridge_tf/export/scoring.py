@@ -19,7 +19,17 @@ def sizes(path: pathlib.Path) -> dict[str, int]:
 
 def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """The log-probabilities that a .tflite file predicts, N×classes, float64."""
+    return log_probs_in(outputs_of(path, images))
+
+
+def outputs_of(path: pathlib.Path, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The outputs of a .tflite file's serving_default, by name."""
     run = litert_runner(path, "serving_default", os.cpu_count())
-    found = [run(images[k : k + _BATCH])["probabilities"] for k in range(0, len(images), _BATCH)]
+    found = [run(images[k : k + _BATCH]) for k in range(0, len(images), _BATCH)]
+    return {key: np.concatenate([outputs[key] for outputs in found]) for key in found[0]}
+
+
+def log_probs_in(outputs: dict[str, np.ndarray]) -> np.ndarray:
+    """The logarithms of the probabilities among a file's outputs, N×classes, float64."""
     # The smallest positive float32.
-    return np.log(np.maximum(np.concatenate(found).astype("float64"), 1e-45))
+    return np.log(np.maximum(outputs["probabilities"].astype("float64"), 1e-45))

@@ -45,11 +45,11 @@ def write_warmup(signatures, name: str, images: np.ndarray, path: pathlib.Path) 
     import tensorflow as tf
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-    from bridge_tf.export.signatures import as_typed, values_for
+    from bridge_tf.export.signatures import as_typed, positions_of, values_for
 
     path.parent.mkdir(exist_ok=True)
     images = np.asarray(images[:_ROWS])
-    values = values_for(signatures["taps"], images, signatures.ensemble.positions)
+    values = values_for(signatures, images, positions_of(signatures.ensemble))
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature in signatures.all:
             inputs = {spec.name: as_typed(values[spec.name], spec) for spec in signature.inputs}

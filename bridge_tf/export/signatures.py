@@ -1,12 +1,19 @@
 """The exported signatures, as a SavedModel and as one TFLite file.
 
-`serving_default` is the whole ensemble, `base` its base alone. The others are parts to run one
-after the other: `taps` gives the modes' predictions and the features that bridges read. From these
-`bridges` predicts as the whole ensemble, so that early exit costs only the base, and `bridge_0`,
-`bridge_1`… predict as single bridges. All signatures share their weights.
+`serving_default` is the whole ensemble, `base` its base alone, if it has one. The others are parts
+to run one after the other; all signatures share their weights.
 
-Probabilities of the ensemble and of `base` are calibrated by the ensemble's temperatures. Those of
-`taps` and of single bridges are not, since the ensemble is made of them.
+Of a `BridgeEnsemble`, `taps` gives the modes' predictions and the features that bridges read. From
+these `bridges` predicts as the whole ensemble, so that early exit costs only the base, and
+`bridge_0`, `bridge_1`… predict as single bridges.
+
+Of a `CascadeEnsemble`, `serving_default` of the SavedModel runs the second stage for unsure images
+alone. TFLite's built-in operations can't, so that in its file every image runs through both; there
+`first` is the first stage, and `second` continues from its outputs.
+
+Probabilities of the ensemble, of `base` and of both stages are calibrated by the ensemble's
+temperatures. Those of `taps` and of single bridges, and the `members` that `first` gives, are not,
+since the ensemble is made of them.
 """
 
 import dataclasses
@@ -18,12 +25,16 @@ import numpy as np
 import tensorflow as tf
 
 from bridge_tf.bridges.bridge import answers_at, is_conditioned
+from bridge_tf.ensembles.baselines.members import MembersEnsemble
 from bridge_tf.ensembles.bridge_ensemble import statistics
+from bridge_tf.ensembles.cascade import CascadeEnsemble
+from bridge_tf.evaluation.conformal import PredictionSets
+from bridge_tf.export.cascade_graph import first_stage, in_stages, second_stage
 from bridge_tf.export.main_subgraph import with_main
+from bridge_tf.export.prediction_sets import OUTPUT, in_set
 from bridge_tf.networks.classifier import TINY
-from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.graph import counterparts, extractor, feature_of
-from bridge_tf.utils.keras_utils import inner_layers, unrolled
+from bridge_tf.utils.keras_utils import unrolled
 
 # The whole ensemble's outputs, and what `BridgeEnsemble` calls them.
 OUTPUTS = {
@@ -32,6 +43,7 @@ OUTPUTS = {
     "disagreement": "mutual_information",
 }
 BRIDGES, SAVED_MODEL_ONLY = "bridges", "serving_uint8"
+FIRST, SECOND = "first", "second"
 # The float32 next to 1. Converters can't leave out a product with it as they do with 1.
 _NEARLY_ONE = np.nextafter(np.float32(1), np.float32(2))
 
@@ -47,10 +59,15 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True)
 class Signatures:
-    """A `BridgeEnsemble` and all signatures of its SavedModel."""
+    """An ensemble and all signatures of its SavedModel.
+
+    `whole` is serving_default of a .tflite file, where that is another function.
+    """
 
     ensemble: keras.Model
     all: list[Signature]
+    sets: PredictionSets | None = None
+    whole: Signature | None = None
 
     def __getitem__(self, name: str) -> Signature:
         return next(signature for signature in self.all if signature.name == name)
@@ -58,26 +75,20 @@ class Signatures:
     @property
     def in_tflite(self) -> list[Signature]:
         """Those of a .tflite file: all but serving_uint8."""
-        return [signature for signature in self.all if signature.name != SAVED_MODEL_ONLY]
+        found = [signature for signature in self.all if signature.name != SAVED_MODEL_ONLY]
+        return found if self.whole is None else [self.whole, *found[1:]]
+
+    @property
+    def feeding(self) -> Signature | None:
+        """The signature whose outputs are inputs of others, if there is one."""
+        return next((x for x in self.all if x.name in ("taps", FIRST)), None)
 
 
-def check_layers(model) -> None:
-    """Raises an InputError that names a layer which TFLite's built-in operations can't run."""
-    layers = keras.layers
-    tables = (layers.TextVectorization, layers.StringLookup, layers.IntegerLookup)
-    hashes = (layers.Hashing, layers.HashedCrossing)
-    for layer in inner_layers(model):
-        if isinstance(layer, (*tables, *hashes)):
-            raise InputError(
-                f"export: the layer '{layer.name}' ({type(layer).__name__}) can't run in TFLite; "
-                "apply it to the data instead, and train models of its output"
-            )
+def signatures(ensemble, pixels: str = "float32", sets: PredictionSets | None = None) -> Signatures:
+    """All signatures of an ensemble as `export` takes it; serving_uint8 only if it takes images.
 
-
-def signatures(ensemble, pixels: str = "float32") -> Signatures:
-    """All signatures of a `BridgeEnsemble`; serving_uint8 only if it takes images.
-
-    `pixels` is the type of images in the other signatures, "float32" or "uint8".
+    `pixels` is the type of images in the other signatures, "float32" or "uint8". With `sets`, the
+    whole ensemble has the output prediction_set too.
     """
     name, takes_images = ensemble.input.name, len(ensemble.input_shape) == 4
     shape = (None, *ensemble.input_shape[1:])
@@ -85,20 +96,33 @@ def signatures(ensemble, pixels: str = "float32") -> Signatures:
     own = tf.float32 if takes_images else dtype
     spec = tf.TensorSpec(shape, dtype, name=name)
 
-    def serving_default(inputs):
-        inputs = of_size(tf.cast(inputs, own), spec)
-        return exported(ensemble(inputs, training=False))
+    def given(inputs):
+        return of_size(tf.cast(inputs, own), spec)
+
+    def whole(inputs):
+        return exported(ensemble(given(inputs), training=False), sets)
+
+    def staged(inputs):
+        return exported(in_stages(ensemble, given(inputs)), sets)
 
     def base(inputs):
-        inputs = of_size(tf.cast(inputs, own), spec)
-        logits = ensemble.base(inputs, training=False)
+        logits = ensemble.base(given(inputs), training=False)
         return {"probabilities": _softmax(logits, ensemble.base_temperature)}
 
-    found = [Signature("serving_default", serving_default, [spec]), Signature("base", base, [spec])]
+    is_cascade = isinstance(ensemble, CascadeEnsemble)
+    served = staged if is_cascade else whole
+    found = [Signature("serving_default", served, [spec])]
+    if not (of_members := isinstance(ensemble, MembersEnsemble)):
+        found.append(Signature("base", base, [spec]))
     if takes_images:
         of_bytes = tf.TensorSpec(shape, tf.uint8, name=name)
-        found.append(Signature(SAVED_MODEL_ONLY, serving_default, [of_bytes]))
-    return Signatures(ensemble, [*found, *_parts(ensemble, spec)])
+        found.append(Signature(SAVED_MODEL_ONLY, served, [of_bytes]))
+    if of_members:
+        return Signatures(ensemble, found, sets)
+    if is_cascade:
+        in_full = Signature("serving_default", whole, [spec])
+        return Signatures(ensemble, [*found, *_stages(ensemble, spec, given)], sets, in_full)
+    return Signatures(ensemble, [*found, *_parts(ensemble, spec, sets)], sets)
 
 
 def of_size(x, spec: tf.TensorSpec):
@@ -115,12 +139,35 @@ def of_size(x, spec: tf.TensorSpec):
     return x * tf.constant(np.full((1, *size, 1), _NEARLY_ONE), x.dtype)
 
 
-def exported(outputs: dict) -> dict:
+def exported(outputs: dict, sets: PredictionSets | None = None) -> dict:
     """The outputs of an ensemble that a signature has, under their exported names."""
-    return {name: outputs[key] for name, key in OUTPUTS.items()}
+    found = {name: outputs[key] for name, key in OUTPUTS.items()}
+    if sets:
+        found[OUTPUT] = in_set(found["probabilities"], sets)
+    if "goes_on" in outputs:  # as a number, since few runtimes read booleans
+        found["goes_on"] = tf.cast(outputs["goes_on"], tf.int32)
+    return found
 
 
-def _parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
+def _stages(cascade: CascadeEnsemble, spec: tf.TensorSpec, given: Callable) -> list[Signature]:
+    """The signatures first and second; `given` makes the cascade's inputs of images.
+
+    The second takes the members of the first that are its own too, if there are any.
+    """
+    shape = (None, cascade.reused, cascade.base.output_shape[-1])
+    members = [tf.TensorSpec(shape, tf.float32, name="members")] * (cascade.reused > 0)
+
+    def first(images):
+        outputs = first_stage(cascade, given(images))
+        return {**exported(outputs), **{spec.name: outputs[spec.name] for spec in members}}
+
+    def second(images, *of_first):
+        return exported(second_stage(cascade, given(images), *of_first))
+
+    return [Signature(FIRST, first, [spec]), Signature(SECOND, second, [spec, *members])]
+
+
+def _parts(ensemble, spec: tf.TensorSpec, sets: PredictionSets | None) -> list[Signature]:
     """The signatures taps, bridge_0, bridge_1… and, where the base is the only mode, bridges."""
     modes = [ensemble.base, *ensemble.other_modes]
     reads, features = ensemble.reads(), ensemble.features()
@@ -151,7 +198,7 @@ def _parts(ensemble, spec: tf.TensorSpec) -> list[Signature]:
     for k, (bridge, read) in enumerate(zip(ensemble.bridges, reads, strict=True)):
         found.append(_bridge(f"bridge_{k}", bridge, read))
     if ensemble.bridges and not ensemble.other_modes:
-        found.append(_bridges(ensemble, list(specs.values()), reads))
+        found.append(_bridges(ensemble, list(specs.values()), reads, sets))
     return found
 
 
@@ -167,7 +214,9 @@ def _bridge(name: str, bridge, reads: list[tf.TensorSpec]) -> Signature:
     return Signature(name, predict, inputs + positions)
 
 
-def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
+def _bridges(
+    ensemble, features: list[tf.TensorSpec], reads: list, sets: PredictionSets | None
+) -> Signature:
     """The rest of the whole ensemble after `taps`."""
     classes = ensemble.base.output_shape[-1]
     of_base = tf.TensorSpec((None, 1, classes), tf.float32, name="probabilities")
@@ -179,17 +228,17 @@ def _bridges(ensemble, features: list[tf.TensorSpec], reads: list) -> Signature:
         at = [tf.fill((tf.shape(probabilities)[0], 1), r) for r in ensemble.positions]
         for bridge, read in zip(ensemble.bridges, reads, strict=True):
             logits += answers_at(bridge, [named[spec.name] for spec in read], at, training=False)
-        return exported(statistics(logits, ensemble.temperature))
+        return exported(statistics(logits, ensemble.temperature), sets)
 
     return Signature(BRIDGES, whole, [*features, of_base])
 
 
-def write_saved_model(signatures: Signatures, path: pathlib.Path) -> None:
-    """Writes a SavedModel with all signatures."""
+def write_saved_model(signatures: Signatures, path: pathlib.Path, for_tflite: bool = False) -> None:
+    """Writes a SavedModel with all signatures, or with those that a .tflite file is made from."""
     archive = keras.export.ExportArchive()
     archive.track(signatures.ensemble)
     with unrolled(signatures.ensemble):  # TFLite has no lists of tensors of any batch size
-        for signature in signatures.all:
+        for signature in signatures.in_tflite if for_tflite else signatures.all:
             archive.add_endpoint(signature.name, signature.function, signature.inputs)
         archive.write_out(str(path), verbose=False)
 
@@ -207,13 +256,26 @@ def converter_of(signatures: Signatures, saved_model: pathlib.Path) -> tf.lite.T
     return converter
 
 
-def values_for(taps: Signature, images: np.ndarray, positions: list[float]) -> dict:
-    """Inputs of all signatures by name: images, features from `taps`, r if there are positions."""
-    (spec,) = taps.inputs
-    values = {key: tensor.numpy() for key, tensor in taps.function(as_typed(images, spec)).items()}
+def values_for(
+    signatures: Signatures,
+    images: np.ndarray,
+    positions: list[float],
+    feeding: Callable | None = None,
+) -> dict:
+    """Inputs of all signatures by name: images, what `signatures.feeding` gives the others, and r
+    if there are positions. `feeding` is its function, compiled.
+    """
+    (spec,) = signatures["serving_default"].inputs
+    feeding = feeding or getattr(signatures.feeding, "function", lambda _: {})
+    values = {key: tensor.numpy() for key, tensor in feeding(as_typed(images, spec)).items()}
     for r in positions[:1]:
         values["r"] = np.full((len(images), 1), r, "float32")
     return {**values, spec.name: images}
+
+
+def positions_of(ensemble) -> list[float]:
+    """The positions of an ensemble's conditioned bridges, for the signatures of single ones."""
+    return getattr(ensemble, "positions", [])
 
 
 def as_typed(values: np.ndarray, spec: tf.TensorSpec) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bridge_tf.evaluation.conformal import PredictionSets
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.quantization import write_quantized
 from bridge_tf.export.signatures import Signatures, signatures, write_saved_model, write_tflite
@@ -51,34 +52,51 @@ def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -
     """Writes saved_model and model.tflite; their largest difference from the Keras model."""
     saved_model, tflite = folder / "saved_model", folder / "model.tflite"
     write_saved_model(found, saved_model)
-    write_tflite(found, saved_model, tflite)
+    write_tflite(found, _convertible(found, folder), tflite)
     return max(check_parity(found, path, images) for path in (saved_model, tflite))
 
 
+def _convertible(found: Signatures, folder: pathlib.Path, io: str = "float32") -> pathlib.Path:
+    """A SavedModel in a folder to convert: what `write_float32` wrote, or one for TFLite alone."""
+    if found.whole is None and io == "float32":
+        return folder / "saved_model"
+    saved_model = folder / f"saved_model_{io}"
+    if not saved_model.exists():
+        write_saved_model(found, saved_model, for_tflite=True)
+    return saved_model
+
+
 def write_others(
-    ensemble, folder: pathlib.Path, kinds: Sequence[str], io: str, images: np.ndarray
+    ensemble,
+    folder: pathlib.Path,
+    kinds: Sequence[str],
+    io: str,
+    images: np.ndarray,
+    sets: PredictionSets | None = None,
 ) -> list[pathlib.Path]:
     """Writes quantized files to the folder of `write_float32`; their paths."""
     paths = {kind: folder / f"model.{kind}.tflite" for kind in kinds}
     if not paths:
         return []
-    found = signatures(ensemble, io)
-    saved_model = folder / "saved_model"
-    if io != "float32":
-        saved_model = folder / f"saved_model_{io}"
-        write_saved_model(found, saved_model)
+    found = signatures(ensemble, io, sets)
+    saved_model = _convertible(found, folder, io)
     for kind, path in paths.items():
         write_quantized(found, saved_model, path, kind, images)
     return list(paths.values())
 
 
 def rewrite_with(
-    temperature: float, ensemble, path: pathlib.Path, io: str, images: np.ndarray
+    temperature: float,
+    sets: PredictionSets | None,
+    ensemble,
+    path: pathlib.Path,
+    io: str,
+    images: np.ndarray,
 ) -> None:
-    """Writes a file of `write_others` again, with another temperature of the ensemble."""
+    """Writes a file of `write_others` again, with another temperature and prediction sets."""
     kind = path.name.split(".")[1]
     ensemble = ensemble.calibrated(temperature, ensemble.base_temperature)
-    found = signatures(ensemble, io)
+    found = signatures(ensemble, io, sets)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         saved_model = pathlib.Path(folder) / "saved_model"
         write_saved_model(found, saved_model)

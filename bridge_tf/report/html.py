@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bridge_tf.config import INDECISIVE
 from bridge_tf.data.issues import printable
-from bridge_tf.report import chance, deployment, tables, uncertainty
+from bridge_tf.report import chance, deployment, prediction_sets, tables, uncertainty
 from bridge_tf.report.charts import style
 from bridge_tf.report.figures import Figure
 from bridge_tf.report.recommendation import recommendation
@@ -41,6 +41,8 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         early_exit=deployment.early_exit(report),
         artifacts=deployment.artifacts(report),
         cascades=deployment.cascades(report),
+        prediction_sets=prediction_sets.prediction_sets(report),
+        about_sets=prediction_sets.explanation(report),
         temperatures=tables.temperatures(report["ensembles"]),
         uncertainty=uncertainty.uncertainty(report),
         other_data=uncertainty.other_data(report),

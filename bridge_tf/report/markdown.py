@@ -1,6 +1,6 @@
 """report.md, and the table that commands print."""
 
-from bridge_tf.report import chance, deployment, uncertainty
+from bridge_tf.report import chance, deployment, prediction_sets, uncertainty
 from bridge_tf.report.recommendation import recommendation
 from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary, temperatures
 
@@ -39,6 +39,7 @@ def render_markdown(report: dict) -> str:
             padded_table(*temperatures(report["ensembles"])),
             "",
             *_deployed(report),
+            *_sets(report),
             *_uncertainty(report),
             "## Bridges",
             "",
@@ -80,6 +81,11 @@ def _uncertainty(report: dict) -> list[str]:
     for caption, table in tables:
         lines += [f"{caption}:", "", padded_table(*table), ""]
     return lines
+
+
+def _sets(report: dict) -> list[str]:
+    table, text = prediction_sets.prediction_sets(report), prediction_sets.explanation(report)
+    return ["## Prediction sets", "", text, "", padded_table(*table), ""] if table else []
 
 
 def padded_table(headings: list[str], rows: list[list[str]]) -> str:

@@ -76,10 +76,14 @@ _RECOMMENDED = _object(
 )
 _NONE_FITS = _object(name=None, budget=_object(**_BUDGET))
 _EARLY_EXIT = _object(**_all(Number, f"budget threshold share {_MORE}"), **_SCORE, **_EQUIVALENT)
+_SETS = _object(
+    **_all(Number, "coverage quantile test_coverage standard_error mean_size share_of_one")
+)
 _ARTIFACT = _object(
     file=Text,
     **_all(Count, "bytes gzip_bytes"),
     latency_ratio=_MAYBE,
+    prediction_sets=NotRequired[_SETS],
     **_SCORE,
     **_all(Number, _MORE),
 )
@@ -126,6 +130,7 @@ REPORT = TypeAdapter(
         ensembles=_some(_ROW),
         yardstick=NotRequired[_some(_YARDSTICK)],
         cascades=NotRequired[list[_CASCADE]],
+        prediction_sets=NotRequired[_object(name=Text, rows=list[_SETS])],
         artifacts=NotRequired[list[_ARTIFACT]],
         ood=NotRequired[_OOD],
         corruptions=NotRequired[_CORRUPTIONS],

@@ -8,6 +8,7 @@ import numpy as np
 
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
+from bridge_tf.evaluation.conformal import PredictionSets, fit_sets, measure_sets
 from bridge_tf.evaluation.latency import latency_ratio
 from bridge_tf.evaluation.metrics import ensemble_log_probs
 from bridge_tf.evaluation.scores import both_scores
@@ -38,12 +39,15 @@ def find_files(run: Run, name: str, source: str, early_exit: bool = True) -> lis
     """
     config = run.config
     budget = config.early_exit_budget if early_exit else None
-    wanted = settings_of(config.tflite, config.tflite_io, budget, config.calibrate)
+    calibration = config.calibrate, config.coverage
+    wanted = settings_of(config.tflite, config.tflite_io, budget, *calibration)
 
     def accept(there: dict) -> bool:
         kinds = set(wanted["tflite"])
         others = ["early_exit_budget", "calibrated", *(["tflite_io"] if kinds else [])]
-        return kinds <= {*there["tflite"]} and all(there[name] == wanted[name] for name in others)
+        same_sets = there.get("coverage", 0) == wanted["coverage"]  # earlier files have none
+        same = same_sets and all(there[name] == wanted[name] for name in others)
+        return kinds <= {*there["tflite"]} and same
 
     return find_export(config.export_dir, name, source, accept)
 
@@ -122,7 +126,9 @@ def row_of(
     float32: pathlib.Path,
     name: str,
     temperature: float,
-    rewrite: Callable[[float], None] | None = None,
+    rewrite: Callable[..., None] | None = None,
+    sets: PredictionSets | None = None,
+    timed: bool = True,
 ) -> dict:
     """The row of "artifacts" of a .tflite file that is to be called `name`.
 
@@ -130,8 +136,10 @@ def row_of(
         float32: the file whose base it is timed against.
         temperature: that inside the file. With `calibrate=false` the calibrated figures are those
             of a temperature that is fitted to its predictions.
-        rewrite: for quantized files, writes it again with another temperature; called if its own
-            lowers the NLL of the validation split by more than 1e-4.
+        rewrite: for quantized files, writes it again with another temperature, if its own lowers
+            the NLL of the validation split by more than 1e-4, and with prediction sets of its own.
+        sets: those inside the file.
+        timed: whether `float32` has a base to time it against.
     """
     logger.info(f"export: measuring {name}")
     dataset = run.data
@@ -139,7 +147,7 @@ def row_of(
     def uncalibrated(split) -> np.ndarray:
         return apply_temperature(log_probs_of(path, split.images), 1 / inside)
 
-    inside = temperature
+    inside = written = temperature
     test = uncalibrated(dataset.test)
     if rewrite or not run.config.calibrate:
         labels, validation = dataset.validation.labels, uncalibrated(dataset.validation)
@@ -150,10 +158,20 @@ def row_of(
         if not run.config.calibrate:
             temperature = own
         elif after < before - _LOWER:
-            temperature = rounded(own)
-            rewrite(temperature)
+            temperature = written = rounded(own)
+        own_sets = sets
+        if rewrite and sets:
+            of_file = np.exp(apply_temperature(validation, written))
+            own_sets = fit_sets(of_file, labels, sets.coverage)
+        if rewrite and (written, own_sets) != (inside, sets):
+            rewrite(written, own_sets)
+        sets = own_sets
     row = {"file": name, **sizes(path), **_figures(test, temperature, dataset.test.labels)}
-    ratio = latency_ratio(path, float32, dataset.test.images[0]) if run.config.latency else None
+    if sets:
+        of_file = np.exp(apply_temperature(test, written))
+        row["prediction_sets"] = measure_sets(sets, of_file, dataset.test.labels)
+    timed = timed and run.config.latency
+    ratio = latency_ratio(path, float32, dataset.test.images[0]) if timed else None
     return {**row, "latency_ratio": ratio}
 
 

@@ -46,11 +46,20 @@ class Run:
         stages: names of the requested stages.
         wait: wait while another process writes there; else that is an error.
         repair: make damaged files again; else they are errors.
+        prints: print the recommendation and the table when the report is written.
     """
 
     def __init__(
-        self, config: Config, workdir, stages=STAGES, *, wait: bool = False, repair: bool = False
+        self,
+        config: Config,
+        workdir,
+        stages=STAGES,
+        *,
+        wait: bool = False,
+        repair: bool = False,
+        prints: bool = True,
     ):
+        self.prints = prints
         self.config, self.stages, self.wait = config, tuple(stages), wait
         self.files = WorkDir(workdir, repair)
 

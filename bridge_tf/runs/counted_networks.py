@@ -104,6 +104,11 @@ class Networks:
         """The factor on the channels at which one network costs what that ensemble does."""
         return width_for(self.wide, self.ensemble_flops)
 
+    @functools.cached_property
+    def packed_width(self) -> float:
+        """The factor on the channels at which as many networks as modes cost what one does."""
+        return width_for(self.wide, round(self.mode.flops / self.config.num_modes))
+
     def wide(self, width: float | None = None):
         """The network with `wide_width` (or `width`) times the channels, and fresh weights."""
         width = self.wide_width if width is None else width
@@ -136,7 +141,7 @@ class Networks:
         """The network trained as "mode", "bridge" or a baseline; for "curve" one control point."""
         if kind in ("bridge", SUB_ENSEMBLE):
             return self.bridge
-        if kind not in ("batch_ensemble", "mc_dropout", "mimo", "wide"):
+        if kind not in ("batch_ensemble", "mc_dropout", "mimo", "packed", "wide"):
             return self.mode
         if kind not in self._baselines:
             self._baselines[kind] = Network.of(self._baseline_model(kind))
@@ -146,8 +151,8 @@ class Networks:
         if kind == "mimo":
             name = self.config.model
             return mimo_network(name, self.image_shape, self.classes, **self._options())
-        if kind == "wide":
-            return self.wide()
+        if kind in ("packed", "wide"):
+            return self.wide(self.packed_width if kind == "packed" else self.wide_width)
         build = batch_ensemble if kind == "batch_ensemble" else mc_dropout
         return build(self.model, self.config.num_modes)
 

@@ -1,11 +1,12 @@
 """The rows of a run's table: what each executes, and its members."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
 from bridge_tf.config import Config
 from bridge_tf.config.fields import SINGLE_NETWORKS, SUB_ENSEMBLE
+from bridge_tf.ensembles.baselines.members import MembersEnsemble
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.status import baseline_files, trained_baselines
@@ -54,6 +55,10 @@ def _baseline_rows(run: Run) -> Iterator[tuple]:
             ensemble = sub_ensemble(run)
             for size in range(1, len(files) + 1):
                 yield name, f"{name}_{size}", ensemble.first(size), members[: size + 1]
+        elif name == "packed":
+            networks = [run.load(path, keras.Model) for path in files]
+            packed = BridgeEnsemble(networks[0], [], networks[1:])
+            yield name, f"{name}_{len(files)}", packed, [(name, k) for k in range(len(files))]
         elif name in SINGLE_NETWORKS:
             yield name, f"{name}_1", 1, [(name, 0)]
         else:
@@ -80,11 +85,35 @@ def baseline_size(model) -> int:
     return 1
 
 
-def row_ensemble(run: Run, name: str) -> BridgeEnsemble:
-    """A row of the table as one model, without temperatures.
+def cascade_pairs(
+    rows: Mapping[str, tuple[str, Sequence[tuple]]], num_modes: int
+) -> Iterator[tuple[str, str, str]]:
+    """(name, row of the first stage, row of the second) of each cascade of a run.
+
+    `cascade_k` is mode 0 and then the first k modes; `student_cascade_k` a student and then all k
+    modes; `bridge_cascade_k` the base with k bridges and then all modes. `rows` are method and
+    members of all other rows, by name.
+    """
+    for size in range(2, num_modes + 1):
+        yield f"cascade_{size}", "single", f"deep_ensemble_{size}"
+    if "student_1" in rows:
+        yield f"student_cascade_{num_modes}", "student_1", f"deep_ensemble_{num_modes}"
+    for name, (method, members) in rows.items():
+        # With bridges of Type II all modes may be executed in the first stage.
+        if method == "bridge" and executed_modes(members) < num_modes:
+            yield name.replace("bridge", "bridge_cascade"), name, f"deep_ensemble_{num_modes}"
+
+
+def executed_modes(members: Sequence[tuple]) -> int:
+    """How many modes are executed for these members: always the first ones."""
+    return sum(member[0] == "mode" for member in members)
+
+
+def row_ensemble(run: Run, name: str, more: Sequence[str] = ()) -> BridgeEnsemble | MembersEnsemble:
+    """A row of the table that is no cascade as one model, without temperatures.
 
     Raises:
-        InputError: there is no such row, it can't be such a model, or a file is damaged.
+        InputError: there is no such row; the message names all, and `more`. Or a file is damaged.
     """
     known, ensemble = [], run.load(run.files.ensemble, BridgeEnsemble)
     for method, row, executed, members in rows_of(run, ensemble):
@@ -94,15 +123,11 @@ def row_ensemble(run: Run, name: str) -> BridgeEnsemble:
         if isinstance(executed, BridgeEnsemble):
             return executed
         if not isinstance(executed, int) and method not in ("wide", "laplace"):
-            raise InputError(
-                f"`ensemble={name}`: is one network of several outputs, which isn't exported; name "
-                "another row"
-            )
+            return MembersEnsemble(executed)
         networks = [_network(run, *member) for member in members]
         return BridgeEnsemble(networks[0], [], networks[1:])
-    raise InputError(
-        f"`ensemble={name}`: isn't a row that can be exported; name one of {', '.join(known)}"
-    )
+    names = ", ".join([*known, *more])
+    raise InputError(f"`ensemble={name}`: isn't a row that can be exported; name one of {names}")
 
 
 def _network(run: Run, kind: str, which, r: float | None = None) -> keras.Model:

@@ -109,6 +109,9 @@ class TaskGraph:
             before = modes[0]
             for k in range(1, len(modes)):
                 before = self._add(f"fge-{k}", [before])
+        elif name == "packed":
+            for k in range(1, len(modes) + 1):
+                self._add(f"{name}-{k}")
         elif name == SUB_ENSEMBLE:
             for k in range(1, bridges + 1):
                 self._add(f"{name}-{k}", base)

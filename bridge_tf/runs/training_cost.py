@@ -19,8 +19,10 @@ def epochs_of(config, kind: str) -> int:
     """Epochs of a training: "mode", "curve", "bridge", or a baseline but "long"."""
     if kind in ("bridge", SUB_ENSEMBLE):
         return config.bridge_epochs
-    if kind in ("curve", "student"):
-        return getattr(config, f"{kind}_epochs")
+    if kind == "curve":
+        return config.curve_epochs
+    if kind == "student":
+        return config.student_epochs or config.mode_epochs
     return cycle_epochs(config.mode_epochs) if kind == "fge" else config.mode_epochs
 
 
@@ -91,7 +93,7 @@ class TrainingCosts:
             tasks |= self._tasks(member)
         # In training each image is seen by one member of batch_ensemble and mc_dropout.
         share = relative_flops / len(members)
-        trained = {"batch_ensemble": share, "mc_dropout": share}
+        trained = {"batch_ensemble": share, "mc_dropout": share, "packed": share}
         trained |= dict.fromkeys(["mimo", "wide"], relative_flops)
         # Whose sum doesn't depend on the order of a set.
         return math.fsum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks)
@@ -111,7 +113,7 @@ class TrainingCosts:
             return {("mode", 0), (kind, 0)}
         if kind in STUDENTS:
             return {(kind, 0), *(("mode", k) for k in range(self.config.num_modes))}
-        return {member if kind == "mode" else (kind, 0)}
+        return {member if kind in ("mode", "packed") else (kind, 0)}
 
     def _of_bridge(self, which: tuple[int, int]) -> set[tuple]:
         """The training of a bridge, and the features that it reads: of a pool, once for all."""

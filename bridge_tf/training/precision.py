@@ -48,7 +48,7 @@ def _layers(model: Any) -> list:
     found = inner_layers(model)
     for layer in [*found]:
         for value in vars(layer).values():
-            if isinstance(value, Untracked):
+            if isinstance(value, Untracked) and isinstance(value.value, keras.Layer):
                 found += _layers(value.value)
     return found
 

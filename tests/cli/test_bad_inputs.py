@@ -35,6 +35,7 @@ WITH = {
     "train": ["--workdir=new"],
     "benchmark": ["--measure=curve_step"],
     "predict": ["--model=noise.tflite", "grey.png"],
+    "calibrate": ["--model=noise.tflite", "--dataset=digits"],
 }
 NEEDS_WORKDIR = ("evaluate", "export", "compress", "study", "demo")
 CHECKS_CONFIG = ("train", "benchmark")
@@ -83,6 +84,8 @@ def path_cases():
             "predict folder": ["predict", f"--model={name}", "grey.png"],
             "predict image": ["predict", "--model=noise.tflite", f"{name}.png"],
             "second image": ["predict", "--model=noise.tflite", "grey.png", f"{name}.png"],
+            "calibrate --model": ["calibrate", f"--model={name}.tflite", "--dataset=digits"],
+            "calibrate npz": ["calibrate", "--model=noise.tflite", f"--dataset=npz:{name}.npz"],
             "demo --model": ["demo", f"--model={name}.tflite"],
             "benchmark": ["benchmark", "--measure=latency", f"--files={name}.tflite"],
             "train --model": [*new, f"--model={name}.keras"],

@@ -68,6 +68,14 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
         **{"budget": 1.05, "threshold": 0.875, "share": 0.25, "relative_flops": 1.05},
         **{**last, "dee": 2.5, "dee_extrapolated": False},
     }
+    covered = {"quantile": 0.25, "test_coverage": 0.875, "standard_error": 0.03125}
+    report["prediction_sets"] = {
+        **{"name": "bridge_2", "k_reg": 5, "penalty": 0.01},
+        "rows": [
+            {"coverage": wanted, **covered, "mean_size": 1.375, "share_of_one": 0.6875}
+            for wanted in (0.9, 0.95)
+        ],
+    }
     size = {"bytes": 4_000_000, "gzip_bytes": 3_000_000}
     report["artifacts"] = [
         {"file": "ensemble.keras", **size, **last, "latency_ratio": None},

@@ -47,6 +47,8 @@ def test_a_wide_network_costs_what_the_largest_bridge_ensemble_costs(tmp_path, m
     ensemble = count_flops(BridgeEnsemble(networks.model, [bridge] * 3))
     assert count_flops(wide) == pytest.approx(ensemble, rel=0.02)
     assert wide.output_shape == networks.model.output_shape
+    narrow = networks.wide(networks.packed_width)
+    assert 4 * count_flops(narrow) == pytest.approx(count_flops(networks.model), rel=0.1)
 
 
 def test_the_nearest_width_is_found():
@@ -56,5 +58,6 @@ def test_the_nearest_width_is_found():
 
     assert count_flops(build(1)) == 80
     assert round(10 * width_for(build, 80)) == 10
+    assert round(10 * width_for(build, 41)) == 5
     assert round(10 * width_for(build, 155)) == 19  # 152, where 20 is 160
     assert round(10 * width_for(build, 1001)) == 125

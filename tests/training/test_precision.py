@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bridge_tf import Curve, InputError, Recipe, build_bridge, fit_bridge, fit_curve, fit_mode
+from bridge_tf.ensembles.baselines import fit_student
 from bridge_tf.training.precision import computing_in
 from bridge_tf.utils.keras_utils import inner_layers
 
@@ -88,6 +89,14 @@ def test_a_bridge_learns(build, images):
     losses = fit_bridge(bridge, base, member, images, recipe, batch_size=8).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
     assert policies(bridge) == policies(base) == {"float32"}
+
+
+def test_a_student_learns(build, images):
+    student, teachers = build(), [build(), build()]
+    recipe = dataclasses.replace(RECIPE, epochs=8)
+    losses = fit_student(student, teachers, images, recipe, batch_size=8).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+    assert policies(student) == policies(teachers[0]) == {"float32"}
 
 
 def test_other_precisions_are_refused():

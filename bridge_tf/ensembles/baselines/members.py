@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from bridge_tf.ensembles.bridge_ensemble import statistics
+from bridge_tf.ensembles.bridge_ensemble import new_inputs, statistics
 from bridge_tf.networks.classifier import as_classifier, logits_copy
 from bridge_tf.networks.layer_kinds import kind_of
 from bridge_tf.training.distribution.devices import own_rows, whole
@@ -89,6 +89,42 @@ def with_members(network, size: int) -> keras.Model:
     images = keras.Input(network.input.shape[1:], dtype=network.input.dtype, name="image")
     logits = network(ops.repeat(images, size, axis=0), training=False)
     return ensemble_of(images, logits, size, network.output.shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="bridge_tf")
+class MembersEnsemble(keras.Model):
+    """A network of several outputs, as those of `ensemble_of`, with a temperature.
+
+    Args:
+        members: a Functional model to the outputs of a `BridgeEnsemble`; not copied.
+        temperature: T > 0 of `probabilities` and `entropy`, as in `BridgeEnsemble`.
+        name: of the model.
+
+    Input and outputs are those of `members`. There is no base that runs alone.
+    """
+
+    # As the other ensembles that are exported have one; here there is no base.
+    base_temperature = 1.0
+
+    def __init__(self, members: keras.Model, temperature: float = 1.0, name: str = "ensemble"):
+        images = new_inputs(members)
+        log_probs = members(images)["log_probabilities"]
+        outputs = statistics(ops.unstack(log_probs, log_probs.shape[1], axis=1), temperature)
+        super().__init__(inputs=images, outputs=outputs, name=name)
+        self.members, self.temperature = members, float(temperature)
+
+    def calibrated(self, temperature: float, base_temperature: float = 1.0) -> "MembersEnsemble":
+        """The ensemble with another temperature; that of a base is ignored. It shares layers."""
+        return MembersEnsemble(self.members, temperature, self.name)
+
+    def get_config(self) -> dict:
+        members = keras.saving.serialize_keras_object(self.members)
+        return {"members": members, "temperature": self.temperature, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> "MembersEnsemble":
+        members = keras.saving.deserialize_keras_object(config["members"], custom_objects)
+        return cls(**{**config, "members": members})
 
 
 def ensemble_of(images, logits, size: int, classes: int) -> keras.Model:

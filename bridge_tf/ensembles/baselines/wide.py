@@ -1,4 +1,4 @@
-"""One wider network, at the cost of an ensemble (Abe et al., NeurIPS 2022)."""
+"""Networks of another width at a given cost: a wide one (Abe et al., NeurIPS 2022), packed ones."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ def width_for(build: Callable, flops: int) -> float:
     Numbers of channels are whole, so that a network of few channels may miss them by some percent.
 
     Args:
-        build: a function from the factor on the channels, ≥ 1, to a built model.
-        flops: of one image's inference, at least those of width 1.
+        build: a function from the factor on the channels, > 0, to a built model.
+        flops: of one image's inference.
     """
     low, high = 1.0, 2.0
     tried = {low: count_flops(build(low))}
@@ -26,6 +26,8 @@ def width_for(build: Callable, flops: int) -> float:
 
     while cost(high) < flops and high < _MOST:
         low, high = high, 2 * high
+    while cost(low) > flops and low > 1 / _MOST:
+        low, high = low / 2, low
     for _ in range(_TRIES):
         middle = (low + high) / 2
         low, high = (middle, high) if cost(middle) < flops else (low, middle)

@@ -73,7 +73,7 @@ class Baselines:
             network = result = run.load(task.sources(run.files)[0], keras.Model)
             recipe = CyclicRecipe(**vars(recipe))
         else:
-            network = result = _network(run, name)
+            network = result = _network(run, name, task.name)
         weights = {"class_weight": run.class_weight}
         fit = functools.partial(fit_mode, network, **weights)
         if name == "swa":
@@ -127,17 +127,19 @@ def _epochs(run: Run, name: str) -> int:
     return epochs_of(run.config, name)
 
 
-def _network(run: Run, name: str) -> keras.Model:
+def _network(run: Run, name: str, task: str = "") -> keras.Model:
     """The network of a baseline, with fresh weights; a `student` begins as mode 0."""
     config = run.config
     with _naming(name):
         if name == "mimo":
             return _mimo_network(run)
-        width = _networks(run).wide_width if name == "wide" else None
+        networks = _networks(run)
+        scaled = name in ("packed", "wide")
+        width = getattr(networks, f"{name}_width") if scaled else None
         # Networks that were built to be counted drew weights too.
-        keras.utils.set_random_seed(run.seed(name))
-        if name == "wide":
-            return _networks(run).wide(width)
+        keras.utils.set_random_seed(run.seed(task or name))
+        if scaled:
+            return networks.wide(width)
         if name in ("mixup", "mixed_distillation") and not config.mixup_alpha:
             raise InputError("needs a `mixup_alpha` above 0")
         network = run.build()

@@ -5,15 +5,16 @@ import json
 import pathlib
 from collections.abc import Callable
 
+from bridge_tf.ensembles.baselines.members import MembersEnsemble
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
-from bridge_tf.evaluation.early_exit import fit_early_exit, going_on
-from bridge_tf.evaluation.scores import calibrate, log_prob_predictor
+from bridge_tf.ensembles.cascade import CascadeEnsemble
+from bridge_tf.evaluation.early_exit import fit_early_exit_of
+from bridge_tf.evaluation.scores import fit_prediction_sets, log_prob_predictor
 from bridge_tf.export.exporter import export
 from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.model_card import model_card
-from bridge_tf.networks.flops import count_flops
-from bridge_tf.report import read_report
+from bridge_tf.export.prediction_sets import sets_inside
 from bridge_tf.runs.artifacts import (
     check_accuracy,
     export_rows,
@@ -22,17 +23,18 @@ from bridge_tf.runs.artifacts import (
     row_of,
     row_of_keras,
 )
+from bridge_tf.runs.cascade_models import is_cascade, row_of_cascade, sets_of_cascade
 from bridge_tf.runs.context import Run
-from bridge_tf.runs.rows import row_ensemble
+from bridge_tf.runs.prediction_sets import check_sets
+from bridge_tf.runs.row_models import RECOMMENDED, recommended_row, report_rows, row_model
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts
 from bridge_tf.runs.status import check_baselines, check_trained, measured_files
 from bridge_tf.runs.task_graph import Task
-from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_space
 from bridge_tf.utils.terminal import logger
 
-RECOMMENDED = "recommended"
-# Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures.
+# Bytes: a SavedModel and a .tflite hold the weights once each, and the graphs of their signatures;
+# a cascade's .tflite is made from another SavedModel.
 _EXPORTED, _GRAPHS = 2.5, 4e6
 
 
@@ -40,8 +42,11 @@ class Export:
     """Exports the ensemble."""
 
     def check(self, run: Run) -> None:
-        """Finds an export folder that can't be used, before anything is trained."""
+        """Finds an export folder that can't be used, and too few validation images for prediction
+        sets, before anything is trained.
+        """
         check_export(run.config.export_dir, run.config.export_name)
+        check_sets(run)
 
     def prepare(self, run: Run) -> list[Task]:
         """The export; `do` finds whether it is done."""
@@ -74,7 +79,9 @@ def _export(run: Run, exported: list[pathlib.Path]) -> None:
     if exported:  # by a process that was killed before it wrote what they are worth
         float32 = exported[1]
         for path in exported[1:]:
-            rows.append(row_of(run, path, float32, path.name, ensemble_temperature(path)))
+            sets = sets_inside(path)
+            temperature = ensemble_temperature(path)
+            rows.append(row_of(run, path, float32, path.name, temperature, sets=sets))
     else:
         source = run.files.manifest.digest(run.files.ensemble)
         early_exit = _early_exit(run, ensemble, predict)
@@ -87,8 +94,8 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     """Exports a row of the table as EXPORT_NAME-ROW, unless that is there; the "recommended" one
     is that of the report.
 
-    Its temperatures are fitted on the validation split, as those of the row. Report and work
-    directory stay as they are.
+    Its temperatures are fitted on the validation split, as those of the row; a cascade has those of
+    the report, and its threshold. Report and work directory stay as they are.
 
     Returns:
         The SavedModel and the TFLite files, float32 first.
@@ -100,35 +107,30 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     check_trained(run, "export")
     check_baselines(run)
     if row == RECOMMENDED:
-        row = _recommended(run)
+        row = recommended_row(run)
     name = f"{run.config.export_name}-{row}"
     check_export(run.config.export_dir, name)
+    check_sets(run)
     finish_exports(run.config.export_dir)
     made_from = run.files.manifest.digests(measured_files(run))
-    source = hashlib.sha256(json.dumps([row, made_from], sort_keys=True).encode()).hexdigest()
+    rows = report_rows(run, row) if is_cascade(row) else {}
+    figures = [rows[row]] if row in rows else []  # thresholds differ with `average_cost`
+    text = json.dumps([row, made_from, *figures], sort_keys=True)
+    source = hashlib.sha256(text.encode()).hexdigest()
     if not find_files(run, name, source, early_exit=False):
-        ensemble = calibrate(row_ensemble(run, row), run.data.validation)
-        test = log_prob_predictor(ensemble)(run.data.test.images)
-        _write_files(run, ensemble, name, source, [row_of_keras(run, ensemble, test, row)])
+        ensemble = row_model(run, row)
+        if figures:
+            of_keras = {"file": row, **rows[row]}
+        else:
+            test = log_prob_predictor(ensemble)(run.data.test.images)
+            of_keras = row_of_keras(run, ensemble, test, row)
+        _write_files(run, ensemble, name, source, [of_keras])
     return find_files(run, name, source, early_exit=False)
-
-
-def _recommended(run: Run) -> str:
-    """The row that the run's report recommends; an InputError if there is none."""
-    run.files.need([run.files.report], "export", "evaluate")
-    run.files.verify(run.files.report)
-    found = read_report(run.files.report).get("recommendation", {}).get("name")
-    if found is None:
-        raise InputError(
-            f"`ensemble={RECOMMENDED}`: {run.files.report} recommends no row; evaluate the run "
-            "again, with another budget"
-        )
-    return found
 
 
 def _write_files(
     run: Run,
-    ensemble: BridgeEnsemble,
+    ensemble: BridgeEnsemble | CascadeEnsemble | MembersEnsemble,
     name: str,
     source: str,
     rows: list[dict],
@@ -136,15 +138,27 @@ def _write_files(
 ) -> None:
     """Writes the files called `name`, and adds what each is worth to the rows."""
     config = run.config
-    size = (_EXPORTED + len(config.tflite)) * 4 * ensemble.count_params() + _GRAPHS
+    copies = _EXPORTED + len(config.tflite) + isinstance(ensemble, CascadeEnsemble)
+    size = copies * 4 * ensemble.count_params() + _GRAPHS
     check_space("export_dir", config.export_dir, size, "the stage export")
     if not config.calibrate:
         ensemble = ensemble.calibrated(1, 1)
+    sets = None
+    if config.coverage:
+        if isinstance(ensemble, CascadeEnsemble):
+            sets = sets_of_cascade(run, ensemble)
+        else:
+            sets = fit_prediction_sets(ensemble, run.data.validation, config.coverage)
 
-    def judge(path: pathlib.Path, rewrite: Callable[[float], None]) -> None:
+    def judge(path: pathlib.Path, rewrite: Callable[..., None]) -> None:
         file, float32 = path.name.replace("model", name, 1), "model.tflite"
-        again = rewrite if path.name != float32 else None
-        row = row_of(run, path, path.with_name(float32), file, ensemble.temperature, again)
+        if isinstance(ensemble, CascadeEnsemble):
+            row = row_of_cascade(run, path, file, ensemble, sets)
+        else:
+            given = (path.with_name(float32), file, ensemble.temperature)
+            again = rewrite if path.name != float32 else None
+            timed = isinstance(ensemble, BridgeEnsemble)
+            row = row_of(run, path, *given, again, sets, timed)
         rows.append(row)
         check_accuracy(run, rows[0], row, "tflite")
 
@@ -159,6 +173,7 @@ def _write_files(
         tflite_io=config.tflite_io,
         calibration=run.data.train.images,
         early_exit=early_exit,
+        sets=sets,
         judge=judge,
         card=lambda: model_card(config, run.data, ensemble, rows, name),
     )
@@ -174,9 +189,8 @@ def _early_exit(run: Run, ensemble, predict: Callable) -> dict:
     `predict` gives the members' log-probabilities of images, members×N×classes.
     """
     validation, budget = run.data.validation, run.config.early_exit_budget
-    whole = count_flops(ensemble.calibrated(1, 1)) / count_flops(ensemble.base)
-    more = going_on(run.config.bridge_type, whole)
-    found = fit_early_exit(predict(validation.images)[0], validation.labels, budget, more)
+    base = predict(validation.images)[0]
+    found = fit_early_exit_of(ensemble, base, validation.labels, budget)
     if not run.config.calibrate:
         found["temperature"] = 1.0
-    return {**found, "budget": budget}
+    return found

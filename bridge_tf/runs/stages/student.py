@@ -8,6 +8,7 @@ from bridge_tf.ensembles.baselines import fit_student
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.stages.training import check_room, train
 from bridge_tf.runs.task_graph import Task
+from bridge_tf.runs.training_cost import epochs_of
 
 
 def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: str) -> None:
@@ -23,7 +24,7 @@ def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: s
     loss = {}
     if kind == "student":
         rate = config.learning_rate / 2
-        recipe = run.recipe(config.student_epochs, seed, learning_rate=rate)
+        recipe = run.recipe(epochs_of(config, kind), seed, learning_rate=rate)
     elif kind == "mixed_distillation":
         batches = run.bridge_batches
         if config.label_share:

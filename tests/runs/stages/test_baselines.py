@@ -5,15 +5,18 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bridge_tf.config import Config
 from bridge_tf.config.fields import BASELINES
 from bridge_tf.ensembles.baselines import laplace
+from bridge_tf.export import load_predictor
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import build_ensemble
 from bridge_tf.runs.runner import execute, measure_again
 from bridge_tf.runs.stages.baselines import Baselines
+from bridge_tf.runs.stages.export import export_row
 from bridge_tf.runs.status import baseline_files, check_baselines
 from bridge_tf.utils.errors import InputError
 from tests.runs.small import SMALL, check_interrupted, digests, executed
@@ -25,7 +28,7 @@ pytestmark = pytest.mark.slow
 FILES = {
     *("swa", "fge-1", "fge-2", "distillation", "mixed_distillation", "student", "wide", "mixup"),
     *("long", "sub_ensemble-1", "sub_ensemble-2", "laplace", "batch_ensemble", "mimo"),
-    "mc_dropout",
+    *("mc_dropout", "packed-1", "packed-2", "packed-3"),
 }
 NAMES = ("student", "distillation")
 
@@ -51,12 +54,30 @@ def rows(run):
     return {row["name"]: row for row in json.loads(run.files.report.read_text())["ensembles"]}
 
 
+@pytest.mark.parametrize("name", ["batch_ensemble_3", "mimo_2", "mc_dropout_3", "bridge_cascade_2"])
+def test_exported_rows_have_the_calibrated_nll_of_the_report(run, rows, tmp_path, name):
+    config = dataclasses.replace(CONFIG, export_dir=str(tmp_path), export_name="it", latency=False)
+    saved_model, tflite = export_row(Run(config, run.files.path, STAGES), name)
+    test = run.data.test
+    served = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    for found in (
+        served(image=tf.constant(test.images, "float32"))["probabilities"].numpy(),
+        load_predictor(tflite)(test.images)["probabilities"],
+    ):
+        nll = -np.log(found[np.arange(len(test)), test.labels].astype("float64")).mean()
+        assert nll == pytest.approx(rows[name]["calibrated_nll"], abs=1e-4)
+    assert ("no signature `base`" in (tmp_path / f"it-{name}.md").read_text()) == (
+        "cascade" not in name
+    )
+
+
 def test_each_baseline_has_its_files_and_rows(run, rows):
     assert {path.stem for path in run.files.path.glob("baselines/*")} == FILES
     assert [name for name in rows if "cascade" not in name] == [
         *("single", "deep_ensemble_2", "deep_ensemble_3", "curve_1", "curve_2"),
         *("swa_1", "fge_2", "fge_3", "distillation_1", "mixed_distillation_1", "student_1"),
-        *("wide_1", "mixup_1", "long_1", "sub_ensemble_1", "sub_ensemble_2", "laplace_1"),
+        *("wide_1", "mixup_1", "long_1", "sub_ensemble_1", "sub_ensemble_2", "packed_3"),
+        "laplace_1",
         *("batch_ensemble_3", "mimo_2", "mc_dropout_3", "bridge_1", "bridge_2"),
     ]
     methods = {row["method"] for row in rows.values() if "cascade" not in row["method"]}
@@ -71,6 +92,7 @@ def test_costs_of_inference(rows):
         assert costs(name) == costs("long_1") == (1, 1)
     assert costs("sub_ensemble_2") == costs("bridge_2")
     assert 1 < costs("laplace_1")[0] < 1.1
+    assert costs("packed_3")[0] == pytest.approx(1, rel=0.1)
     # Of so few channels, one more or less is a step of some percent.
     assert costs("wide_1")[0] == pytest.approx(costs("bridge_2")[0], rel=0.1)
     assert costs("fge_3") == costs("deep_ensemble_3")
@@ -92,6 +114,7 @@ def test_costs_of_training(run, rows):
     assert cost["bridge_1"] <= cost["long_1"] < cost["bridge_1"] + 1 / 4
     assert cost["distillation_1"] == cost["student_1"] == 3 + (3 + 3) / 3
     assert cost["mixed_distillation_1"] == cost["distillation_1"]
+    assert cost["packed_3"] == pytest.approx(rows["packed_3"]["relative_flops"])
     assert cost["laplace_1"] == 1 + 1 / (3 * 4)  # a forward pass
     for name in ("batch_ensemble_3", "mc_dropout_3"):
         assert cost[name] == pytest.approx(rows[name]["relative_flops"] / 3)
@@ -134,6 +157,13 @@ def test_laplace_is_mode_0_with_its_last_layers_uncertainty(run):
     wanted = laplace(network, run.data.train.images).predict(images, verbose=0)
     np.testing.assert_allclose(written.predict(images, verbose=0), wanted, atol=1e-5)
     assert np.all(np.abs(wanted) <= np.abs(network.predict(images, verbose=0)) + 1e-5)
+
+
+def test_packed_networks_are_trained_apart(run):
+    networks = [run.load(path, keras.Model) for path in baseline_files(run, "packed")]
+    kernels = [network.get_layer("stem_conv").get_weights()[0] for network in networks]
+    assert kernels[0].shape[-1] < run.load_mode(0).get_layer("stem_conv").get_weights()[0].shape[-1]
+    assert (kernels[0] != kernels[1]).any() and (kernels[1] != kernels[2]).any()
 
 
 def test_tails_differ_and_are_like_the_bridges(run, rows):
@@ -202,5 +232,5 @@ def test_an_unknown_baseline_is_refused():
 
 def test_baselines_interrupted_in_every_training_end_the_same(tmp_path, monkeypatch):
     config = dataclasses.replace(CONFIG, num_modes=2)
-    trainings = 2 + 1 + 1 + len(FILES - {"fge-2", "sub_ensemble-2"})
+    trainings = 2 + 1 + 1 + len(FILES - {"fge-2", "sub_ensemble-2", "packed-3"})
     check_interrupted(config, trainings, tmp_path, monkeypatch, ("baselines",), of_one_epoch=2)

@@ -63,3 +63,11 @@ def test_rows_of_another_ensemble_are_not_shown(run):
     assert artifacts.artifacts(made) == [{"file": "a"}]
     made.files.ensemble.write_bytes(b"another ensemble")
     assert artifacts.artifacts(made) == []
+
+
+@pytest.mark.parametrize(("coverage", "found"), [(0.9, True), (0.95, False), (0.0, False)])
+def test_an_export_with_other_prediction_sets_is_made_again(run, coverage, found):
+    there = settings_of([], "float32", 1.05, True, 0.9)
+    assert bool(artifacts.exported_files(run(there, coverage=coverage))) == found
+    del there["coverage"]  # as in earlier exports
+    assert bool(artifacts.exported_files(run(there, coverage=coverage))) == (coverage == 0)

@@ -20,10 +20,11 @@ def baseline_sources(run) -> Iterator[Source]:
             open_all = functools.partial(sub_ensemble, run)
             yield Source(f"baseline-{name}", [None, *members], open_all)
             continue
-        predictor = network_predictor() if name == "fge" else None
+        alike = name in ("fge", "packed")
+        predictor = network_predictor() if alike else None
         for k, path in enumerate(baseline_files(run, name)):
             # Read once, for its size and its predictions.
             model = functools.cache(functools.partial(run.load, path, keras.Model))
-            size = 1 if name == "fge" else baseline_size(model())
+            size = 1 if alike else baseline_size(model())
             members = [(name, k + number) for number in range(size)]
             yield Source(f"baseline-{path.stem}", members, model, predictor)

@@ -1,13 +1,14 @@
 """The cascades of a run: rows of modes and bridges that are trained anyway."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.cascade import Cascade, cascade_curve, fit_cascade
 from bridge_tf.evaluation.scores import both_scores
+from bridge_tf.runs.rows import cascade_pairs, executed_modes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,7 @@ class Stages:
 def add_cascades(run, predictions, table, members_of: list, costs) -> list[dict]:
     """Adds the rows of cascades to a table, and what they predict with to `members_of`.
 
-    `cascade_k` is mode 0 and then the first k modes; `student_cascade_k` a student and then all k
-    modes; `bridge_cascade_k` the base with k bridges and then all modes. A row is left out if its
-    first stage alone costs more than `average_cost`.
+    A row is left out if its first stage alone costs more than `average_cost`.
 
     Args:
         predictions: the run's `Predictions`.
@@ -49,7 +48,8 @@ def add_cascades(run, predictions, table, members_of: list, costs) -> list[dict]
         row["name"]: (row, members) for row, members in zip(table.rows, members_of, strict=True)
     }
     labels, curves = table.labels[0], []
-    for name, first, second in _pairs(rows, len(predictions.models)):
+    others = {name: (row["method"], members) for name, (row, members) in rows.items()}
+    for name, first, second in cascade_pairs(others, len(predictions.models)):
         stages = [predictions.of_ensemble(rows[stage][1]) for stage in (first, second)]
         test, (validation, _) = zip(*stages, strict=True)
         flops, params = (_of_both(rows, first, second, key) for key in ("flops", "params"))
@@ -89,26 +89,9 @@ def add_cascades(run, predictions, table, members_of: list, costs) -> list[dict]
     return curves
 
 
-def _pairs(rows: Mapping[str, tuple], num_modes: int) -> Iterator[tuple[str, str, str]]:
-    """(name, row of the first stage, row of the second) of each cascade."""
-    for size in range(2, num_modes + 1):
-        yield f"cascade_{size}", "single", f"deep_ensemble_{size}"
-    if "student_1" in rows:
-        yield f"student_cascade_{num_modes}", "student_1", f"deep_ensemble_{num_modes}"
-    for name, (row, members) in rows.items():
-        # With bridges of Type II all modes may be executed in the first stage.
-        if row["method"] == "bridge" and _modes(members) < num_modes:
-            yield name.replace("bridge", "bridge_cascade"), name, f"deep_ensemble_{num_modes}"
-
-
-def _modes(members: Sequence[tuple]) -> int:
-    """How many modes are executed for these members: always the first ones."""
-    return sum(member[0] == "mode" for member in members)
-
-
 def _of_both(rows: Mapping[str, tuple], first: str, second: str, key: str) -> float:
     """FLOPs or parameters of both stages, of which the modes of the first are counted once."""
-    modes = _modes(rows[first][1])
+    modes = executed_modes(rows[first][1])
     reused = ["single" if modes == 1 else f"deep_ensemble_{modes}"] * (modes > 0)
     costs = [rows[name][0][f"relative_{key}"] for name in (first, second, *reused)]
     return sum(costs[:2]) - sum(costs[2:])

@@ -11,6 +11,7 @@ from bridge_tf.evaluation.table import Table
 from bridge_tf.networks.flops import count_flops, count_params
 from bridge_tf.runs.bridge_settings import bridge_settings
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.prediction_sets import measure_run_sets
 from bridge_tf.runs.rows import rows_of
 from bridge_tf.runs.stages.evaluate.cascade_rows import add_cascades
 from bridge_tf.runs.stages.evaluate.details import Details
@@ -81,6 +82,7 @@ def compare(run: Run) -> tuple[dict, dict, Resampled]:
         "ensembles": table.rows,
         "yardstick": yardstick,
         "cascades": cascades,
+        "prediction_sets": measure_run_sets(run, row, test, validation),
         "curves": curves,
         "bridges": bridges,
         **measure_shifted(run, predictions, list(zip(table.rows, members_of, strict=True))),

@@ -2,8 +2,8 @@
 
 import pathlib
 
-from bridge_tf.report import read_report, render_table, write_pages
-from bridge_tf.report.recommendation import recommendation
+from bridge_tf.report import read_report, write_pages
+from bridge_tf.report.shown import Report
 from bridge_tf.runs.artifacts import artifacts
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.status import measured_files
@@ -20,9 +20,8 @@ def show(run: Run) -> None:
     run.files.remove_checkpoints(run.files.report)
     report = read_report(run.files.report)
     write_pages(run.files, report, _loss_planes(run))
-    if pieces := recommendation(report):
-        print("".join(text for text, _ in pieces).strip())
-    print(render_table(report), flush=True)
+    if run.prints:
+        print(Report(report), flush=True)
     for warning in report.get("warnings", ()):
         logger.warning("evaluate: WARNING: %s", warning)
 

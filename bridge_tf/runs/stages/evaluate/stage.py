@@ -7,6 +7,7 @@ from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import artifacts
 from bridge_tf.runs.bridge_pool import remove_pool
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.prediction_sets import are_measured, check_sets
 from bridge_tf.runs.report_log import log_report
 from bridge_tf.runs.resampled_file import write_resampled
 from bridge_tf.runs.stages.evaluate.comparison import compare
@@ -22,7 +23,10 @@ class Evaluate:
     """Measures everything that is trained."""
 
     def check(self, run: Run) -> None:
-        """Finds other images that can't be read, if there are to be any, before work is begun."""
+        """Finds other images that can't be read, and too few validation images for prediction
+        sets, before work is begun.
+        """
+        check_sets(run)
         if run.config.ood_dataset:
             other_images(run)
 
@@ -56,7 +60,8 @@ def is_evaluated(run: Run) -> bool:
     report = read_report(run.files.report)
     found = [report.get(key, {}).get("budget") for key in ("early_exit", "recommendation")]
     wanted = [run.config.early_exit_budget, run.config.budget, run.config.average_cost]
-    return [*found, report.get("average_cost")] == wanted and is_measured(run.config, report)
+    same = [*found, report.get("average_cost")] == wanted and are_measured(run, report)
+    return same and is_measured(run.config, report)
 
 
 def remeasure(run: Run) -> None:
