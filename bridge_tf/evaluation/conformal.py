@@ -124,7 +124,7 @@ def measure_sets(sets: PredictionSets, probabilities, labels) -> dict[str, float
         labels: N, integers 0…classes-1.
 
     Returns:
-        coverage: the wanted one; quantile; test_coverage: the share of images whose set holds the
+        coverage, the wanted one; quantile; test_coverage: the share of images whose set holds the
         label; standard_error, of that, if coverage is exact: of the choice of both validation and
         test images; mean_size: classes in a set; share_of_one: of images whose set is one class.
     """
