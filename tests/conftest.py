@@ -18,8 +18,9 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 # Files that take minutes. They come first, so that no worker is left alone with one at the end.
 LONG = (
-    *("test_readme.py", "cli/test_compress.py", "cli/test_runs.py", "runs/test_runner.py"),
-    *("faults/test_quick.py", "cli/test_own_models.py", "test_jax.py", "zoo/test_bridges.py"),
+    *("test_readme.py", "test_notebooks.py", "cli/test_compress.py", "cli/test_runs.py"),
+    *("runs/test_runner.py", "faults/test_quick.py", "cli/test_own_models.py", "test_jax.py"),
+    "zoo/test_bridges.py",
 )
 
 

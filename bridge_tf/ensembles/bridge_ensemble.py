@@ -43,13 +43,14 @@ class BridgeEnsemble(keras.Model):
     Input: that of the base. Images are one tensor named `image`, N×H×W×C (raw pixels 0…255, if the
     base takes these); other inputs keep their names.
 
-    Output: a dict of
-        probabilities: N×classes, the mean over the members, calibrated by `temperature`.
-        entropy: N, of these probabilities, in nats, 0 … log(classes).
-        mutual_information: N, in nats, ≥ 0: the entropy of the members' mean less the mean of
-            their entropies, both without the temperature. Exported models call it `disagreement`.
-        log_probabilities: N×members×classes, without the temperature: the modes, then the bridges,
-            conditioned ones at each position.
+    Output: a dict of these, by name.
+
+    - `probabilities`: N×classes, the mean over the members, calibrated by `temperature`.
+    - `entropy`: N, of these probabilities, in nats, 0 … log(classes).
+    - `mutual_information`: N, in nats, ≥ 0: the entropy of the members' mean less the mean of
+      their entropies, both without the temperature. Exported models call it `disagreement`.
+    - `log_probabilities`: N×members×classes, without the temperature: the modes, then the bridges,
+      conditioned ones at each position.
 
     Raises:
         ValueError: `ends`, `positions` or a temperature doesn't fit.

@@ -39,14 +39,15 @@ class CascadeEnsemble(keras.Model):
 
     Input: that of the first stage.
 
-    Output: a dict of
-        probabilities: N×classes, those of the stage that predicts an image, calibrated by its
-            temperature.
-        entropy: N, of these probabilities, in nats.
-        mutual_information: N, in nats, ≥ 0: between the members of that stage; 0 if it is one
-            network.
-        goes_on: N, booleans: whether the second stage predicts an image.
-        stages: N×2×classes, both stages' probabilities.
+    Output: a dict of these, by name.
+
+    - `probabilities`: N×classes, those of the stage that predicts an image, calibrated by its
+      temperature.
+    - `entropy`: N, of these probabilities, in nats.
+    - `mutual_information`: N, in nats, ≥ 0: between the members of that stage; 0 if it is one
+      network.
+    - `goes_on`: N, booleans: whether the second stage predicts an image.
+    - `stages`: N×2×classes, both stages' probabilities.
 
     Raises:
         ValueError: there are no modes, or a number or a mode's outputs don't fit.

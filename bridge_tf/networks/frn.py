@@ -17,7 +17,7 @@ class FilterResponseNormalization(keras.layers.Layer):
     with the mean over height and width, and learned gamma, beta, tau per channel.
 
     Args:
-        epsilon: > 0.
+        epsilon: above 0.
         **kwargs: of `keras.layers.Layer`, as `name` and `dtype`.
 
     Raises:
