@@ -123,7 +123,7 @@ class WorkDir(RunFiles):
         flags = {"split_seed": flags.get("seed", 0)} | flags
         try:
             return Config(**flags)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:  # values of other types
             raise InputError(f"{self.config} can't be read ({error}); {remedy}") from error
 
     def check_readable(self) -> None:

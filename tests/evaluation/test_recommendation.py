@@ -85,6 +85,7 @@ def test_a_row_that_is_worse_than_a_cheaper_one_is_not_chosen_for_its_noise(nll)
 
 def test_of_equal_costs_the_better_row_is_chosen(nll):
     assert chosen([row("single", 1), row("bridge_1", 1)], nll)["name"] == "bridge_1"
+    assert chosen([row("single", 1.2496), row("bridge_1", 1.2503)], nll)["name"] == "bridge_1"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ _POINTS = 200  # of a line at most
 _MARKS, _STAGGERED = 5, 4
 # One for each named training, so that colour alone tells none from another.
 _MARKERS = "oDs^vPX*<>"
+# Letters of a name that fits into a fourth of a legend, and inches of a legend's row.
+_SHORT, _ROW = 6, 0.2
 LABELS = {
     "loss": "training loss (nats)",
     "accuracy": "training accuracy (%)",
@@ -24,7 +26,9 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
         metric: of `LABELS`.
         histories: (epoch, value) of each training, by its name.
     """
-    chart, axes = style.figure(4.2, 3.4)
+    entries = min(len(histories), len(_MARKERS) + 1)
+    columns = 2 if max(map(len, histories)) > _SHORT else 4
+    chart, axes = style.figure(4.2, 3.0 + _ROW * -(-entries // columns))
     factor = 1 if metric == "loss" else 100
     values = []
     for k, (name, points) in enumerate(histories.items()):
@@ -41,8 +45,8 @@ def draw(stage: str, metric: str, histories: Mapping[str, Sequence[Sequence[floa
     axes.set(xlabel="epoch", ylabel=LABELS[metric])
     if len(histories) > 1:
         # Above the axes, so that it hides no line.
-        small = {"fontsize": 9, "handlelength": 1.8, "columnspacing": 1.2}
-        legend = axes.legend(title=stage, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, **small)
+        small = {"fontsize": 9, "handlelength": 1.8, "columnspacing": 1.2, "ncols": columns}
+        legend = axes.legend(title=stage, loc="lower left", bbox_to_anchor=(0, 1), **small)
         legend.set_alignment("left")
     return chart, f"{stage.capitalize()}: {LABELS[metric].partition(' (')[0]}"
 
