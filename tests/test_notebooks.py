@@ -34,7 +34,7 @@ def test_notebooks_have_no_outputs(name):
     assert [(cell.outputs, cell.execution_count) for cell in code] == [([], None)] * len(code)
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_digits(tmp_path):
     printed = ran("digits", tmp_path)
     flops = re.findall(r"^(single|deep ensemble|base and \w+) +(\S+)", printed, re.MULTILINE)
@@ -47,7 +47,7 @@ def test_digits(tmp_path):
     assert found["log_probabilities"].shape == (2, 2, 10)
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_own_model(tmp_path):
     printed = ran("own_model", tmp_path)
     assert "Choice(tap='backbone." in printed
@@ -56,7 +56,7 @@ def test_own_model(tmp_path):
     assert labels == list("56789")
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_serve(tmp_path):
     printed = ran("serve", tmp_path)
     number = r"(\d[\d.e-]*)$"

@@ -5,7 +5,9 @@ import numpy as np
 
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.ensembles.cascade import CascadeEnsemble
+from bridge_tf.evaluation.early_exit import going_on
 from bridge_tf.export.signatures import FIRST, SECOND
+from bridge_tf.networks.flops import count_flops
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.keras_utils import inner_layers
 
@@ -33,8 +35,28 @@ def early_exit_of(ensemble, given: dict | None) -> dict | None:
         kind = type(ensemble).__name__
         raise InputError(f"`early_exit`: is for a BridgeEnsemble, not for a {kind}; leave it out")
     if isinstance(ensemble, CascadeEnsemble):
-        return {"threshold": ensemble.threshold, "signatures": [FIRST, SECOND]}
-    return given and {**given, "base_temperature": ensemble.base_temperature}
+        of_cascade = {"threshold": ensemble.threshold, "signatures": [FIRST, SECOND]}
+        return {**of_cascade, "flops": list(costs_of(ensemble))}
+    if not given:
+        return None
+    base_temperature = ensemble.base_temperature
+    return {**given, "base_temperature": base_temperature, "flops": list(costs_of(ensemble))}
+
+
+def costs_of(ensemble) -> tuple[float, float]:
+    """FLOPs of an image that stops early, and of one that goes on, relative to the base's.
+
+    `ensemble` is a `CascadeEnsemble` or a `BridgeEnsemble`.
+    """
+    base = count_flops(ensemble.base)
+    if isinstance(ensemble, CascadeEnsemble):
+        first = ensemble.first
+        # Of one network there is nothing to average.
+        several = first.bridges or first.other_modes
+        once = count_flops(first.calibrated(1, 1)) / base if several else 1.0
+        return once, once + sum(map(count_flops, ensemble.modes)) / base
+    whole = count_flops(ensemble.calibrated(1, 1)) / base
+    return 1.0, 1.0 + going_on(2 if ensemble.other_modes else 1, whole)
 
 
 def temperatures_of(ensemble, temperature: float, early_exit: dict | None) -> dict[str, float]:

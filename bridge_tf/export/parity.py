@@ -52,7 +52,7 @@ def check_sets(sets, signature, path: pathlib.Path, images: np.ndarray) -> None:
     """
     (spec,) = signature.inputs
     pixels = np.asarray(spread(images)).astype(spec.dtype.as_numpy_dtype)
-    outputs = _open(path)(signature.name, {spec.name: pixels})
+    outputs = open_signatures(path)(signature.name, {spec.name: pixels})
     wanted, found = sets.predict(outputs["probabilities"]), outputs[OUTPUT]
     scores = set_scores(outputs["probabilities"], sets.k_reg, sets.penalty)
     wrong = (found != wanted) & (np.abs(scores - sets.quantile) > _ROUNDING)
@@ -70,7 +70,7 @@ def spread(images: np.ndarray) -> np.ndarray:
 
 def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Signatures, with the artifact's probabilities and the Keras model's."""
-    ensemble, run = signatures.ensemble, _open(path)
+    ensemble, run = signatures.ensemble, open_signatures(path)
     specs = {signature.name: signature.inputs for signature in signatures.all}
 
     def answer(signature: str, *values: np.ndarray) -> dict[str, np.ndarray]:
@@ -148,7 +148,7 @@ def _of_parts(ensemble, answer: Callable, specs: dict, images: np.ndarray) -> It
             member += 1
 
 
-def _open(path: pathlib.Path) -> Callable[[str, dict], dict[str, np.ndarray]]:
+def open_signatures(path: pathlib.Path) -> Callable[[str, dict], dict[str, np.ndarray]]:
     """A function from the name of a signature and its named inputs to its outputs."""
     if path.is_dir():
         import tensorflow as tf

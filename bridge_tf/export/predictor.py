@@ -62,7 +62,8 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     return predictor
 
 
-def _newest_version(path: pathlib.Path) -> pathlib.Path:
+def newest_version(path: pathlib.Path) -> pathlib.Path:
+    """The SavedModel in `path`, or the newest of its versions; an InputError if there is none."""
     if (path / "saved_model.pb").exists():
         return path
     versions = [p for p in path.iterdir() if p.name.isdigit() and (p / "saved_model.pb").exists()]
@@ -74,7 +75,7 @@ def _newest_version(path: pathlib.Path) -> pathlib.Path:
 def _saved_model(path: pathlib.Path, signature: str) -> Predictor:
     import tensorflow as tf
 
-    path = _newest_version(path)
+    path = newest_version(path)
     loaded = tf.saved_model.load(str(path))
     if signature not in loaded.signatures:
         raise InputError(f"`model`: {path} has no signature {signature}")

@@ -20,25 +20,31 @@ from bridge_tf.ensembles.cascade import CascadeEnsemble
 from bridge_tf.evaluation.calibration import apply_temperature, fit_temperature, rounded
 from bridge_tf.evaluation.change import change
 from bridge_tf.evaluation.conformal import PredictionSets, check_coverage, fit_sets, measure_sets
-from bridge_tf.evaluation.early_exit import fit_early_exit_of
+from bridge_tf.evaluation.early_exit import fit_early_exit
 from bridge_tf.evaluation.metrics import ensemble_log_probs
 from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.export.exporter import Artifacts, export
+from bridge_tf.export.kinds import costs_of
 from bridge_tf.export.labels import labels_beside, read_labels
 from bridge_tf.export.metadata import description_of
 from bridge_tf.export.predictor import load_predictor
+from bridge_tf.export.signatures import FIRST
 from bridge_tf.networks.loading import read_model
 from bridge_tf.networks.saving import write_model
-from bridge_tf.runs.cascade_recalibration import recalibrate_cascade
+from bridge_tf.runs.cascade_recalibration import Stages, recalibrate_cascade
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.exported_models import (
+    early_exit_beside,
+    ensemble_in,
+    sets_in,
+    stages_in,
+)
 from bridge_tf.runs.row_models import row_model
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import replacing, sha256
 
 SPLITS = ("test", "train", "validation", "all")
-_FEWEST, _BATCH = 20, 100
-# The smallest positive float32.
-_TINY = 1e-45
+_FEWEST = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,20 +53,27 @@ class Calibrated:
 
     Attributes:
         predict: from images N×H×W×C to log-probabilities of ensemble and base without their
-            temperatures, N×classes; with them where the temperatures are unknown.
+            temperatures, N×classes; with them where the temperatures are unknown. None for a
+            cascade.
         temperatures: of ensemble and base; None if unknown.
         image_shape: (height, width, channels).
         labels: names of the classes; empty if unknown.
         ensemble: None for an exported file.
         sets: those inside; None if there are none.
+        stages: of a cascade.
+        has_base: whether there is a base that runs alone.
+        more: what an image costs that early exit sends on, relative to the base; None without.
     """
 
-    predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None
     temperatures: tuple[float, float] | None
     image_shape: tuple[int, ...]
     labels: tuple[str, ...]
     ensemble: BridgeEnsemble | MembersEnsemble | CascadeEnsemble | None = None
     sets: PredictionSets | None = None
+    stages: Stages | None = None
+    has_base: bool = True
+    more: float | None = None
 
 
 def open_model(path: pathlib.Path) -> Calibrated:
@@ -88,38 +101,37 @@ def of_ensemble(
 ) -> Calibrated:
     """A model to calibrate, of an ensemble of images and the names of its classes."""
 
+    shape = tuple(model.input_shape[1:])
+    if isinstance(model, CascadeEnsemble):
+        return Calibrated(None, None, shape, labels, model, stages=Stages.of(model))
+
     def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        members = model.first if isinstance(model, CascadeEnsemble) else model
-        found = log_prob_predictor(members)(images)
+        found = log_prob_predictor(model)(images)
         return ensemble_log_probs(found), found[0]
 
     temperatures = model.temperature, model.base_temperature
-    return Calibrated(predict, temperatures, tuple(model.input_shape[1:]), labels, model)
+    has_base, more = isinstance(model, BridgeEnsemble), None
+    if isinstance(model, BridgeEnsemble) and model.bridges:
+        once, whole = costs_of(model)
+        more = whole - once
+    return Calibrated(predict, temperatures, shape, labels, model, None, None, has_base, more)
 
 
 def _exported(path: pathlib.Path) -> Calibrated:
-    whole, base = load_predictor(path), load_predictor(path, "base")
-    found = description_of(path)
-    if "first" in found.get("temperatures", {}):
-        raise InputError(
-            f"`model`: {path} is a cascade, whose file can't be calibrated; name the run's folder, "
-            "and the row as `ensemble`"
-        )
-    temperatures = None
-    if found:
-        temperatures = found["temperatures"]["ensemble"], found["temperatures"]["base"]
-
-    def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        starts = range(0, len(images), _BATCH)
-        both = []
-        for run, temperature in zip((whole, base), temperatures or (1, 1), strict=True):
-            parts = [run(images[k : k + _BATCH])["probabilities"] for k in starts]
-            logs = np.log(np.maximum(np.concatenate(parts).astype("float64"), _TINY))
-            both.append(apply_temperature(logs, 1 / temperature))
-        return both[0], both[1]
-
-    sets = PredictionSets(**found["prediction_set"]) if "prediction_set" in found else None
-    return Calibrated(predict, temperatures, whole.image_shape, whole.labels, sets=sets)
+    described = description_of(path)
+    temperatures, sets = described.get("temperatures", {}), sets_in(described)
+    if FIRST in temperatures:
+        whole, stages = load_predictor(path), stages_in(path, described)
+        return Calibrated(None, None, whole.image_shape, whole.labels, sets=sets, stages=stages)
+    whole, predict = ensemble_in(path, described)
+    of_both = None
+    if temperatures:
+        of_both = temperatures["ensemble"], temperatures.get("base", 1.0)
+    has_base = "base" in temperatures or not temperatures
+    flops = early_exit_beside(path).get("flops")
+    more = flops[1] - flops[0] if flops else None
+    shape, labels = whole.image_shape, whole.labels
+    return Calibrated(predict, of_both, shape, labels, None, sets, None, has_base, more)
 
 
 def open_row(run: Run, name: str) -> Calibrated:
@@ -195,49 +207,61 @@ def recalibrate(
     """
     if coverage:
         check_coverage(coverage, len(images))
+    labels = images.labels
+    if model.stages:
+        return _of_cascade(model, images, num_classes, coverage, budgets[1])
     log_probs = model.predict(images.images)
-    if num_classes != log_probs[0].shape[1]:
-        raise InputError(
-            f"`dataset`: has {num_classes} classes, `model` {log_probs[0].shape[1]}; name images "
-            "of the same classes"
-        )
-    if isinstance(model.ensemble, CascadeEnsemble):
-        return _of_cascade(model.ensemble, images, coverage, budgets[1])
-    fitted = [rounded(fit_temperature(x, images.labels)) for x in log_probs]
+    _check_classes(num_classes, log_probs[0])
+    fitted = [rounded(fit_temperature(x, labels)) for x in log_probs]
     report: dict = {"images": len(images)}
-    # A network of several outputs has no base that runs alone.
-    parts = ("ensemble",) if isinstance(model.ensemble, MembersEnsemble) else ("ensemble", "base")
-    for k, name in enumerate(parts):
+    for k, name in enumerate(("ensemble", "base")[: 1 + model.has_base]):
         old = model.temperatures[k] if model.temperatures else None
-        report[name] = change(log_probs[k], images.labels, old, fitted[k])
-    early_exit, ensemble = None, model.ensemble
-    if isinstance(ensemble, BridgeEnsemble) and ensemble.bridges:
-        early_exit = fit_early_exit_of(ensemble, log_probs[1], images.labels, budgets[0])
+        report[name] = change(log_probs[k], labels, old, fitted[k])
+    early_exit = None
+    if model.more is not None:
+        early_exit = fit_early_exit(log_probs[1], labels, budgets[0], model.more)
+        early_exit |= {"budget": budgets[0]}
         report["early_exit"] = early_exit
-    new = np.exp(apply_temperature(log_probs[0], fitted[0]))
-    sets = fit_sets(new, images.labels, coverage) if coverage else None
-    if sets:
-        report["prediction_sets"] = dataclasses.asdict(sets)
-    if model.sets:
-        inside = model.temperatures[0] if model.temperatures else 1.0
-        old_probabilities = np.exp(apply_temperature(log_probs[0], inside))
-        old_sets = measure_sets(model.sets, old_probabilities, images.labels)
-        report["old_prediction_sets"] = old_sets
-    new_ensemble = ensemble and ensemble.calibrated(*fitted)
+    inside = model.temperatures[0] if model.temperatures else 1.0
+    old_and_new = (apply_temperature(log_probs[0], t) for t in (inside, fitted[0]))
+    sets = _sets(model, report, *old_and_new, labels, coverage)
+    new_ensemble = model.ensemble and model.ensemble.calibrated(*fitted)
     return Findings(report, new_ensemble, early_exit, sets)
 
 
 def _of_cascade(
-    cascade: CascadeEnsemble, images: Split, coverage: float, average_cost: float
+    model: Calibrated, images: Split, num_classes: int, coverage: float, average_cost: float
 ) -> Findings:
-    report, new = recalibrate_cascade(cascade, images, average_cost)
-    sets = None
-    if coverage:
-        pixels = np.asarray(images.images, "float32")
-        predicted = new.predict(pixels, verbose=0)["probabilities"]
-        sets = fit_sets(predicted, images.labels, coverage)
+    _check_classes(num_classes, model.stages.predict(images.images[:1])[0])
+    found = recalibrate_cascade(model.stages, images, average_cost)
+    report = {"images": len(images), **found.report}
+    sets = _sets(model, report, found.old, found.new, images.labels, coverage)
+    return Findings(report, found.ensemble, None, sets)
+
+
+def _check_classes(num_classes: int, log_probs: np.ndarray) -> None:
+    if num_classes != log_probs.shape[1]:
+        raise InputError(
+            f"`dataset`: has {num_classes} classes, `model` {log_probs.shape[1]}; name images "
+            "of the same classes"
+        )
+
+
+def _sets(
+    model: Calibrated,
+    report: dict,
+    old: np.ndarray,
+    new: np.ndarray,
+    labels: np.ndarray,
+    coverage: float,
+) -> PredictionSets | None:
+    """The prediction sets for a coverage, if any; the report says them, and what old ones do."""
+    sets = fit_sets(np.exp(new), labels, coverage) if coverage else None
+    if sets:
         report["prediction_sets"] = dataclasses.asdict(sets)
-    return Findings({"images": len(images), **report}, new, None, sets)
+    if model.sets:
+        report["old_prediction_sets"] = measure_sets(model.sets, np.exp(old), labels)
+    return sets
 
 
 def save(findings: Findings, path: pathlib.Path) -> None:

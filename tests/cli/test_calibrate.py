@@ -162,6 +162,33 @@ def test_a_cascade_is_calibrated(place, tmp_path):
 
 
 @pytest.mark.integration
+def test_an_exported_cascade_is_calibrated_as_the_saved_one(place, tmp_path):
+    folder, _, _ = place
+    modes = [tiny_network(k) for k in range(3)]
+    first = BridgeEnsemble(modes[0], []).calibrated(1.6, 0.7)
+    cascade = CascadeEnsemble(first, modes[1:], 0.5, 1.3)
+    cascade.save(tmp_path / "cascade.keras")
+    export(cascade, tmp_path, "mine", X, sets=PredictionSets(0.8, 0.7, 300))
+    flags = ["--average_cost=1.5", "--coverage=0.8"]
+    wanted = calibrated(folder, tmp_path / "cascade.keras", *flags)
+    for path in ("mine.tflite", "mine"):
+        found = calibrated(folder, tmp_path / path, *flags)
+        assert found["old_prediction_sets"]["coverage"] == 0.8
+        for name in ("first", "second", "base", "cascade"):
+            for key, value in wanted[name].items():
+                # Which of two stages one image takes may be decided by rounding.
+                assert found[name][key] == pytest.approx(value, rel=1e-3, abs=4e-3), key
+        assert found["prediction_sets"]["quantile"] == pytest.approx(
+            wanted["prediction_sets"]["quantile"], abs=1e-3
+        )
+    (tmp_path / "mine.early_exit.json").unlink()
+    message = refused(
+        *("calibrate", f"--model={tmp_path}/mine.tflite", f"--dataset=npz:{folder}/new.npz")
+    )
+    assert "has no early_exit.json that tells what its stages cost" in message
+
+
+@pytest.mark.integration
 def test_a_calibrated_export_is_the_next_version(place):
     folder, logs, _ = place
     flags = ["--export_dir=exports", "--export_name=mine", "--coverage=0.8"]
@@ -178,6 +205,10 @@ def test_a_calibrated_export_is_the_next_version(place):
         )
     written = json.loads((folder / "exports" / "mine.early_exit.json").read_text())
     assert written["threshold"] == found["early_exit"]["threshold"]
+    for path in found["written"]:
+        of_file = calibrated(folder, path)["early_exit"]
+        for name, value in found["early_exit"].items():
+            assert of_file[name] == pytest.approx(value, rel=1e-3)
     # Of the first version, the temperatures are no longer told.
     old = calibrated(folder, "exports/mine/1")["ensemble"]
     assert old["old_temperature"] is None and old["temperature"] is None

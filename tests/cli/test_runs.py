@@ -71,7 +71,7 @@ def test_report_is_as_the_contract_says(finished):
     report = json.loads((finished.work / "report.json").read_text())
     assert set(report) == set(
         "schema warnings dataset data base average_cost recommendation ensembles yardstick "
-        "cascades curves bridges early_exit artifacts".split()
+        "cascades curves bridges early_exit prediction_sets artifacts".split()
     )
     assert report["schema"] == 1
     assert report["dataset"] == {

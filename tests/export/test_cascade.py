@@ -9,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bridge_tf import CascadeEnsemble, InputError, ParityError, export
 from bridge_tf.export import early_exit
+from bridge_tf.export.kinds import costs_of
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.signatures import signatures
 from tests.commands import printed
@@ -25,7 +26,13 @@ OUTPUTS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+_SLOW = ("bridges", "type_2")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(k, marks=pytest.mark.slow if k in _SLOW else ()) for k in KINDS],
+)
 def exported(request, images, tmp_path_factory):
     """A cascade, its files, and what a loop over the images says of it."""
     from itertools import count
@@ -135,6 +142,7 @@ def test_files_beside_it_tell_stages_and_threshold(exported):
     cascade, artifacts, _ = exported
     folder = artifacts.tflite.parent
     stored = json.loads((folder / "model.early_exit.json").read_text())
+    assert stored.pop("flops") == list(costs_of(cascade))
     assert stored == {"threshold": cascade.threshold, "signatures": ["first", "second"]}
     (file,) = json.loads((folder / "model.metadata.json").read_text())["files"]
     assert file["temperatures"] == {"first": 1.7, "second": 0.8, "base": 0.6}

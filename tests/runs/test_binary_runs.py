@@ -60,7 +60,7 @@ def config(folder, dataset="two.npz", **settings) -> Config:
     )
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_given_sigmoids_are_measured_as_keras_measures_them_and_exported(folder, data, tmp_path):
     modes = [str(folder / f"{k}.keras") for k in range(2)]
     settings = config(folder, modes=modes, validation="train", tflite=["float32", "int8"])
@@ -86,7 +86,7 @@ def test_given_sigmoids_are_measured_as_keras_measures_them_and_exported(folder,
     assert quantized["probabilities"].shape == (80, 2)
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_an_architecture_of_one_logit_is_trained_with_balanced_weights(folder, tmp_path):
     model = str(folder / "logit.keras")
     settings = config(

@@ -18,7 +18,7 @@ from bridge_tf.utils.errors import InputError
 from tests.runs.small import SMALL, digests, executed
 
 CONFIG = Config(
-    num_modes=3,
+    num_modes=2,
     distil_base=True,
     student_epochs=3,
     taps=("stage2_block1",),
@@ -56,7 +56,7 @@ def test_the_base_is_mode_0_trained_on(run):
 
 def test_bridges_and_tails_read_it(run, rows):
     base = run.load(run.files.base, keras.Model)
-    for name in ("bridge_2", "sub_ensemble_2"):
+    for name in ("bridge_1", "sub_ensemble_1"):
         ensemble = row_ensemble(run, name)
         for ours, wanted in zip(ensemble.base.get_weights(), base.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, wanted)
@@ -77,7 +77,7 @@ def test_its_own_row_and_that_of_mode_0(run, rows):
 
 
 def test_costs(run, rows):
-    student = 3 + 3 / 2 * (3 + 3) / 3  # three modes; 3 epochs, where a mode has 2; three teachers
+    student = 2 + 3 / 2 * (3 + 2) / 3  # two modes; 3 epochs, where a mode has 2; two teachers
     assert rows["student_1"]["training_cost"] == pytest.approx(student)
     base, ensemble = run.load_mode(0), row_ensemble(run, "bridge_1")
     front = keras.Model(base.input, base.get_layer("stage2_block1").output)
@@ -85,8 +85,8 @@ def test_costs(run, rows):
     wanted = student + 1 + bridge / (3 * count_flops(base))
     assert rows["bridge_1"]["training_cost"] == pytest.approx(wanted)
     # The student is none of the modes that follow it.
-    modes = rows["deep_ensemble_3"]["relative_flops"]
-    for first, cascade in (("student_1", "student_cascade_3"), ("bridge_1", "bridge_cascade_1")):
+    modes = rows["deep_ensemble_2"]["relative_flops"]
+    for first, cascade in (("student_1", "student_cascade_2"), ("bridge_1", "bridge_cascade_1")):
         whole = rows[first]["relative_flops"] + modes
         assert rows[cascade]["worst_relative_flops"] == pytest.approx(whole)
 

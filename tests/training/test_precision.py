@@ -91,6 +91,7 @@ def test_a_bridge_learns(build, images):
     assert policies(bridge) == policies(base) == {"float32"}
 
 
+@pytest.mark.integration
 def test_a_student_learns(build, images):
     student, teachers = build(), [build(), build()]
     recipe = dataclasses.replace(RECIPE, epochs=8)

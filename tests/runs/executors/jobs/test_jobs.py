@@ -33,7 +33,7 @@ def entries(files):
     return {name: entry for name, entry in found.items() if name.endswith(".keras")}
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_the_files_are_those_of_one_process(alone, tmp_path, capsys):
     shutil.copytree(alone.path, tmp_path / "1" / "run")
     found = []
@@ -56,7 +56,7 @@ def test_the_files_are_those_of_one_process(alone, tmp_path, capsys):
     assert len(json.loads(found[1]["report.json"])["artifacts"]) == 2
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_an_error_of_a_process_is_told_as_that_of_one(tmp_path):
     config = dataclasses.replace(CONFIG, learning_rate=1e30, warmup_epochs=0)
     told = []
@@ -106,7 +106,7 @@ def test_processes_end_with_the_command_and_lose_nothing(alone, tmp_path, number
     assert digests(tmp_path) == digests(alone.path)
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_one_training_is_done_here(tmp_path, monkeypatch):
     config = Config(num_modes=2, **SMALL)
     executed(config, tmp_path, ["modes"])
