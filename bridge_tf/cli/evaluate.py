@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bridge_tf.cli.command import Command, FinishedRun, Writer, required
 from bridge_tf.cli.existing import existing_run
 from bridge_tf.cli.flags import Flags
+from bridge_tf.config.result_fields import BUDGETS
 from bridge_tf.config.validation import setting
 from bridge_tf.runs.read_only import writable
 from bridge_tf.utils.errors import InputError
@@ -26,9 +27,8 @@ Says after two modes of a run whether going on is likely worth it, by its valida
 
     bridge-tf evaluate --workdir=DIR --forecast
 """
-_BUDGET = ("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes")
 _OTHER_DATA = ("ood_dataset", "corruptions", "corruption_images")
-_SETTINGS = ("early_exit_budget", "average_cost", "coverage", *_BUDGET, *_OTHER_DATA)
+_SETTINGS = ("early_exit_budget", "average_cost", "coverage", *BUDGETS, *_OTHER_DATA)
 _PLANE = ("loss_plane", "loss_plane_points", "loss_plane_images")
 
 
@@ -91,13 +91,13 @@ def _pool(flags: Flags) -> None:
     )
     _refuse(flags, (*others, *_OTHER_DATA, *_PLANE), "not with `workdirs`; leave one of them out")
     output = required("output", flags.options.output)
-    flags.config(_BUDGET)  # which finds values that are out of range
+    flags.config(BUDGETS)  # which finds values that are out of range
     from bridge_tf.report.pooled import lead, render_pooled_table
     from bridge_tf.report.pooled_pages import check_output, write_pooled
     from bridge_tf.runs.pooling import pool_report
 
     folder = check_output(output)
-    report = pool_report(flags.options.workdirs, flags.given(_BUDGET))
+    report = pool_report(flags.options.workdirs, flags.given(BUDGETS))
     write_pooled(folder, report)
     print("".join(text for text, _ in lead(report)))
     print(render_pooled_table(report), flush=True)
@@ -107,7 +107,7 @@ def _pool(flags: Flags) -> None:
 
 
 def _forecast(flags: Flags) -> None:
-    others = ("wait", "early_exit_budget", *_BUDGET, *_OTHER_DATA, *_PLANE)
+    others = ("wait", "early_exit_budget", *BUDGETS, *_OTHER_DATA, *_PLANE)
     _refuse(flags, others, "not with `forecast`; leave one of them out")
     run = existing_run(flags, **flags.given(["average_cost"]))
     from bridge_tf.report.forecast import render_forecast

@@ -17,7 +17,7 @@ from bridge_tf.config.fields import (
     NetworkSettings,
     RecipeSettings,
 )
-from bridge_tf.config.result_fields import EvaluationSettings, ExportSettings
+from bridge_tf.config.result_fields import BUDGETS, EvaluationSettings, ExportSettings
 from bridge_tf.config.validation import check_setting, text_of
 from bridge_tf.utils.errors import InputError, without_controls
 
@@ -40,7 +40,7 @@ NAME = r"\w[\w.-]{0,99}"
 INDECISIVE = (
     *("data_dir", "export_dir", "export_name", "imports"),
     *("checkpoint_minutes", "on_divergence", "jit_compile", "baselines", "early_exit_budget"),
-    *("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes"),
+    *BUDGETS,
     *("average_cost", "ood_dataset", "corruptions", "corruption_images"),
     *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "coverage", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
@@ -225,8 +225,7 @@ class Config(
     @property
     def budget(self) -> dict[str, float]:
         """The limits of the recommended row, by what they limit; without those that are none."""
-        kinds = ("flops", "worst_flops", "params", "bytes")
-        limits = {kind: getattr(self, f"budget_{kind}") for kind in kinds}
+        limits = {name.removeprefix("budget_"): getattr(self, name) for name in BUDGETS}
         return {kind: limit for kind, limit in limits.items() if limit}
 
     @property

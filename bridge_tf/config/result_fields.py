@@ -5,6 +5,9 @@ import dataclasses
 from bridge_tf.config.fields import BASELINES, CORRUPTIONS, TFLITE_KINDS
 from bridge_tf.config.validation import setting
 
+# Limits of the recommended row.
+BUDGETS = ("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes")
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings:

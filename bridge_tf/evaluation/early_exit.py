@@ -63,15 +63,6 @@ def fit_early_exit(base_log_probs, labels, budget: float, more: float) -> dict[s
     return {"threshold": threshold, "temperature": temperature}
 
 
-def fit_early_exit_of(ensemble, base_log_probs, labels, budget: float) -> dict[str, float]:
-    """What `fit_early_exit` gives for a `BridgeEnsemble`, and the budget."""
-    from bridge_tf.networks.flops import count_flops
-
-    whole = count_flops(ensemble.calibrated(1, 1)) / count_flops(ensemble.base)
-    more = going_on(2 if ensemble.other_modes else 1, whole)
-    return {**fit_early_exit(base_log_probs, labels, budget, more), "budget": budget}
-
-
 def measure_early_exit(
     base: Sequence[np.ndarray],
     whole: Sequence[np.ndarray],

@@ -7,7 +7,11 @@ from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary
 
 def render_table(report: dict, mark_best: bool = False) -> str:
     """The comparison as a padded Markdown table; `mark_best`: each column's best are in bold."""
-    headings, rows = comparison(report)
+    return marked_table(*comparison(report), mark_best)
+
+
+def marked_table(headings, rows, mark_best: bool) -> str:
+    """A padded table of cells that are a text and whether it is its column's best."""
     return padded_table(
         headings,
         [[f"**{text}**" if best and mark_best else text for text, best in row] for row in rows],

@@ -1,7 +1,7 @@
 """The report of several runs: report.md, its tables, and the one that commands print."""
 
 from bridge_tf.report import chance
-from bridge_tf.report.markdown import padded_table
+from bridge_tf.report.markdown import marked_table, padded_table
 from bridge_tf.report.recommendation import recommendation
 from bridge_tf.report.tables import LEGEND, best_rows, figure, says_little
 
@@ -112,11 +112,7 @@ def legend() -> list[tuple[str, str]]:
 
 def render_pooled_table(report: dict, mark_best: bool = False) -> str:
     """The comparison as a padded Markdown table; `mark_best`: each column's best are in bold."""
-    headings, rows = comparison(report)
-    return padded_table(
-        headings,
-        [[f"**{text}**" if best and mark_best else text for text, best in row] for row in rows],
-    )
+    return marked_table(*comparison(report), mark_best)
 
 
 def render_pooled_markdown(report: dict) -> str:

@@ -18,7 +18,7 @@ from bridge_tf.utils.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Stages:
+class CascadeStages:
     """A cascade to calibrate, saved or exported.
 
     Attributes:
@@ -35,7 +35,7 @@ class Stages:
     ensemble: CascadeEnsemble | None = None
 
     @classmethod
-    def of(cls, cascade: CascadeEnsemble) -> "Stages":
+    def of(cls, cascade: CascadeEnsemble) -> "CascadeStages":
         """Those of a Keras model."""
 
         def predict(images: np.ndarray) -> list[np.ndarray]:
@@ -69,7 +69,9 @@ class CascadeFindings:
     ensemble: CascadeEnsemble | None
 
 
-def recalibrate_cascade(model: Stages, images: Split, average_cost: float) -> CascadeFindings:
+def recalibrate_cascade(
+    model: CascadeStages, images: Split, average_cost: float
+) -> CascadeFindings:
     """Fits temperatures and threshold on labelled images.
 
     `average_cost` is the highest mean FLOPs of these images, relative to the base's.

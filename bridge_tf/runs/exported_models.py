@@ -12,7 +12,7 @@ from bridge_tf.evaluation.conformal import PredictionSets
 from bridge_tf.export.parity import open_signatures
 from bridge_tf.export.predictor import Predictor, load_predictor, newest_version
 from bridge_tf.export.signatures import FIRST, SECOND
-from bridge_tf.runs.cascade_recalibration import Stages
+from bridge_tf.runs.cascade_recalibration import CascadeStages
 from bridge_tf.utils.errors import InputError
 
 _BATCH = 100
@@ -34,7 +34,7 @@ def sets_in(described: dict) -> PredictionSets | None:
     return PredictionSets(**described["prediction_set"]) if "prediction_set" in described else None
 
 
-def stages_in(path: pathlib.Path, described: dict) -> Stages:
+def stages_in(path: pathlib.Path, described: dict) -> CascadeStages:
     """The stages of an exported cascade; InputError if early_exit.json lacks what they cost."""
     temperatures, beside = described["temperatures"], early_exit_beside(path)
     if "flops" not in beside:
@@ -62,7 +62,7 @@ def stages_in(path: pathlib.Path, described: dict) -> Stages:
     once, whole = beside["flops"]
     fitted = temperatures[FIRST], temperatures[SECOND]
     cascade = Cascade(fitted, (once, whole), beside["threshold"])
-    return Stages(predict, cascade, temperatures["base"])
+    return CascadeStages(predict, cascade, temperatures["base"])
 
 
 def ensemble_in(path: pathlib.Path, described: dict) -> tuple[Predictor, Callable]:

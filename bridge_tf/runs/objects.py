@@ -7,7 +7,6 @@ import pathlib
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ def as_settings(dataset: Any, model: Any, workdir: pathlib.Path) -> dict[str, An
     return {"dataset": dataset, "model": model}
 
 
-@contextmanager
+@contextlib.contextmanager
 def written_to(workdir: pathlib.Path, dataset: Any, model: Any) -> Iterator[None]:
     """Writes objects to `workdir` for the block; texts are left alone.
 

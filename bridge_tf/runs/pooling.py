@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from bridge_tf.config import Config
 from bridge_tf.config.config_file import read_config_file
 from bridge_tf.config.names import SCHEMA
+from bridge_tf.config.result_fields import BUDGETS
 from bridge_tf.config.validation import text_of
 from bridge_tf.evaluation.pooling import Pool, Resampled
 from bridge_tf.report import read_report
 from bridge_tf.runs.resampled_file import read_resampled
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.utils.errors import InputError
-
-BUDGET = ("budget_flops", "budget_worst_flops", "budget_params", "budget_bytes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +33,7 @@ def pool_report(workdirs: Sequence[str], budget: Mapping[str, float]) -> dict:
 
     Args:
         workdirs: of two finished runs or more, which differ in `seed` alone.
-        budget: settings of `BUDGET` that replace those of the runs.
+        budget: settings of `BUDGETS` that replace those of the runs.
 
     Raises:
         InputError: these runs can't be pooled; the message says which, and why.
@@ -140,7 +139,7 @@ def _check_pair(first: EvaluatedRun, run: EvaluatedRun, budget: Mapping[str, flo
             f"{both} have cascades of another `average_cost` ({found[0]}, there: {found[1]}); "
             "evaluate them with the same"
         )
-    for name in BUDGET:
+    for name in BUDGETS:
         found = [getattr(one.config, name) for one in (run, first)]
         if found[0] != found[1] and name not in budget:
             raise InputError(

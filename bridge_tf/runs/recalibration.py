@@ -31,7 +31,7 @@ from bridge_tf.export.predictor import load_predictor
 from bridge_tf.export.signatures import FIRST
 from bridge_tf.networks.loading import read_model
 from bridge_tf.networks.saving import write_model
-from bridge_tf.runs.cascade_recalibration import Stages, recalibrate_cascade
+from bridge_tf.runs.cascade_recalibration import CascadeStages, recalibrate_cascade
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.exported_models import (
     early_exit_beside,
@@ -43,7 +43,6 @@ from bridge_tf.runs.row_models import row_model
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import replacing, sha256
 
-SPLITS = ("test", "train", "validation", "all")
 _FEWEST = 20
 
 
@@ -71,7 +70,7 @@ class Calibrated:
     labels: tuple[str, ...]
     ensemble: BridgeEnsemble | MembersEnsemble | CascadeEnsemble | None = None
     sets: PredictionSets | None = None
-    stages: Stages | None = None
+    stages: CascadeStages | None = None
     has_base: bool = True
     more: float | None = None
 
@@ -103,7 +102,7 @@ def of_ensemble(
 
     shape = tuple(model.input_shape[1:])
     if isinstance(model, CascadeEnsemble):
-        return Calibrated(None, None, shape, labels, model, stages=Stages.of(model))
+        return Calibrated(None, None, shape, labels, model, stages=CascadeStages.of(model))
 
     def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = log_prob_predictor(model)(images)
@@ -114,7 +113,7 @@ def of_ensemble(
     if isinstance(model, BridgeEnsemble) and model.bridges:
         once, whole = costs_of(model)
         more = whole - once
-    return Calibrated(predict, temperatures, shape, labels, model, None, None, has_base, more)
+    return Calibrated(predict, temperatures, shape, labels, model, has_base=has_base, more=more)
 
 
 def _exported(path: pathlib.Path) -> Calibrated:
@@ -131,7 +130,7 @@ def _exported(path: pathlib.Path) -> Calibrated:
     flops = early_exit_beside(path).get("flops")
     more = flops[1] - flops[0] if flops else None
     shape, labels = whole.image_shape, whole.labels
-    return Calibrated(predict, of_both, shape, labels, None, sets, None, has_base, more)
+    return Calibrated(predict, of_both, shape, labels, sets=sets, has_base=has_base, more=more)
 
 
 def open_row(run: Run, name: str) -> Calibrated:

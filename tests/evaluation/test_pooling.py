@@ -209,34 +209,27 @@ def test_the_recommendation_is_by_the_mean_over_runs(runs, pool):
     held_out = {name: np.array([run.resampled.held_out[name] for run in runs]) for name in within}
     best = min(within, key=lambda name: held_out[name].mean())
     assert found["best"] == best
-    lead = held_out[found["name"]] - held_out[best]
     counts = Resamples(LABELS, RESAMPLES).counts[1].astype(int)
-    values = [
-        np.mean(
-            [
-                np.repeat(lead[run], of_images)
-                for run, times in enumerate(of_runs.astype(int))
-                for _ in range(times)
-            ]
-        )
-        for of_images, of_runs in zip(counts, pool.weights, strict=True)
-    ]
-    assert found["difference"] == pytest.approx(np.percentile(values, [2.5, 97.5]), abs=1e-12)
+
+    def leads(name):
+        lead = held_out[name] - held_out[best]
+        return [
+            np.mean(
+                [
+                    np.repeat(lead[run], of_images)
+                    for run, times in enumerate(of_runs.astype(int))
+                    for _ in range(times)
+                ]
+            )
+            for of_images, of_runs in zip(counts, pool.weights, strict=True)
+        ]
+
+    ends = np.percentile(leads(found["name"]), [2.5, 97.5])
+    assert found["difference"] == pytest.approx(ends, abs=1e-12)
     assert found["validation_nll"] == pytest.approx(held_out[found["name"]].mean(), rel=1e-12)
     # A row that is cheaper than the one that was chosen is worse by more than chance.
     flops = {name: by_name(pool.rows)[name]["relative_flops"] for name in within}
     for name in within:
         if flops[name] < flops[found["name"]]:
-            lead = held_out[name] - held_out[best]
-            values = [
-                np.mean(
-                    [
-                        np.repeat(lead[run], of_images)
-                        for run, times in enumerate(of_runs.astype(int))
-                        for _ in range(times)
-                    ]
-                )
-                for of_images, of_runs in zip(counts, pool.weights, strict=True)
-            ]
-            assert np.percentile(values, 2.5) > 0
+            assert np.percentile(leads(name), 2.5) > 0
     assert pool.recommend({"flops": 0.5}, TEST, 1000)["name"] is None

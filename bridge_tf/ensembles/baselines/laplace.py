@@ -59,14 +59,15 @@ def laplace(network: keras.Model, images) -> keras.Model:
 
 def _statistics(reader: keras.Model, images, bias: bool) -> tuple[np.ndarray, np.ndarray, int]:
     """Σ φφᵀ, Σ diag(p) - ppᵀ, and the number of images."""
+    from scipy.special import softmax
+
     inputs, predicted = 0.0, 0.0
     for start in range(0, len(images), _BATCH):
         batch = np.asarray(images[start : start + _BATCH])
         features, logits = (np.asarray(x, "float64") for x in reader.predict_on_batch(batch))
         if bias:
             features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
-        p = np.exp(logits - logits.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
+        p = softmax(logits, axis=1)
         inputs = inputs + features.T @ features
         predicted = predicted + np.diag(p.sum(axis=0)) - p.T @ p
     return np.asarray(inputs), np.asarray(predicted), len(images)

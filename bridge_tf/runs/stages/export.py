@@ -8,9 +8,10 @@ from collections.abc import Callable
 from bridge_tf.ensembles.baselines.members import MembersEnsemble
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.ensembles.cascade import CascadeEnsemble
-from bridge_tf.evaluation.early_exit import fit_early_exit_of
+from bridge_tf.evaluation.early_exit import fit_early_exit
 from bridge_tf.evaluation.scores import fit_prediction_sets, log_prob_predictor
 from bridge_tf.export.exporter import export
+from bridge_tf.export.kinds import costs_of
 from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.model_card import model_card
@@ -190,7 +191,8 @@ def _early_exit(run: Run, ensemble, predict: Callable) -> dict:
     """
     validation, budget = run.data.validation, run.config.early_exit_budget
     base = predict(validation.images)[0]
-    found = fit_early_exit_of(ensemble, base, validation.labels, budget)
+    once, whole = costs_of(ensemble)
+    found = fit_early_exit(base, validation.labels, budget, whole - once)
     if not run.config.calibrate:
         found["temperature"] = 1.0
-    return found
+    return {**found, "budget": budget}
