@@ -190,6 +190,8 @@ def test_quantized_files_go_beside_and_leave_with_their_version(tiny, images, tm
     assert [path.name for path in judged] == names
     for path in (tmp_path / "model", artifacts.saved_model / "assets.extra" / "x"):
         stored = json.loads(path.with_name(EXIT[path.name]).read_text())
+        flops = stored.pop("flops")
+        assert flops[0] == 1.0 < flops[1]
         assert stored == {**early_exit, "base_temperature": 1.0}
     metadata = json.loads((tmp_path / "model.metadata.json").read_text())
     others = {"base": 1.0, "early_exit": 1.0}
