@@ -97,7 +97,7 @@ def distillation():
 
 def batch_ensemble():
     model = baselines.batch_ensemble(network(0), 2)
-    return model, functools.partial(fit_mode, model)
+    return model, functools.partial(baselines.fit_members, model, 2)
 
 
 def mc_dropout():

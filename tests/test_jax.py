@@ -80,7 +80,9 @@ base = build_network("resnet8", (8, 8, 1), 5, **small)
 losses, members = {}, {}
 for make in (baselines.batch_ensemble, baselines.mc_dropout):
     network = make(base, 2)
-    history = fit_mode(network, (images, labels), recipe, batch_size=8)
+    fit = baselines.fit_members if make is baselines.batch_ensemble else None
+    size = (2,) if fit else ()
+    history = (fit or fit_mode)(network, *size, (images, labels), recipe, batch_size=8)
     losses[make.__name__] = history.history["loss"]
     members[make.__name__] = baselines.with_members(network, 2)
 wide = build_network("resnet8", (8, 8, 2), 10, **small)

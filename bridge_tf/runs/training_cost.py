@@ -43,13 +43,16 @@ def long_epochs(config, mode: int, bridge: int, tapped: int, passes: int) -> int
 def flops_of_image(kind: str, trained, network, num_modes: int):
     """FLOPs that a training spends on an image, in the unit of what is given.
 
-    Three forward passes of what is trained, and one of each teacher of a student. Not counted: what
+    Three forward passes of what is trained, for all members of "batch_ensemble" but one of
+    "mc_dropout", and one of each teacher of a student. Not counted: what
     acts on weights alone (curves, optimizers), alignment, batch-norm statistics, and what a
     bridge reads of other networks, which isn't executed in each step if there is a pool.
 
     Args:
         trained, network: forward passes of what is trained, and of the run's network.
     """
+    if kind == "batch_ensemble":
+        trained = num_modes * trained
     return _TRAINED * trained + (num_modes * network if kind in STUDENTS else 0)
 
 
@@ -91,9 +94,9 @@ class TrainingCosts:
         tasks: set[tuple] = set()
         for member in members:
             tasks |= self._tasks(member)
-        # In training each image is seen by one member of batch_ensemble and mc_dropout.
+        # Of one member; `flops_of_image` knows that all of batch_ensemble see each image.
         share = relative_flops / len(members)
-        trained = {"batch_ensemble": share, "mc_dropout": share, "packed": share}
+        trained = dict.fromkeys(["batch_ensemble", "mc_dropout", "packed"], share)
         trained |= dict.fromkeys(["mimo", "wide"], relative_flops)
         # Whose sum doesn't depend on the order of a set.
         return math.fsum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks)

@@ -5,18 +5,20 @@ from bridge_tf.ensembles.baselines.cyclic import CyclicRecipe
 from bridge_tf.ensembles.baselines.knowledge_distillation import StudentTraining, fit_student
 from bridge_tf.ensembles.baselines.laplace import laplace
 from bridge_tf.ensembles.baselines.mc_dropout import ChannelDropout, mc_dropout
-from bridge_tf.ensembles.baselines.members import with_members
+from bridge_tf.ensembles.baselines.members import MembersTraining, fit_members, with_members
 from bridge_tf.ensembles.baselines.mimo import MimoTraining, fit_mimo, mimo_members
 from bridge_tf.ensembles.baselines.swa import SwaRecipe, fit_swa
 
 __all__ = [
     "ChannelDropout",
     "CyclicRecipe",
+    "MembersTraining",
     "MimoTraining",
     "RankOne",
     "StudentTraining",
     "SwaRecipe",
     "batch_ensemble",
+    "fit_members",
     "fit_mimo",
     "fit_student",
     "fit_swa",

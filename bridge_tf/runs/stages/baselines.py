@@ -15,6 +15,7 @@ from bridge_tf.ensembles.baselines import (
     CyclicRecipe,
     SwaRecipe,
     batch_ensemble,
+    fit_members,
     fit_mimo,
     fit_swa,
     laplace,
@@ -95,6 +96,8 @@ class Baselines:
             result = mimo_members(network, MIMO_SIZE)
         elif name in ("batch_ensemble", "mc_dropout"):
             result = with_members(network, config.num_modes)
+            if name == "batch_ensemble":
+                fit = functools.partial(fit_members, network, config.num_modes, **weights)
         check_room(run, "baselines", network, missing=1)
         train(run, task, result, f"baseline {task.name}", recipe, fit, batches)
 

@@ -1,10 +1,17 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
-from bridge_tf import build_network
-from bridge_tf.ensembles.baselines import RankOne, batch_ensemble, mc_dropout, with_members
+from bridge_tf import Recipe, build_network, fit_mode
+from bridge_tf.ensembles.baselines import (
+    RankOne,
+    batch_ensemble,
+    fit_members,
+    mc_dropout,
+    with_members,
+)
 from bridge_tf.ensembles.baselines.mc_dropout import ChannelDropout
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.keras_utils import inner_layers
@@ -80,6 +87,27 @@ def test_batch_ensemble_begins_with_the_networks_weights(network):
     assert abs(factors.mean() - 1) < 0.2 and 0.4 < factors.std() < 0.6 and factors.size > 80
     kinds = (keras.layers.Conv2D, keras.layers.Dense)
     assert len(layers_of(ensemble, RankOne)) == len(layers_of(network, kinds))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_each_image_trains_all_members(build, images, labels, weighted):
+    def trained(fit, repeats):
+        keras.utils.set_random_seed(0)
+        network = batch_ensemble(plain, 3)
+        weights = np.random.default_rng(0).uniform(0.5, 2, len(images)).astype("float32")
+        columns = (images, labels, weights) if weighted else (images, labels)
+        batches = tf.data.Dataset.from_tensor_slices(columns).batch(8)
+        batches = batches.map(lambda *rows: tuple(tf.repeat(x, repeats, axis=0) for x in rows))
+        history = fit(network, batches.repeat(2), recipe, steps_per_epoch=3)
+        return [ops.convert_to_numpy(x) for x in network.weights], history.history
+
+    plain = build(norm="batch")
+    recipe = Recipe(epochs=2, learning_rate=0.05, warmup_epochs=0, label_smoothing=0.1)
+    found, history = trained(lambda network, *rest, **kw: fit_members(network, 3, *rest, **kw), 1)
+    wanted, by_hand = trained(fit_mode, 3)
+    assert history["accuracy"] == pytest.approx(by_hand["accuracy"])
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_a_dropout_member_is_a_network_without_some_channels(network, images):
