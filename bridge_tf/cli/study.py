@@ -40,6 +40,8 @@ def _study(flags: Flags) -> None:
     options = flags.options
     names = some_of("study", options.study, STUDIES)
     run = existing_run(flags)
+    if not run.config.curves():
+        raise InputError("`workdir`: studies need a run with `bridge_target=curve`")
     run.files.need(
         [run.files.curve(pair) for pair in run.config.curves()[: options.curves]],
         "study",

@@ -78,6 +78,7 @@ class Config(
         for name in ("positions", "shared_until"):
             if getattr(self, name) and not self.conditioned:
                 raise InputError(f"`{name}={text_of(getattr(self, name))}`: needs `conditioned`")
+        self._check_target()
         if self.distil_base and self.bridge_type == 2:
             raise InputError("`distil_base`: is for bridges of one base; take `bridge_type=1`")
         if len(set(self.positions)) < len(self.positions):
@@ -148,6 +149,16 @@ class Config(
             )
         if self.input_scale != "255" and not self.modes:
             raise InputError(f"`input_scale={self.input_scale}`: needs `modes`")
+
+    def _check_target(self) -> None:
+        """Refuses what only bridges of curves have."""
+        if self.bridge_target == "curve":
+            return
+        for name in ("r", "bridge_type", "conditioned"):
+            if (value := getattr(self, name)) != getattr(type(self), name):
+                raise InputError(
+                    f"`{name}={text_of(value)}`: needs `bridge_target=curve`; leave it out"
+                )
 
     def _check_devices(self) -> None:
         """Refuses devices and processes that are impossible on any machine."""
@@ -251,9 +262,19 @@ class Config(
     def curves(self) -> list[tuple[int, int]]:
         """The curves as pairs of modes, in the order in which bridges join the ensemble.
 
-        Type I: from the base (mode 0) to each other mode. Type II: all pairs; the first m(m-1)/2
-        pairs are those of the first m modes.
+        They are those of `bridge_pairs`; none if bridges predict modes.
         """
+        return self.bridge_pairs() if self.bridge_target == "curve" else []
+
+    def bridge_pairs(self) -> list[tuple[int, int]]:
+        """The bridges as pairs of modes, in the order in which they join the ensemble.
+
+        Type I: from the base (mode 0) to each other mode; of the one bridge that predicts the mean
+        of all modes, (0, 1). Type II: all pairs; the first m(m-1)/2 pairs are those of the first m
+        modes.
+        """
+        if self.bridge_target == "ensemble":
+            return [(0, 1)]
         if self.bridge_type == 1:
             return [(0, j) for j in range(1, self.num_modes)]
         return [(i, j) for j in range(1, self.num_modes) for i in range(j)]

@@ -150,6 +150,12 @@ class CurveSettings:
 class BridgeSettings:
     """The bridges."""
 
+    bridge_target: str = setting(
+        "curve",
+        "What a bridge predicts. curve: the network at `r` on its curve. mode: another mode. "
+        "ensemble: the mean of all modes, by one bridge. Only the first needs curves.",
+        choices=("curve", "mode", "ensemble"),
+    )
     r: float = setting(0.5, "Position on the curve that a bridge predicts.", low=0, high=1)
     bridge_type: int = setting(
         1, "1: a bridge reads the base's taps. 2: the taps of both end points.", choices=(1, 2)

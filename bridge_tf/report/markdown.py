@@ -49,16 +49,19 @@ def render_markdown(report: dict) -> str:
             "",
             padded_table(*bridges(report["bridges"])),
             "",
-            "## Along the curves",
-            "",
-            padded_table(*curves(report["curves"])),
-            "",
+            *_curves(report),
             "## How to read this",
             "",
             "\n".join(f"- **{term}**: {text}" for term, text in legend),
             "",
         ]
     )
+
+
+def _curves(report: dict) -> list[str]:
+    if not report["curves"]:
+        return []
+    return ["## Along the curves", "", padded_table(*curves(report["curves"])), ""]
 
 
 def _chance(report: dict) -> list[str]:

@@ -62,8 +62,9 @@ LEGEND = (
     ),
     (
         "KL",
-        "in nats, from the curve member's prediction to the bridge's, and to the base's; the "
-        "smaller their ratio, the more of the member the bridge has learned.",
+        "in nats, from the prediction of a bridge's target, mostly a network on a curve, to the "
+        "bridge's, and to the base's; the smaller their ratio, the more of it the bridge has "
+        "learned.",
     ),
     ("agreement", "share of images with equal top classes."),
 )
@@ -115,7 +116,7 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     return headings, [
         [
             pair_name(row["curve"]),
-            figure(row["r"], "{:g}"),
+            _target(row),
             str(row["type"]),
             ", ".join([*row["taps"], *(["logits"] if row.get("residual") else [])]),
             figure(row["width"], "{:g}"),
@@ -128,6 +129,15 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
         ]
         for row in rows
     ]
+
+
+def _target(row: dict) -> str:
+    """The position that a bridge predicts, or what else it does."""
+    if row.get("target") == "ensemble":
+        return "all modes"
+    if row.get("target") == "mode":
+        return f"mode {row['curve'][1]}"
+    return figure(row["r"], "{:g}")
 
 
 def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:

@@ -104,7 +104,9 @@ class Run:
 
     @property
     def positions(self) -> tuple[float, ...]:
-        """The positions r on a curve that its bridge predicts."""
+        """The positions r on a curve that its bridge predicts; 1 where it predicts modes."""
+        if self.config.bridge_target != "curve":
+            return (1.0,)
         return self.config.positions or (self.config.r,)
 
     def places(self, pairs) -> list[tuple]:

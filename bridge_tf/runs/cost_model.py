@@ -12,7 +12,7 @@ from bridge_tf.data.batches import steps_per_epoch
 from bridge_tf.runs.counted_networks import Networks
 from bridge_tf.runs.evaluation_cost import EvaluationCost
 from bridge_tf.runs.task_graph import BASE, ENSEMBLE, Task, TaskGraph, kind_of
-from bridge_tf.runs.training_cost import epochs_of, flops_of_image
+from bridge_tf.runs.training_cost import epochs_of, flops_of_image, targets
 
 _FLOAT = 4
 # Copies of the trainable weights in a file besides themselves: SWA's momentum and average.
@@ -117,8 +117,8 @@ class CostModel:
         tapped = config.bridge_type * networks.tapped
         if passes and config.executor == "local":
             modes = config.num_modes if config.bridge_type == 2 else 1
-            tapped = modes * networks.tapped // len(config.curves())
-        member = networks.mode.flops * (kind == "bridge")
+            tapped = modes * networks.tapped // len(config.bridge_pairs())
+        member = targets(config) * networks.mode.flops * (kind == "bridge")
         return (passes or config.bridge_epochs) * rows * (member + tapped)
 
     def _other(self, name: str) -> Cost:
@@ -137,7 +137,7 @@ class CostModel:
                 _FLOAT * ((degree + 1) + (degree - 1) + 1) * mode.trained + 3 * _FLOAT * mode.fixed
             )
         if kind == ENSEMBLE:
-            bridges = len(self.config.curves()) * networks.bridge.numbers()
+            bridges = len(self.config.bridge_pairs()) * networks.bridge.numbers()
             return _FLOAT * (networks.executed * mode.numbers() + bridges)
         return _FLOAT * networks.trained(kind).numbers(_MORE.get(kind, 0))
 

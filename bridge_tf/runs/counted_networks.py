@@ -58,7 +58,7 @@ class Networks:
         self.config, self.image_shape, self.classes = config, tuple(image_shape), classes
         self._baselines: dict[str, Network] = {}
         # Members that bridges answer for, and modes that the ensemble executes.
-        self.places = len(config.curves()) * len(config.positions or (config.r,))
+        self.places = len(config.bridge_pairs()) * len(config.positions or (config.r,))
         self.executed = config.num_modes if config.bridge_type == 2 else 1
 
     @functools.cached_property

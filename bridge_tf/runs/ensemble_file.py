@@ -22,7 +22,7 @@ def build_ensemble(run: Run, temperatures: tuple[float, float] = (1.0, 1.0)) -> 
 
     `temperatures` are the ensemble's and the base's.
     """
-    config, pairs = run.config, run.config.curves()
+    config, pairs = run.config, run.config.bridge_pairs()
     bridges = [run.load(run.files.bridge(pair), keras.Model) for pair in pairs]
     base = run.load_base()
     positions = run.positions if config.conditioned else ()

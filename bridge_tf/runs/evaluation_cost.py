@@ -21,7 +21,8 @@ class EvaluationCost:
     def __init__(self, config: Config, sizes, networks: Networks):
         self.config, self.sizes, self.networks = config, sizes, networks
         positions = config.positions or (config.r,)
-        self.places = networks.places
+        # Members of curves.
+        self.places = networks.places if config.curves() else 0
         corrupted = min(config.corruption_images, sizes.test) * len(SEVERITIES)
         elsewhere = corrupted * len(config.corruptions) + bool(config.ood_dataset) * sizes.test
         self.images = sizes.test + sizes.validation + elsewhere

@@ -19,7 +19,7 @@ def rows_of(run: Run, ensemble: BridgeEnsemble) -> Iterator[tuple]:
     One by one, since a graph holds copies of all the networks in it. `ensemble` is the run's;
     members are named as in `bridge_tf.runs.stages.evaluate.predictions`.
     """
-    pairs = run.config.curves()
+    pairs = run.config.bridge_pairs()
     base = base_member(run.config)
     yield "single", "single", 1, [("mode", 0)]
     if run.config.distil_base:
@@ -30,7 +30,7 @@ def rows_of(run: Run, ensemble: BridgeEnsemble) -> Iterator[tuple]:
     # Bridges of Type II need both ends of their curves, which are then members as well.
     type_2 = run.config.bridge_type == 2
     executed = [max(j for _, j in pairs[:k]) + 1 if type_2 else 1 for k in range(1, len(pairs) + 1)]
-    for k, num_modes in enumerate(executed, start=1):
+    for k, num_modes in enumerate(executed if run.config.curves() else [], start=1):
         members = [("mode", i) for i in range(num_modes)]
         members += [("member", *place) for place in run.places(pairs[:k])]
         yield "curve", f"curve_{k}", len(members), members

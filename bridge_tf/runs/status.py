@@ -114,12 +114,12 @@ def check_baselines(run: Run) -> None:
 
 def measured_files(run: Run) -> list[pathlib.Path]:
     """The files that the report is made from."""
-    files, pairs = run.files, run.config.curves()
+    files = run.files
     return [
         *(files.mode(k) for k in range(run.config.num_modes)),
-        *(files.curve(pair) for pair in pairs),
+        *(files.curve(pair) for pair in run.config.curves()),
         *[run.base] * run.config.distil_base,
-        *(files.bridge(pair) for pair in pairs),
+        *(files.bridge(pair) for pair in run.config.bridge_pairs()),
         files.ensemble,
         *(path for name in trained_baselines(run) for path in baseline_files(run, name)),
     ]

@@ -79,12 +79,14 @@ class TaskGraph:
     def __init__(self, config: Config, baselines=None):
         self.tasks: dict[str, Task] = {}
         modes = [self._add(f"mode-{k}") for k in range(config.num_modes)]
-        pairs = [(pair_name(pair), [modes[k] for k in pair]) for pair in config.curves()]
-        curves = [self._add(f"curve-{name}", ends) for name, ends in pairs]
+        pairs = [(pair_name(pair), [modes[k] for k in pair]) for pair in config.bridge_pairs()]
+        for_curves = pairs if config.curves() else []
+        curves = {name: [self._add(f"curve-{name}", ends)] for name, ends in for_curves}
         base = [self._add(BASE, modes)] if config.distil_base else []
+        if config.bridge_target == "ensemble":
+            pairs = [(name, modes) for name, _ in pairs]
         bridges = [
-            self._add(f"bridge-{name}", [*base, *ends, curve])
-            for (name, ends), curve in zip(pairs, curves, strict=True)
+            self._add(f"bridge-{name}", [*base, *of, *curves.get(name, ())]) for name, of in pairs
         ]
         executed = modes if config.bridge_type == 2 else base or modes[:1]
         self._add(ENSEMBLE, [*executed, *bridges])

@@ -34,10 +34,16 @@ def long_epochs(config, mode: int, bridge: int, tapped: int, passes: int) -> int
             of each of its modes.
         passes: of the pool; 0: there is none.
     """
-    read = (passes or config.bridge_epochs) * (mode + config.bridge_type * tapped)
-    of_bridge = read + _TRAINED * config.bridge_epochs * bridge
-    epochs = 2 * config.mode_epochs + config.curve_epochs
+    read = targets(config) * mode + config.bridge_type * tapped
+    of_bridge = (passes or config.bridge_epochs) * read + _TRAINED * config.bridge_epochs * bridge
+    modes = config.num_modes if config.bridge_target == "ensemble" else 2
+    epochs = modes * config.mode_epochs + bool(config.curves()) * config.curve_epochs
     return epochs + math.ceil(of_bridge / (_TRAINED * mode))
+
+
+def targets(config) -> int:
+    """How many networks make what a bridge learns to predict."""
+    return config.num_modes if config.bridge_target == "ensemble" else 1
 
 
 def flops_of_image(kind: str, trained, network, num_modes: int):
@@ -104,8 +110,11 @@ class TrainingCosts:
     def _tasks(self, member: tuple) -> set[tuple]:
         """The trainings that a member comes from."""
         kind, which = member[:2]
+        config = self.config
         if kind in ("member", "bridge"):
-            tasks = {("mode", which[0]), ("mode", which[1]), ("curve", which)}
+            alone = config.bridge_target == "ensemble"
+            tasks = {("mode", k) for k in (range(config.num_modes) if alone else which)}
+            tasks |= {("curve", which)} & {("curve", pair) for pair in config.curves()}
             return tasks | (self._of_bridge(which) if kind == "bridge" else set())
         if kind == "fge":
             return {("mode", 0), *(("fge", k) for k in range(which + 1))}
@@ -115,7 +124,7 @@ class TrainingCosts:
         if kind == "laplace":
             return {("mode", 0), (kind, 0)}
         if kind in STUDENTS:
-            return {(kind, 0), *(("mode", k) for k in range(self.config.num_modes))}
+            return {(kind, 0), *(("mode", k) for k in range(config.num_modes))}
         return {member if kind in ("mode", "packed") else (kind, 0)}
 
     def _of_bridge(self, which: tuple[int, int]) -> set[tuple]:
@@ -135,9 +144,9 @@ class TrainingCosts:
         if kind == "laplace":  # reads each image once
             return self.flops / self._of_mode
         if kind == "bridge":
-            bridge = self.ensemble.bridges[config.curves().index(which)]
+            bridge = self.ensemble.bridges[config.bridge_pairs().index(which)]
             own = _TRAINED * config.bridge_epochs * count_flops(bridge)
-            return own / self._of_mode + self._executed(self.flops)
+            return own / self._of_mode + self._executed(targets(config) * self.flops)
         if kind == "long":
             bridge = count_flops(self._first)
             epochs = long_epochs(config, self.flops, bridge, self._tapped, self._passes)

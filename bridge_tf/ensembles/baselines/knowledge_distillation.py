@@ -10,6 +10,17 @@ from bridge_tf.training.distribution.devices import Devices, shared
 from bridge_tf.training.fit import fit
 
 
+def mean_of(networks) -> keras.Model:
+    """A model to the logarithm of the networks' mean probabilities, N×classes.
+
+    Args:
+        networks: classifiers of the same architecture; copied.
+    """
+    ensemble = BridgeEnsemble(networks[0], [], networks[1:])
+    log_probs = ops.log(ops.maximum(ensemble.output["probabilities"], TINY))
+    return keras.Model(ensemble.input, log_probs, name="mean")
+
+
 class StudentTraining(Distillation):
     """Trains a network on the mean prediction of several others, with `compile` and `fit`.
 
@@ -25,15 +36,14 @@ class StudentTraining(Distillation):
 
     def __init__(self, student, teachers, label_share: float = 0.0, class_weight=None, **kwargs):
         super().__init__(student, label_share=label_share, class_weight=class_weight, **kwargs)
-        self.teacher = BridgeEnsemble(teachers[0], [], teachers[1:])
+        self.teacher = mean_of(teachers)
         self.teacher.trainable = False
 
     def call(self, inputs, training=None):
-        wanted = self.teacher(inputs, training=False)["probabilities"]
         logits = ops.cast(self.bridge(inputs, training=training), "float32")
         return {
             "bridge": ops.log_softmax(logits),
-            "member": ops.log(ops.maximum(wanted, TINY)),
+            "member": self.teacher(inputs, training=False),
         }
 
 

@@ -106,7 +106,7 @@ def _train_tail(run: Run, task: Task, seed: int) -> None:
     """Trains a bridge on labels alone, all else as for the run's bridges."""
     base = run.load_base()
     check_room(run, "baselines", base, missing=1)
-    number, of = task.name.removeprefix(f"{SUB_ENSEMBLE}-"), len(run.config.curves())
+    number, of = task.name.removeprefix(f"{SUB_ENSEMBLE}-"), len(run.config.bridge_pairs())
     teachers = {"base": base, "member": None}
     loss = {"repulsion": 0.0, "label_share": 1.0}
     title = f"baseline {SUB_ENSEMBLE} ({number} of {of})"

@@ -5,6 +5,7 @@ import functools
 from bridge_tf.bridges.distillation import fit_bridge, fit_from_features
 from bridge_tf.bridges.teachers import Teachers
 from bridge_tf.config.fields import SUB_ENSEMBLE
+from bridge_tf.ensembles.baselines.knowledge_distillation import mean_of
 from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.runs.bridge_pool import BridgePool, remove_pool
 from bridge_tf.runs.bridge_settings import bridge_settings, new_bridge
@@ -49,14 +50,19 @@ class Bridges:
             return
         config = run.config
         start, end = (run.load_mode(k) for k in task.modes)
-        curve = run.load_curve(task.modes)
         warm = config.warm_start and bridge_settings(run)[1] == 1
-        member = run.member(curve, config.r) if warm or not config.conditioned else None
+        member, path = end, None
+        if config.bridge_target == "curve":
+            curve = run.load_curve(task.modes)
+            member = run.member(curve, config.r) if warm or not config.conditioned else None
+            path = run.path(curve) if config.conditioned else None
+        elif config.bridge_target == "ensemble":
+            warm, member = False, mean_of([run.load_mode(k) for k in range(config.num_modes)])
         base = run.load_base() if config.distil_base else start
         bridge = new_bridge(run, base, warm_start=member if warm else None)
         teachers = {
             "base": base,
-            "member": run.path(curve) if config.conditioned else member,
+            "member": path or member,
             "end": end if config.bridge_type == 2 else None,
         }
         loss = {"repulsion": config.repulsion, "label_share": config.label_share}

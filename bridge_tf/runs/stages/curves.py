@@ -50,5 +50,5 @@ class Curves:
 
 def title_of(run: Run, task: Task) -> str:
     """A curve, or the bridge of one, among the others."""
-    pairs = run.config.curves()
+    pairs = run.config.bridge_pairs()
     return f"{pair_name(task.modes)} ({pairs.index(task.modes) + 1} of {len(pairs)})"

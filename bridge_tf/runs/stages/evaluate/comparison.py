@@ -118,6 +118,7 @@ def _bridge_row(run: Run, predictions: Predictions, pair, r: float, table: Table
     taps, (_, width) = bridge_taps(bridge)[1], bridge_settings(run)
     return {
         "curve": list(pair),
+        "target": run.config.bridge_target,
         "r": r,
         "type": run.config.bridge_type,
         "taps": taps,

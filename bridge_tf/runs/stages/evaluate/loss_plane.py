@@ -7,11 +7,16 @@ import numpy as np
 from bridge_tf.evaluation.loss_plane import MARGIN, measure_plane
 from bridge_tf.evaluation.plane import Plane
 from bridge_tf.runs.context import Run
+from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.npz_cache import KeptPredictions
 
 
 def check_plane(run: Run) -> None:
-    """Raises an InputError if a run's first curve is straight, or can't be read."""
+    """Raises an InputError if a run's first curve is straight, isn't there, or can't be read."""
+    if not run.config.curves():
+        raise InputError(
+            f"`loss_plane`: a run with `bridge_target={run.config.bridge_target}` has no curves"
+        )
     Plane(run.load_curve(run.config.curves()[0]))
 
 

@@ -23,8 +23,8 @@ from bridge_tf.utils.terminal import track
 class Predictions:
     """Log-probabilities on test and validation split of all that a run trained.
 
-    Members are named ("mode", k), ("member", pair, r) for a curve's members at the positions of
-    the run's bridges, ("bridge", pair, r), and (BASELINE, k).
+    Members are named ("mode", k), ("member", pair, r) for what the run's bridges predict, a curve's
+    members at their positions, ("bridge", pair, r), and (BASELINE, k).
 
     Attributes:
         base: the name of the bridges' base.
@@ -35,7 +35,7 @@ class Predictions:
 
     def __init__(self, run):
         self.splits: list[data.Split] = [run.data.test, run.data.validation]
-        self.pairs, self.base = run.config.curves(), base_member(run.config)
+        self.pairs, self.base = run.config.bridge_pairs(), base_member(run.config)
         self.positions = run.positions
         made_from = [run.files.manifest.digests(measured_files(run)), run.inputs]
         self.kept = KeptPredictions(run.files.checkpoints(run.files.report), made_from)
@@ -47,9 +47,10 @@ class Predictions:
         # All files are read first, so that a damaged one is found at once.
         self.models = [run.load_mode(k) for k in range(run.config.num_modes)]
         self.ensemble = run.load(run.files.ensemble, BridgeEnsemble)
-        curves = {pair: run.load_curve(pair) for pair in self.pairs}
+        curves = {pair: run.load_curve(pair) for pair in run.config.curves()}
         jobs = [functools.partial(self.add, source) for source in self._modes()]
         jobs += [functools.partial(self._walk, run, *item) for item in curves.items()]
+        jobs += [functools.partial(self._name_targets, run.config.bridge_target)] * (not curves)
         jobs += [functools.partial(self.add, self._bridges(run))]
         jobs += [functools.partial(self.add, source) for source in baseline_sources(run)]
         for job in track("evaluate: predictions of modes, curves and bridges", jobs):
@@ -67,6 +68,14 @@ class Predictions:
         modes = [base, *[None] * len(self.ensemble.other_modes)]
         bridges = [("bridge", *place) for place in run.places(self.pairs)]
         return Source("ensemble", modes + bridges, lambda: self.ensemble)
+
+    def _name_targets(self, target: str) -> None:
+        """Gives what bridges without curves predict the names of curves' members."""
+        modes = range(len(self.models))
+        for pair in self.pairs:
+            members = modes if target == "ensemble" else pair[1:]
+            for r in self.positions:
+                self.log_probs["member", pair, r] = self.of_ensemble([("mode", k) for k in members])
 
     def add(self, source: Source) -> None:
         """Predicts a source's members on both splits, and in later calls of `on`.
