@@ -24,8 +24,20 @@ _COLUMNS = (
 )
 _PER_CENT = ("accuracy", "ece", "adaptive_ece", "calibrated_ece")
 
-# Terms and their explanations.
-LEGEND = (
+# What the first sentences of a report need.
+OPENING = (
+    "bridge_k is one network, the base, with k bridges: small networks that predict from the "
+    "base's features what networks on its curves predict. NLL is the mean negative log-likelihood "
+    "of the true class, in nats; lower is better; calibrated: after temperature scaling. FLOPs are "
+    "the floating-point operations of one image's inference."
+)
+# Terms of the comparison and of the table of bridges, and their explanations.
+COMPARED = (
+    (
+        "single, deep_ensemble_k, curve_k and bridge_k",
+        "the base alone; k networks of different seeds; the base and k networks on curves; the "
+        "base and k bridges.",
+    ),
     ("members", "probability vectors that are averaged."),
     (
         "FLOPs × and params ×",
@@ -60,6 +72,8 @@ LEGEND = (
         f"{_EXTRAPOLATED}: outside the sizes measured, on the nearest segment's slope, and best "
         "only if no measured one is there.",
     ),
+)
+OF_BRIDGES = (
     (
         "KL",
         "in nats, from the curve member's prediction to the bridge's, and to the base's; the "
@@ -67,6 +81,7 @@ LEGEND = (
     ),
     ("agreement", "share of images with equal top classes."),
 )
+LEGEND = (*COMPARED, *OF_BRIDGES)
 
 
 def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
@@ -110,10 +125,11 @@ def summary(rows: list[dict]) -> list[tuple[str, bool]]:
 
 def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table of bridges."""
-    headings = ["curve", "r", "type", "taps", "width", "FLOPs ×", "params ×"]
+    headings = ["bridge", "curve", "r", "type", "taps", "width", "FLOPs ×", "params ×"]
     headings += ["KL", "KL of the base", "ratio", "agreement %"]
     return headings, [
         [
+            _ordinal(number),
             pair_name(row["curve"]),
             figure(row["r"], "{:g}"),
             str(row["type"]),
@@ -126,7 +142,7 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
             figure(_ratio(row["kl"], row["kl_base"]), "{:.2f}"),
             figure(row["agreement"], "{:.2f}", 100),
         ]
-        for row in rows
+        for number, row in enumerate(rows, 1)
     ]
 
 
@@ -201,6 +217,12 @@ def span(ends: list[float] | None, form: str, factor: float = 1) -> str:
 def figure(value, form: str, factor: float = 1) -> str:
     """A formatted figure; a dash for None."""
     return "–" if value is None else form.format(factor * value)
+
+
+def _ordinal(number: int) -> str:
+    """1st, 2nd, 3rd…: one bridge, as in the demo; bridge_3 is the base with three."""
+    endings = {1: "st", 2: "nd", 3: "rd"} if number // 10 % 10 != 1 else {}
+    return f"{number}{endings.get(number % 10, 'th')}"
 
 
 def _ratio(kl: float | None, kl_base: float | None) -> float | None:
