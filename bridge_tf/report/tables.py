@@ -9,6 +9,7 @@ _COLUMNS = (
     ("ensemble", "name", "{}", 0),
     ("members", "size", "{}", 0),
     ("FLOPs ×", "relative_flops", "{:.2f}", 0),
+    ("time ×", "relative_time", "{:.2f}", 0),
     ("worst ×", "worst_relative_flops", "{:.2f}", 0),
     ("params ×", "relative_params", "{:.2f}", 0),
     ("training ×", "training_cost", "{:.2f}", 0),
@@ -86,7 +87,9 @@ LEGEND = (*COMPARED, *OF_BRIDGES)
 
 def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     """Headings and rows of the comparison; a cell is its text and whether it is the best."""
+    times = _times(report)
     rows = [row | _half_width(row) for row in report["ensembles"]]
+    rows = [row | times.get(row["name"], {}) for row in rows]
     # The contract has fewer than a run measures.
     columns = [column for column in _COLUMNS if any(column[1] in row for row in rows)]
     best = {key: best_rows(rows, key, sign) for _, key, _, sign in columns}
@@ -158,6 +161,22 @@ def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
         for row in rows
         for point in row["points"]
     ]
+
+
+def timed_file(report: dict) -> dict:
+    """The row of the exported float32 .tflite file, if it was timed."""
+    rows = [row for row in report.get("artifacts", ()) if row["file"].endswith(".tflite")]
+    return rows[0] if rows and rows[0]["latency_ratio"] is not None else {}
+
+
+def _times(report: dict) -> dict[str, dict]:
+    """By row, what was timed: the base, and the ensemble of all bridges, which is exported."""
+    rows, timed = report["ensembles"], timed_file(report)
+    exported = [row["name"] for row in rows if row["method"] == "bridge"][-1:]
+    if not (exported and timed):
+        return {}
+    times = {rows[0]["name"]: 1.0, exported[0]: timed["latency_ratio"]}
+    return {name: {"relative_time": time} for name, time in times.items()}
 
 
 def _half_width(row: dict) -> dict:
