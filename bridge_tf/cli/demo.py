@@ -67,24 +67,27 @@ def _of_run(flags: Flags) -> tuple:
     export_dir = flags.options.export_dir
     run = existing_run(flags, **{"export_dir": export_dir} if export_dir else {})
     from bridge_tf.demo.examples import examples_of_split
-    from bridge_tf.demo.model import load_model
+    from bridge_tf.demo.model import disagreement_of, load_model
     from bridge_tf.runs.artifacts import exported_file
 
     positions = run.positions if run.config.conditioned else ()
-    model = load_model(exported_file(run), positions)
-    return model, examples_of_split(run.data.test, run.data.class_names)
+    path = exported_file(run)
+    model, apart = load_model(path, positions), disagreement_of(path)
+    return model, examples_of_split(run.data.test, run.data.class_names, apart)
 
 
 def _of_file(options: Options) -> tuple:
     """The model of the file --model, and pictures of --images."""
     from bridge_tf.demo.examples import examples_of_folder
-    from bridge_tf.demo.model import load_model
+    from bridge_tf.demo.model import disagreement_of, load_model
 
     check_model_file("model", options.model, _MODEL)
-    model = load_model(pathlib.Path(options.model))
+    path = pathlib.Path(options.model)
+    model = load_model(path)
     if not options.images:
         return model, []
-    return model, examples_of_folder(pathlib.Path(options.images), model.image_shape)
+    folder = pathlib.Path(options.images)
+    return model, examples_of_folder(folder, model.image_shape, disagreement_of(path))
 
 
 COMMAND = Command(USAGE, _demo, Options, settings=("imports",))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -63,6 +63,17 @@ def load_model(path: pathlib.Path, positions: Sequence[float] = ()) -> DemoModel
     content = with_batch_of_one(path.read_bytes())
     shape, temperature = (height, width, channels), ensemble_temperature(path)
     return DemoModel(path.stem, content, shape, labels, tuple(positions), temperature)
+
+
+def disagreement_of(path: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from N×H×W×C pixels to N: whether base and ensemble name different classes."""
+    runs = [load_predictor(path, signature) for signature in ("base", "serving_default")]
+
+    def disagree(images: np.ndarray) -> np.ndarray:
+        tops = [run(images)["probabilities"].argmax(axis=1) for run in runs]
+        return tops[0] != tops[1]
+
+    return disagree
 
 
 def with_batch_of_one(content: bytes) -> bytes:

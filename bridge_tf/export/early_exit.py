@@ -51,6 +51,9 @@ class EarlyExit:
             raise ValueError(f"{path} has no base that runs alone. Received: {[*there]}")
         self._stages = pair
         self._first, self._then = map(interpreter.get_signature_runner, pair)
+        # Looked up once: it takes as long as a small network's forward pass.
+        ((self._input, details),) = self._first.get_input_details().items()
+        self._dtype, self._reads = details["dtype"], [*self._then.get_input_details()]
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Classifies images.
@@ -72,8 +75,7 @@ class EarlyExit:
                 f"images must be at least one, of numbers. Received: shape={images.shape}, "
                 f"{np.isnan(images).sum()} NaN"
             )
-        ((name, details),) = self._first.get_input_details().items()
-        inputs = {name: images.astype(details["dtype"])}
+        inputs = {self._input: images.astype(self._dtype, copy=False)}
         first = self._first(**inputs)
         probabilities = first["probabilities"]
         if self._stages[0] == "taps":
@@ -81,19 +83,24 @@ class EarlyExit:
         elif self._stages[0] == "base":  # which is calibrated
             probabilities = _scaled(probabilities, 1 / self._base_temperature)
         whole = probabilities.max(axis=1) < self.threshold
-        probabilities = _scaled(probabilities, self.temperature)
-        if whole.any():
-            given = {**inputs, **first}
-            then = self._then(**{key: given[key][whole] for key in self._then.get_input_details()})
-            probabilities[whole] = then["probabilities"]
+        number = np.count_nonzero(whole)
+        if number < len(whole):
+            probabilities = _scaled(probabilities, self.temperature)
+        if number:
+            rows = whole if number < len(whole) else slice(None)  # a slice copies nothing
+            given = {**first, **inputs}
+            then = self._then(**{name: given[name][rows] for name in self._reads})
+            probabilities[rows] = then["probabilities"]
         return {"probabilities": probabilities, "whole": whole}
 
 
 def _scaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """The softmax of log p / T, float32."""
-    logs = np.log(np.maximum(probabilities.astype("float64"), 1e-38)) / temperature
-    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype("float32")
+    """The softmax of log p / T, float32; `probabilities` as they are if T is 1."""
+    if temperature == 1:
+        return probabilities
+    largest = probabilities.max(axis=1, keepdims=True)
+    powers = (np.maximum(probabilities, 1e-38) / largest) ** np.float32(1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _stored(path: pathlib.Path) -> dict[str, float]:

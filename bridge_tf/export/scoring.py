@@ -3,12 +3,18 @@
 import gzip
 import os
 import pathlib
+import statistics
+from collections.abc import Callable
 
 import numpy as np
 
-from bridge_tf.evaluation.latency import litert_runner
+from bridge_tf.evaluation.early_exit import ALWAYS
+from bridge_tf.evaluation.latency import CALLS, in_turn, litert_runner, seconds
+from bridge_tf.export.early_exit import EarlyExit
 
 _BATCH = 100
+# Warming up, and measured.
+_ROUNDS = 1, 10
 
 
 def sizes(path: pathlib.Path) -> dict[str, int]:
@@ -20,6 +26,27 @@ def sizes(path: pathlib.Path) -> dict[str, int]:
 def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """The log-probabilities that a .tflite file predicts, N×classes, float64."""
     return log_probs_in(outputs_of(path, images))
+
+
+def early_exit_ratios(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> list[float]:
+    """The time of early exit for an image that stops, and for one that goes on, relative to the
+    base alone, one image H×W×C a call on one thread.
+
+    `path` is a .tflite file as `early_exit.py` reads it; `base` is the float32 file.
+    """
+    run = litert_runner(base, "base")
+    return [_ratio(path, threshold, run, image[None]) for threshold in (0.0, ALWAYS)]
+
+
+def _ratio(path: pathlib.Path, threshold: float, base: Callable, image: np.ndarray) -> float:
+    reader = EarlyExit(path, threshold)
+    reader.temperature = 2.0  # any but 1, which the reader would leave out
+
+    def timed(run: Callable) -> Callable:
+        return lambda: sum(seconds(lambda: run(image)) for _ in range(CALLS))
+
+    measured = in_turn(timed(reader), timed(base), sum(_ROUNDS))[_ROUNDS[0] :]
+    return statistics.median(a / b for a, b in measured)
 
 
 def outputs_of(path: pathlib.Path, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """A report's table of exported files, and what it says of early exit and cascades."""
 
-from bridge_tf.report.tables import figure
+from bridge_tf.report.tables import figure, timed_file
 
 
 def early_exit(report: dict) -> str:
@@ -18,6 +18,32 @@ def early_exit(report: dict) -> str:
         f"{found['relative_flops']:.3f} × the FLOPs of one network on average "
         f"({found['budget']:g} was wanted, and the threshold chosen on validation images)."
     )
+
+
+def going_on(report: dict) -> tuple[list[str], list[list[str]]] | None:
+    """Headings and rows of how many images go on, and what they cost; None without early exit.
+
+    The time is the mean of that of an image that stops and of one that goes on, by the share.
+    """
+    found = report.get("early_exit")
+    if not found:
+        return None
+    stops, goes_on = timed_file(report).get("early_exit_latency_ratios", (None, None))
+
+    def time(share: float) -> float | None:
+        return None if stops is None else stops + share * (goes_on - stops)
+
+    test = {"images": "test images", "num_images": report["dataset"]["num_test"], **found}
+    return ["images", "number", "going on %", "FLOPs ×", "time ×"], [
+        [
+            row["images"],
+            f"{row['num_images']:,}",
+            figure(row["share"], "{:.1f}", 100),
+            figure(row["relative_flops"], "{:.3f}"),
+            figure(time(row["share"]), "{:.3f}"),
+        ]
+        for row in (test, *found.get("shifted", ()))
+    ]
 
 
 def cascades(report: dict) -> tuple[list[str], list[list[str]]] | None:
@@ -63,6 +89,7 @@ def artifacts(report: dict) -> tuple[list[str], list[list[str]]] | None:
 
 LEGEND = (
     "time ×",
-    "of one image on one thread of this machine, over that of the base alone in the float32 file; "
-    "median of rounds in turn.",
+    "of one image a call on one thread of the machine that exported, over that of the base alone "
+    "in the float32 file; median of rounds in turn; of early exit, the mean of an image that stops "
+    "and of one that goes on. A dash: not measured.",
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bridge_tf.config import INDECISIVE
 from bridge_tf.data.issues import printable
 from bridge_tf.report import chance, deployment, prediction_sets, tables, uncertainty
-from bridge_tf.report.charts import style
+from bridge_tf.report.charts import reliability, style
 from bridge_tf.report.figures import Figure
 from bridge_tf.report.recommendation import recommendation
 
@@ -39,6 +39,7 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         lines=tables.curves(details["lines"]),
         gaps=any(point["nll"] is None for line in details["lines"] for point in line["points"]),
         early_exit=deployment.early_exit(report),
+        going_on=deployment.going_on(report),
         artifacts=deployment.artifacts(report),
         cascades=deployment.cascades(report),
         prediction_sets=prediction_sets.prediction_sets(report),
@@ -48,12 +49,13 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         other_data=uncertainty.other_data(report),
         corruptions=uncertainty.corruptions(report),
         corrupted=uncertainty.corrupted(report) if "corruptions" in report else "",
-        legend=[
-            *tables.LEGEND,
-            *chance.legend(report),
-            *uncertainty.legend(report),
-            deployment.LEGEND,
-        ],
+        opening=tables.OPENING,
+        terms={
+            "comparison": [*tables.COMPARED, deployment.LEGEND, *chance.legend(report)],
+            "bridges": tables.OF_BRIDGES,
+            "uncertainty": uncertainty.legend(report),
+        },
+        few=reliability.FEW,
         confused=_most_confused(details["confusions"], class_names),
     )
 

@@ -71,7 +71,7 @@ def _chance(report: dict) -> list[str]:
 
 def _deployed(report: dict) -> list[str]:
     early, files = deployment.early_exit(report), deployment.artifacts(report)
-    lines = [early, ""] if early else []
+    lines = [early, "", padded_table(*deployment.going_on(report)), ""] if early else []
     if table := deployment.cascades(report):
         lines += ["## Cascades", "", padded_table(*table), ""]
     return [*lines, "## Exported files", "", padded_table(*files), ""] if files else lines

@@ -3,7 +3,7 @@
 from bridge_tf.report import chance
 from bridge_tf.report.markdown import marked_table, padded_table
 from bridge_tf.report.recommendation import recommendation
-from bridge_tf.report.tables import LEGEND, best_rows, figure, says_little
+from bridge_tf.report.tables import COMPARED, best_rows, figure, says_little
 
 # Heading, key, format, factor, and whether higher (1) or lower (-1) is better; 0: not compared.
 _COLUMNS = (
@@ -15,8 +15,7 @@ _COLUMNS = (
     ("cal. NLL", "calibrated_nll", "{:.4f}", 1, -1),
     ("DEE", "dee", "{:.2f}", 1, 1),
 )
-_TERMS = ("members", "FLOPs × and params ×", "worst ×", "cascade_k and bridge_cascade_k")
-_TERMS += ("training ×", "cal.")
+_OWN = ("NLL (nats), Brier (summed over classes) and ECE (15 bins)", "DEE")
 _LEGEND = (
     (
         "±",
@@ -107,7 +106,7 @@ def explanation(report: dict) -> str:
 
 def legend() -> list[tuple[str, str]]:
     """Terms of the page, and their explanations."""
-    return [*_LEGEND, *((term, text) for term, text in LEGEND if term in _TERMS)]
+    return [*_LEGEND, *((term, text) for term, text in COMPARED if term not in _OWN)]
 
 
 def render_pooled_table(report: dict, mark_best: bool = False) -> str:

@@ -7,6 +7,7 @@ from bridge_tf.report import chance, pooled
 from bridge_tf.report.charts import quality, style
 from bridge_tf.report.html import template
 from bridge_tf.report.reader import read_pooled
+from bridge_tf.report.tables import OPENING
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_writable, json_text, replacing
 
@@ -59,5 +60,6 @@ def render_pooled_html(report: dict) -> str:
         both=chance.chance(report),
         of_images=pooled.of_images(report),
         differences=pooled.differences(report),
+        opening=OPENING,
         legend=pooled.legend(),
     )

@@ -75,7 +75,13 @@ _RECOMMENDED = _object(
     intervals=_object(**_INTERVALS),
 )
 _NONE_FITS = _object(name=None, budget=_object(**_BUDGET))
-_EARLY_EXIT = _object(**_all(Number, f"budget threshold share {_MORE}"), **_SCORE, **_EQUIVALENT)
+_ON_SHIFTED = _object(images=Text, num_images=Count, share=Number, relative_flops=Number)
+_EARLY_EXIT = _object(
+    **_all(Number, f"budget threshold share {_MORE}"),
+    **_SCORE,
+    **_EQUIVALENT,
+    shifted=NotRequired[list[_ON_SHIFTED]],
+)
 _SETS = _object(
     **_all(Number, "coverage quantile test_coverage standard_error mean_size share_of_one")
 )
@@ -83,6 +89,7 @@ _ARTIFACT = _object(
     file=Text,
     **_all(Count, "bytes gzip_bytes"),
     latency_ratio=_MAYBE,
+    early_exit_latency_ratios=NotRequired[_tuple(Number, Number)],
     prediction_sets=NotRequired[_SETS],
     **_SCORE,
     **_all(Number, _MORE),

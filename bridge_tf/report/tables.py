@@ -9,6 +9,7 @@ _COLUMNS = (
     ("ensemble", "name", "{}", 0),
     ("members", "size", "{}", 0),
     ("FLOPs ×", "relative_flops", "{:.2f}", 0),
+    ("time ×", "relative_time", "{:.2f}", 0),
     ("worst ×", "worst_relative_flops", "{:.2f}", 0),
     ("params ×", "relative_params", "{:.2f}", 0),
     ("training ×", "training_cost", "{:.2f}", 0),
@@ -24,8 +25,20 @@ _COLUMNS = (
 )
 _PER_CENT = ("accuracy", "ece", "adaptive_ece", "calibrated_ece")
 
-# Terms and their explanations.
-LEGEND = (
+# What the first sentences of a report need.
+OPENING = (
+    "bridge_k is one network, the base, with k bridges: small networks that predict from the "
+    "base's features what networks on its curves predict. NLL is the mean negative log-likelihood "
+    "of the true class, in nats; lower is better; calibrated: after temperature scaling. FLOPs are "
+    "the floating-point operations of one image's inference."
+)
+# Terms of the comparison and of the table of bridges, and their explanations.
+COMPARED = (
+    (
+        "single, deep_ensemble_k, curve_k and bridge_k",
+        "the base alone; k networks of different seeds; the base and k networks on curves; the "
+        "base and k bridges.",
+    ),
     ("members", "probability vectors that are averaged."),
     (
         "FLOPs × and params ×",
@@ -60,6 +73,8 @@ LEGEND = (
         f"{_EXTRAPOLATED}: outside the sizes measured, on the nearest segment's slope, and best "
         "only if no measured one is there.",
     ),
+)
+OF_BRIDGES = (
     (
         "KL",
         "in nats, from the prediction of a bridge's target, mostly a network on a curve, to the "
@@ -68,11 +83,14 @@ LEGEND = (
     ),
     ("agreement", "share of images with equal top classes."),
 )
+LEGEND = (*COMPARED, *OF_BRIDGES)
 
 
 def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     """Headings and rows of the comparison; a cell is its text and whether it is the best."""
+    times = _times(report)
     rows = [row | _half_width(row) for row in report["ensembles"]]
+    rows = [row | times.get(row["name"], {}) for row in rows]
     # The contract has fewer than a run measures.
     columns = [column for column in _COLUMNS if any(column[1] in row for row in rows)]
     best = {key: best_rows(rows, key, sign) for _, key, _, sign in columns}
@@ -111,10 +129,11 @@ def summary(rows: list[dict]) -> list[tuple[str, bool]]:
 
 def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table of bridges."""
-    headings = ["curve", "r", "type", "taps", "width", "FLOPs ×", "params ×"]
+    headings = ["bridge", "curve", "r", "type", "taps", "width", "FLOPs ×", "params ×"]
     headings += ["KL", "KL of the base", "ratio", "agreement %"]
     return headings, [
         [
+            _ordinal(number),
             pair_name(row["curve"]),
             _target(row),
             str(row["type"]),
@@ -127,7 +146,7 @@ def bridges(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
             figure(_ratio(row["kl"], row["kl_base"]), "{:.2f}"),
             figure(row["agreement"], "{:.2f}", 100),
         ]
-        for row in rows
+        for number, row in enumerate(rows, 1)
     ]
 
 
@@ -152,6 +171,22 @@ def curves(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
         for row in rows
         for point in row["points"]
     ]
+
+
+def timed_file(report: dict) -> dict:
+    """The row of the exported float32 .tflite file, if it was timed."""
+    rows = [row for row in report.get("artifacts", ()) if row["file"].endswith(".tflite")]
+    return rows[0] if rows and rows[0]["latency_ratio"] is not None else {}
+
+
+def _times(report: dict) -> dict[str, dict]:
+    """By row, what was timed: the base, and the ensemble of all bridges, which is exported."""
+    rows, timed = report["ensembles"], timed_file(report)
+    exported = [row["name"] for row in rows if row["method"] == "bridge"][-1:]
+    if not (exported and timed):
+        return {}
+    times = {rows[0]["name"]: 1.0, exported[0]: timed["latency_ratio"]}
+    return {name: {"relative_time": time} for name, time in times.items()}
 
 
 def _half_width(row: dict) -> dict:
@@ -211,6 +246,12 @@ def span(ends: list[float] | None, form: str, factor: float = 1) -> str:
 def figure(value, form: str, factor: float = 1) -> str:
     """A formatted figure; a dash for None."""
     return "–" if value is None else form.format(factor * value)
+
+
+def _ordinal(number: int) -> str:
+    """1st, 2nd, 3rd…: one bridge, as in the demo; bridge_3 is the base with three."""
+    endings = {1: "st", 2: "nd", 3: "rd"} if number // 10 % 10 != 1 else {}
+    return f"{number}{endings.get(number % 10, 'th')}"
 
 
 def _ratio(kl: float | None, kl_base: float | None) -> float | None:

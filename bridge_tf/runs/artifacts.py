@@ -14,7 +14,7 @@ from bridge_tf.evaluation.metrics import ensemble_log_probs
 from bridge_tf.evaluation.scores import both_scores
 from bridge_tf.export.exporter import settings_of
 from bridge_tf.export.layout import find_export
-from bridge_tf.export.scoring import log_probs_of, sizes
+from bridge_tf.export.scoring import early_exit_ratios, log_probs_of, sizes
 from bridge_tf.runs.context import Run
 from bridge_tf.utils.errors import InputError, ParityError
 from bridge_tf.utils.terminal import logger
@@ -171,8 +171,11 @@ def row_of(
         of_file = np.exp(apply_temperature(test, written))
         row["prediction_sets"] = measure_sets(sets, of_file, dataset.test.labels)
     timed = timed and run.config.latency
-    ratio = latency_ratio(path, float32, dataset.test.images[0]) if timed else None
-    return {**row, "latency_ratio": ratio}
+    if not timed:
+        return {**row, "latency_ratio": None}
+    given = path, float32, dataset.test.images[0]
+    early = early_exit_ratios(*given)
+    return {**row, "latency_ratio": latency_ratio(*given), "early_exit_latency_ratios": early}
 
 
 def _figures(log_probs: np.ndarray, temperature: float, labels: np.ndarray) -> dict:

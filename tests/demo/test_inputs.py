@@ -111,8 +111,36 @@ def test_examples_are_spread_over_classes(pictures):
     assert all(example.png.startswith(b"\x89PNG") for example in examples)
     labels = np.repeat([2, 0, 1], [50, 3, 30])
     images = np.zeros((83, 4, 4, 3), "float32")
-    found = [example.label for example in examples_of_split(Split(images, labels), "abc", 41)]
+    found = [example.label for example in examples_of_split(Split(images, labels), "abc", count=41)]
     assert found == ["a"] * 3 + ["b"] * 19 + ["c"] * 19
+
+
+def test_examples_begin_with_those_on_which_base_and_ensemble_disagree(pictures):
+    labels = np.repeat([2, 0, 1], [50, 3, 30])
+    images = np.zeros((83, 4, 4, 1), "uint8")
+    images[[7, 60]] = 200  # of classes 2 and 1
+
+    def disagree(pixels):
+        return pixels.max(axis=(1, 2, 3)) == 200
+
+    examples = examples_of_split(Split(images, labels), "abc", disagree, 12)
+    bright = [np.asarray(Image.open(io.BytesIO(example.png))).max() for example in examples]
+    assert bright == [200, 200] + [0] * 10
+    assert [example.label for example in examples] == [*"bc", *"aaa", *"bbbb", *"ccc"]
+    first = examples_of_folder(pictures, (8, 8, 1), lambda x: np.arange(len(x)) == 2, 4)
+    assert len(first) == 4 and first[0].label == "dog"
+
+
+def test_disagreement_is_of_the_files_base_and_ensemble(exported, digits, lite):
+    from bridge_tf.demo.model import disagreement_of
+
+    images = digits[0][:50].astype("float32")
+    tops = [
+        lite(exported.parts, name, image=images)["probabilities"].argmax(axis=1)
+        for name in ("base", "serving_default")
+    ]
+    found = disagreement_of(exported.parts)(images)
+    assert found.tolist() == (tops[0] != tops[1]).tolist() and found.any() and not found.all()
 
 
 def test_examples_are_the_images_that_training_takes(pictures):

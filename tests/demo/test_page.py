@@ -7,6 +7,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from bridge_tf.data.image_io import read_image
+from tests.axe import VIEWS, violations
 from tests.browser import browser  # noqa: F401
 from tests.demo.page import (
     answers,
@@ -43,6 +44,24 @@ def test_a_digit_drawn_by_keyboard_is_answered_as_in_python(page, exported, digi
     check(page, lite, exported.parts, image)
     assert element(page, "cell").text.startswith("row 1, column ")
     assert len({round(p, 3) for p in answers(page)["at"]["probabilities"]}) > 3
+
+
+def test_axe_finds_nothing(page):
+    empty = {view: violations(page, *view) for view in VIEWS}
+    page.driver.find_element(By.CSS_SELECTOR, "#examples button").click()
+    page.wait("demo.results.base")
+    assert answers(page)["base"]
+    answered = {view: violations(page, *view) for view in VIEWS}
+    page.view()
+    assert empty == answered == {view: [] for view in VIEWS}
+
+
+def test_one_bridge_has_another_name_than_the_reports_ensemble(page):
+    page.driver.find_element(By.CSS_SELECTOR, "#examples button").click()
+    page.wait("demo.results.base")
+    heads = page.js("return [...document.querySelectorAll('thead th')].map(th => th.textContent)")
+    assert heads[1:4] == ["base", "1st bridge", "2nd bridge"]
+    assert "(bridge_2 in the report)" in element(page, "members").text
 
 
 def test_a_pointer_draws_and_undo_takes_back(page):

@@ -67,6 +67,9 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
     report["early_exit"] = {
         **{"budget": 1.05, "threshold": 0.875, "share": 0.25, "relative_flops": 1.05},
         **{**last, "dee": 2.5, "dee_extrapolated": False},
+        "shifted": [
+            {"images": "inverted pixels", "num_images": 50, "share": 0.75, "relative_flops": 1.15}
+        ],
     }
     covered = {"quantile": 0.25, "test_coverage": 0.875, "standard_error": 0.03125}
     report["prediction_sets"] = {
@@ -79,7 +82,14 @@ def make(logs, images: int = 60, classes: int = 5, size: int = 8, names=None):
     size = {"bytes": 4_000_000, "gzip_bytes": 3_000_000}
     report["artifacts"] = [
         {"file": "ensemble.keras", **size, **last, "latency_ratio": None},
-        {"file": "a<b>.int8.tflite", **size, "bytes": 1_234_567, **last, "latency_ratio": 1.25},
+        {
+            "file": "a<b>.int8.tflite",
+            **size,
+            "bytes": 1_234_567,
+            **last,
+            "latency_ratio": 1.25,
+            "early_exit_latency_ratios": [1.125, 1.5],
+        },
     ]
     report["ood"] = {
         **{"dataset": "other <i>data</i>", "fingerprint": "0", "num_images": 1234},

@@ -80,8 +80,8 @@ def test_the_page_shows_the_comparison_and_marks_the_best(made, page):
     assert [method for method, _ in rows] == [row["method"] for row in made[0]["ensembles"]]
     accuracies = [row["accuracy"] for row in made[0]["ensembles"]]
     for accuracy, (_, cells) in zip(accuracies, rows, strict=True):
-        best = ' class="best"' if accuracy == max(accuracies) else ""
-        assert f"<td{best}>{100 * accuracy:.2f}</td>" in cells
+        best = " best" if accuracy == max(accuracies) else ""
+        assert f'<td class="early{best}">{100 * accuracy:.2f}</td>' in cells
 
 
 def test_words_of_data_and_settings_are_text_not_markup(page):

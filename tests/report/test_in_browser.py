@@ -7,6 +7,8 @@ import pytest
 
 from bridge_tf.report.figures import draw_figures
 from bridge_tf.report.html import render_html
+from tests.axe import VIEWS as VIEWS_OF_AXE
+from tests.axe import violations
 from tests.browser import browser  # noqa: F401  (a fixture)
 from tests.conftest import REPOSITORY
 from tests.report.examples import CONFIG, make
@@ -75,14 +77,65 @@ def test_the_page_says_what_the_report_says(browser, run):  # noqa: F811
     assert pictures and all(picture == [True, 8] for picture in pictures)
 
 
-@pytest.mark.integration
-def test_on_a_phone_texts_can_be_read_and_tables_show_that_they_go_on(browser, tmp_path):  # noqa: F811
+@pytest.fixture
+def made_up(tmp_path):
+    """The address of a page with all its parts, of made-up predictions."""
     report, details, _ = make(tmp_path, classes=10)
     page = render_html(report, details, CONFIG, draw_figures(report, details, [PLANE]))
     path = tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.mark.integration
+def test_axe_finds_nothing(browser, made_up):  # noqa: F811
+    browser.open(made_up)
+    assert {view: violations(browser, *view) for view in VIEWS_OF_AXE} == {
+        view: [] for view in VIEWS_OF_AXE
+    }
+
+
+@pytest.mark.integration
+def test_on_paper_nothing_is_cut_off_or_closed(browser, made_up):  # noqa: F811
+    browser.view(width=1046)  # A4 turned, less its margins
+    media = {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.open(made_up)
+    closed = "return [...document.querySelectorAll('details li, details td')].map(%s)"
+    closed %= "node => node.checkVisibility({contentVisibilityAuto: true})"
+    assert not any(browser.js(closed))
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    wide = "return [...document.querySelectorAll('.scroll, .scroll > table')]"
+    widths = browser.js(f"{wide}.map(box => [box.scrollWidth, getComputedStyle(box).overflowX])")
+    assert widths and all(width <= 1046 and shown == "visible" for width, shown in widths)
+    opened = browser.js(closed)
+    assert opened and all(opened)
+    assert browser.js("return getComputedStyle(document.body).color") == "rgb(27, 27, 27)"
+
+
+@pytest.mark.integration
+def test_on_a_phone_accuracy_and_nll_come_first(browser, made_up):  # noqa: F811
+    order = (
+        "return [...document.querySelectorAll('.compared thead th')].sort((a, b) => "
+        "a.getBoundingClientRect().left - b.getBoundingClientRect().left).map(th => th.textContent)"
+    )
+    browser.view()
+    browser.open(made_up)
+    assert browser.js(order)[:3] == ["ensemble", "members", "FLOPs ×"]
     browser.view(**VIEWS["phone"])
-    browser.open(path.as_uri())
+    assert browser.js(order)[:5] == ["ensemble", "accuracy %", "NLL", "cal. NLL", "members"]
+    # Cells stand below their headings.
+    places = (
+        "return ['thead', 'tbody'].map(part => [...document.querySelector(`.compared ${part} tr`)"
+        ".cells].map(cell => cell.getBoundingClientRect().left))"
+    )
+    heads, cells = browser.js(places)
+    assert heads == cells
+
+
+@pytest.mark.integration
+def test_on_a_phone_texts_can_be_read_and_tables_show_that_they_go_on(browser, made_up):  # noqa: F811
+    browser.view(**VIEWS["phone"])
+    browser.open(made_up)
     sizes = browser.js(
         "return [...document.querySelectorAll('figure svg')].flatMap(svg => "
         "[...svg.querySelectorAll('text')].map(text => parseFloat(getComputedStyle(text).fontSize)"

@@ -77,7 +77,7 @@ def cells(text, heading):
         values = [cell.strip() for cell in line.strip("|").split("|")]
         if set(line) <= set("|-: "):
             continue
-        if values[0] in ("ensemble", "curve", "probabilities of"):
+        if values[0] in ("ensemble", "bridge", "curve", "probabilities of"):
             inside = values[: len(heading)] == heading
         if inside:
             table.append(values)
@@ -135,8 +135,8 @@ def test_missing_figures_are_dashes(report):
     page = render_markdown(report)
     assert [line[-1] for line in cells(page, ["ensemble"])[1:]] == ["–"] * 4
     assert cells(page, ["ensemble"])[1][8] == "–"
-    bridge = cells(page, ["curve", "r", "type"])[1]
-    assert [bridge[k] for k in (4, 7, 8, 9, 10)] == ["–", "–", "0.2000", "–", "–"]
+    bridge = cells(page, ["bridge", "curve", "r"])[1]
+    assert [bridge[k] for k in (5, 8, 9, 10, 11)] == ["–", "–", "0.2000", "–", "–"]
     assert cells(page, ["curve", "r", "accuracy %"])[2][3] == "–"
 
 
@@ -210,9 +210,9 @@ def test_page_without_bridges(report):
 
 def test_bridges_and_curves(report):
     page = render_markdown(report)
-    assert cells(page, ["curve", "r", "type"])[1:] == [
-        ["0-1", "0.5", "1", "stage2_block1, stage3_block1", "0.5", "0.100", "0.150", "0.0500",
-         "0.2000", "0.25", "98.75"]
+    assert cells(page, ["bridge", "curve", "r"])[1:] == [
+        ["1st", "0-1", "0.5", "1", "stage2_block1, stage3_block1", "0.5", "0.100", "0.150",
+         "0.0500", "0.2000", "0.25", "98.75"]
     ]  # fmt: skip
     assert cells(page, ["curve", "r", "accuracy %"])[1:] == [
         ["0-1", "0.00", "95.00", "0.2100"],

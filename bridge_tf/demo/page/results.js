@@ -15,6 +15,13 @@ function make(tag, text = "", attributes = {}) {
   return made;
 }
 
+/** 1st, 2nd, 3rd…: one bridge, as in the report, where bridge_3 is the base with three. */
+function ordinal(number) {
+  const ending = ["th", "st", "nd", "rd"];
+  const tens = Math.floor(number / 10) % 10;
+  return `${number}${(tens !== 1 && ending[number % 10]) || "th"}`;
+}
+
 /** The table's columns: what each is called, its kind (for its colour), its answer. */
 function columns({ base, modes, bridges, at, ensemble }) {
   const found = [{ name: "base", kind: "base", ...base }];
@@ -22,7 +29,7 @@ function columns({ base, modes, bridges, at, ensemble }) {
     found.push({ name: `mode ${k + 1}`, kind: "mode", probabilities });
   });
   bridges.forEach((bridge, k) => {
-    found.push({ name: `bridge ${k + 1}`, kind: "bridge", ...bridge });
+    found.push({ name: `${ordinal(k + 1)} bridge`, kind: "bridge", ...bridge });
   });
   if (at) found.push({ name: "ensemble at r", kind: "ensemble", ...at });
   const name = at ? "ensemble, exported" : "ensemble";
@@ -37,8 +44,10 @@ export function members({ bridges, moves, hasTaps, results }, positions) {
   const parts = [modes > 1 ? count(modes, "mode") : "the base"];
   if (bridges.length) parts.push(count(bridges.length, "bridge"));
   const at = positions.length ? `r\u00a0=\u00a0${positions.join(", ")}` : "the r they were exported with";
+  // The report's name; with other modes the report doesn't number bridges so.
+  const own = modes > 1 || !bridges.length ? "" : ` (bridge_${bridges.length} in the report)`;
   const name = moves ? "Ensemble, exported" : "Ensemble";
-  return `${name}: ${parts.join(" and ")}${moves ? `, at ${at}` : ""}.`;
+  return `${name}${own}: ${parts.join(" and ")}${moves ? `, at ${at}` : ""}.`;
 }
 
 /** Shows no answers, and says why. */

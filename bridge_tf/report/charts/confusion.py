@@ -24,12 +24,14 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
     counts = _matrix(confusion, number)
     chart, axes = style.figure(4.6, 5.2)
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shares = np.ma.masked_array(100 * counts / totals, mask=np.eye(number, dtype=bool))
-    image = axes.imshow(shares, cmap=style.SEQUENTIAL, vmin=0, vmax=100 * highest)
+    hidden = np.eye(number, dtype=bool) | (counts == 0)
+    shares = np.ma.masked_array(100 * counts / totals, mask=hidden)
+    image = axes.imshow(shares, cmap=_map(), vmin=0, vmax=100 * highest)
     axes.set_facecolor("none")
     bar = chart.colorbar(image, ax=axes, location="bottom", aspect=30, extend="neither")
     bar.set_label("share of the true class's images (%)")
     bar.outline.set_visible(False)
+    bar.solids.set_rasterized(True)  # see-through stripes would show where they meet
     axes.grid(visible=False)
     axes.set(xlabel="named class", ylabel="true class")
     if number <= _NAMED:
@@ -38,10 +40,19 @@ def draw(confusion: dict, class_names: Sequence[str], highest: float):
         size = _font_size(number, len(str(counts.max())))
         for (true, top), count in np.ndenumerate(counts):
             if count:
-                dark = true != top and shares[true, top] < 50 * highest
-                colour = style.INK if true == top else "#ffffff" if dark else "#000000"
+                dark = true != top and shares[true, top] > 85 * highest
+                colour = "#ffffff" if dark else style.INK
                 axes.text(top, true, count, ha="center", va="center", fontsize=size, color=colour)
     return chart, f"Confusion matrix of {confusion['name']}"
+
+
+def _map():
+    """From nearly the page's colour, which is that of no image at all, to blue."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    return LinearSegmentedColormap.from_list(
+        "shares", [to_rgba(style.BLUE, alpha) for alpha in (0.12, 1)]
+    )
 
 
 def highest_share(confusions: Sequence[dict], number: int) -> float:

@@ -4,6 +4,9 @@ import math
 
 from bridge_tf.report.charts import style
 
+# Below so many images, a bin's place says little: half of its 95 % interval may be 0.3.
+FEW = 10
+
 
 @style.styled
 def draw(row: dict):
@@ -18,12 +21,13 @@ def draw(row: dict):
         axes.plot(confidence, accuracy, color=colour, linewidth=1.2)
         # The area grows with the root of a bin's share, so that few images still show.
         sizes = [12 + 150 * math.sqrt(point["images"] / images) for point in points]
-        look = {"color": colour, "marker": marker, "alpha": 0.75, "linewidths": 0}
-        axes.scatter(confidence, accuracy, sizes, label=f"{kind} temperature scaling", **look)
+        faces = ["none" if point["images"] < FEW else colour for point in points]
+        look = {"marker": marker, "alpha": 0.75, "edgecolors": colour, "linewidths": 1}
+        axes.scatter(confidence, accuracy, sizes, facecolors=faces, **look)
+        axes.scatter([], [], 40, color=colour, label=f"{kind} temperature scaling", **look)
+    axes.scatter([], [], 40, "none", edgecolors=style.INK, label=f"fewer than {FEW} images")
     axes.set(xlim=(0, 1.03), ylim=(0, 1.05))
     axes.set(xlabel="probability of the top class (mean of a bin)", ylabel="share that is right")
     # Above the axes, so that it hides no bin.
-    legend = axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
-    for handle in legend.legend_handles[1:]:
-        handle.set_sizes([40])
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
     return chart, f"Reliability of {row['name']}"

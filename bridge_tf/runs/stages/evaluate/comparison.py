@@ -16,7 +16,7 @@ from bridge_tf.runs.rows import rows_of
 from bridge_tf.runs.stages.evaluate.cascade_rows import add_cascades
 from bridge_tf.runs.stages.evaluate.details import Details
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
-from bridge_tf.runs.stages.evaluate.shifted import measure_shifted
+from bridge_tf.runs.stages.evaluate.shifted import early_exit_shifted, measure_shifted
 from bridge_tf.runs.stages.evaluate.warnings import find_warnings
 from bridge_tf.runs.training_cost import TrainingCosts
 
@@ -45,14 +45,16 @@ def compare(run: Run) -> tuple[dict, dict, Resampled]:
     sizes = [size["calibrated_nll"] for size in yardstick]
     table.add_equivalents(sizes, resampled)
     # The last row above is that of all bridges, which is exported.
+    more = going_on(run.config.bridge_type, row["relative_flops"])
     early_exit = measure_early_exit(
         predictions.log_probs[predictions.base],
         (test, validation),
         labels,
         run.config.early_exit_budget,
-        going_on(run.config.bridge_type, row["relative_flops"]),
+        more,
         sizes,
     )
+    early_exit["shifted"] = early_exit_shifted(run, predictions, early_exit["threshold"], more)
     curves, lines = (
         [{"curve": list(pair), "points": walk[k]} for pair, walk in predictions.walks.items()]
         for k in range(2)

@@ -89,8 +89,11 @@ class Predictions:
         self.log_probs |= {name: [test[name], validation[name]] for name in test}
         self.sources.append(source)
 
-    def on(self, name: str, images: np.ndarray) -> dict[tuple, np.ndarray]:
-        """Log-probabilities of all members on other images, by member's name, N×classes.
+    def on(
+        self, name: str, images: np.ndarray, only: tuple | None = None
+    ) -> dict[tuple, np.ndarray]:
+        """Log-probabilities of all members on other images, by member's name, N×classes; or of the
+        members whose model is that of `only`.
 
         They are kept on disk, under `name`, until the report is written; models stay open for the
         next images. `images` are N×H×W×C, of the run's size and channels, raw pixels 0…255.
@@ -100,11 +103,14 @@ class Predictions:
         """
         digest = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=8).hexdigest()
         found = {}
-        for source in self.sources:
+        for source in self.sources if only is None else self._sources_of(only):
             file = f"{source.name}-on-{name}-{digest}"
             (log_probs,) = self._predict(file, functools.partial(self._open, source), [images])
             found |= source.by_member(log_probs)
         return found
+
+    def _sources_of(self, member: tuple) -> list[Source]:
+        return [source for source in self.sources if member in source.members]
 
     def _open(self, source: Source) -> Callable:
         if source.name not in self._opened:

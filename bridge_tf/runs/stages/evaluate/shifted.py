@@ -10,10 +10,14 @@ from bridge_tf.data.corruptions import SEVERITIES, corrupt
 from bridge_tf.data.ood_images import load_other_images
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import apply_temperature
+from bridge_tf.evaluation.early_exit import confidences
 from bridge_tf.evaluation.ood import ood_detection
 from bridge_tf.runs.stages.evaluate.cascade_rows import Stages
 from bridge_tf.runs.stages.evaluate.predictions import Predictions
 from bridge_tf.utils.terminal import track
+
+# Of the noise that early exit is measured under, beside inverted pixels.
+_NOISE = 3
 
 
 def measure_shifted(
@@ -29,6 +33,33 @@ def measure_shifted(
         found["ood"] = _ood(run, predictions, rows)
     if run.config.corruptions:
         found["corruptions"] = _corruptions(run, predictions, rows)
+    return found
+
+
+def early_exit_shifted(run, predictions: Predictions, threshold: float, more: float) -> list[dict]:
+    """How many test images go on to the ensemble once they are noisy, or inverted.
+
+    Args:
+        threshold: of early exit, from the validation images as they are.
+        more: FLOPs of going on, relative to the base's.
+
+    Returns:
+        Of each kind: images, its name; num_images; share; relative_flops. Nothing of inputs that
+            aren't images.
+    """
+    if len(run.data.image_shape) != 3:
+        return []
+    images, indices = _some_of_test(run)
+    noisy = corrupt(images, "noise", _NOISE, indices)
+    found = []
+    for name, key, shifted in (
+        (f"noise of severity {_NOISE}", f"noise-{_NOISE}", noisy),
+        ("inverted pixels", "inverted", 255 - images),
+    ):
+        log_probs = predictions.on(key, shifted, only=predictions.base)[predictions.base]
+        share = float((confidences(log_probs) < threshold).mean())
+        row = {"images": name, "num_images": len(images), "share": share}
+        found.append({**row, "relative_flops": 1 + share * more})
     return found
 
 
@@ -82,22 +113,28 @@ def _ood(run, predictions: Predictions, rows) -> dict:
 
 
 def _corruptions(run, predictions: Predictions, rows) -> dict:
-    test, kinds = run.data.test, list(run.config.corruptions)
-    count = min(run.config.corruption_images, len(test))
-    indices = np.arange(count) * len(test) // count  # spread evenly
-    labels, found = test.labels[indices], []
+    kinds, (test_images, indices) = list(run.config.corruptions), _some_of_test(run)
+    labels, found = run.data.test.labels[indices], []
     clean = {member: log_probs[indices] for member, (log_probs, _) in predictions.log_probs.items()}
     for row, members in rows:
         figures = _figures(row, members, clean, labels)
         found.append({"name": row["name"], "clean": figures, "corrupted": []})
     places = [(kind, severity) for kind in kinds for severity in SEVERITIES]
     for kind, severity in track("evaluate: predictions on corrupted images", places):
-        images = corrupt(test.images[indices], kind, severity, indices)
+        images = corrupt(test_images, kind, severity, indices)
         by_member = predictions.on(f"{kind}-{severity}", images)
         for (row, members), measured in zip(rows, found, strict=True):
             place = {"corruption": kind, "severity": severity}
             measured["corrupted"].append(place | _figures(row, members, by_member, labels))
-    return {"images": count, "kinds": kinds, "rows": found}
+    return {"images": len(indices), "kinds": kinds, "rows": found}
+
+
+def _some_of_test(run) -> tuple[np.ndarray, np.ndarray]:
+    """At most `corruption_images` test images, spread evenly, and their indices."""
+    test = run.data.test
+    count = min(run.config.corruption_images, len(test))
+    indices = np.arange(count) * len(test) // count
+    return test.images[indices], indices
 
 
 def _predicted(row, members, by_member) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
