@@ -3,10 +3,12 @@
 import gzip
 import os
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
 from bridge_tf.evaluation.latency import litert_runner
+from bridge_tf.export.predictor import load_predictor
 
 _BATCH = 100
 
@@ -18,13 +20,17 @@ def sizes(path: pathlib.Path) -> dict[str, int]:
 
 
 def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """The log-probabilities that a .tflite file predicts, N×classes, float64."""
+    """The log-probabilities that a .tflite or .onnx file predicts, N×classes, float64."""
     return log_probs_in(outputs_of(path, images))
 
 
 def outputs_of(path: pathlib.Path, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs of a .tflite file's serving_default, by name."""
-    run = litert_runner(path, "serving_default", os.cpu_count())
+    """The outputs of a .tflite or .onnx file's serving_default, by name."""
+    run: Callable[[np.ndarray], dict[str, np.ndarray]]
+    if path.suffix == ".onnx":
+        run = load_predictor(path)
+    else:
+        run = litert_runner(path, "serving_default", os.cpu_count())
     found = [run(images[k : k + _BATCH]) for k in range(0, len(images), _BATCH)]
     return {key: np.concatenate([outputs[key] for outputs in found]) for key in found[0]}
 
