@@ -12,13 +12,14 @@ USAGE = """
 Exports the ensemble of a finished run as a SavedModel and a TFLite file.
 
     bridge-tf export --workdir=DIR --export_dir=DIR [--tflite=float32,float16,int8,int8_dynamic]
+    bridge-tf export --workdir=DIR --export_dir=DIR [--formats=saved_model,tflite,onnx] [--single]
     bridge-tf export --workdir=DIR --export_dir=DIR --ensemble=ROW
 
 A row of the report, such as deep_ensemble_2 or cascade_2, or the recommended one is exported as
 NAME-ROW; without --ensemble, the bridge ensemble is exported as NAME.
 """
 _SETTINGS = (
-    *("tflite", "tflite_io", "max_accuracy_drop"),
+    *("formats", "single", "tflite", "tflite_io", "max_accuracy_drop"),
     *("calibrate", "coverage", "latency", "early_exit_budget"),
 )
 

@@ -22,20 +22,20 @@ if the model has one (--coverage of train and export).
 
     bridge-tf predict --model=PATH IMAGE…
 
-PATH is a SavedModel directory (or the folder of its versions), a .tflite file or a .keras file.
+PATH is a SavedModel directory (or the folder of its versions), a .tflite, .onnx or .keras file.
 Images are resized to the model's input size.
 """
 
 
 _IMAGE = "name a PNG or JPEG image"
-_MODEL = "name a SavedModel directory, a .tflite or a .keras file"
+_MODEL = "name a SavedModel directory, a .tflite, .onnx or .keras file"
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """The model."""
 
-    model: str = setting("", "SavedModel directory, .tflite file or .keras file.")
+    model: str = setting("", "SavedModel directory, .tflite, .onnx or .keras file.")
     imports: list[str] = setting((), "Python modules that register the custom layers of `model`.")
 
 
@@ -53,7 +53,7 @@ def _predict(flags: Flags) -> None:
             check_file(path, path, _IMAGE)
         read_image(path, channels=3)
 
-    if not model.endswith(".tflite"):
+    if not model.endswith((".tflite", ".onnx")):
         import_keras()
         import_modules(options.imports)
     from bridge_tf.export.predictor import load_predictor

@@ -42,7 +42,8 @@ INDECISIVE = (
     *("checkpoint_minutes", "on_divergence", "jit_compile", "baselines", "early_exit_budget"),
     *BUDGETS,
     *("average_cost", "ood_dataset", "corruptions", "corruption_images"),
-    *("tflite", "tflite_io", "max_accuracy_drop", "calibrate", "coverage", "latency"),
+    *("formats", "single", "tflite", "tflite_io", "max_accuracy_drop"),
+    *("calibrate", "coverage", "latency"),
     *(field.name for field in dataclasses.fields(ExecutionSettings)),
 )
 

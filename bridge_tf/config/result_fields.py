@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from bridge_tf.config.fields import BASELINES, CORRUPTIONS, TFLITE_KINDS
+from bridge_tf.config.fields import BASELINES, CORRUPTIONS, FORMATS, TFLITE_KINDS
 from bridge_tf.config.validation import setting
 
 # Limits of the recommended row.
@@ -69,6 +69,16 @@ class EvaluationSettings:
 class ExportSettings:
     """The exported files."""
 
+    formats: list[str] = setting(
+        FORMATS[:2],
+        "Formats to export, comma-separated; saved_model and tflite are always exported.",
+        choices=FORMATS,
+    )
+    single: bool = setting(
+        False,
+        "Also export each TFLite file for runtimes that know one signature and one image a call, "
+        "with TFLite metadata inside: NAME.single.tflite.",
+    )
     tflite: list[str] = setting(
         ("float32",),
         "TFLite files to export, comma-separated; float32 is always exported.",

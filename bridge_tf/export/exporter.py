@@ -7,9 +7,11 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bridge_tf.config.fields import FORMATS
 from bridge_tf.export.labels import label_lines
 from bridge_tf.export.layout import check_export, models_in, publish, staging
 from bridge_tf.export.metadata import describe
+from bridge_tf.export.onnx_file import check_onnx
 from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import write_json
@@ -28,7 +30,8 @@ class Artifacts:
 
     Attributes:
         saved_model: EXPORT_DIR/NAME/VERSION, the layout of TensorFlow Serving.
-        tflite: EXPORT_DIR/NAME.tflite; quantized files are beside it, as NAME.KIND.tflite.
+        tflite: EXPORT_DIR/NAME.tflite; beside it are quantized files, NAME.KIND.tflite, variants
+            of one signature, NAME.single.tflite, and NAME.onnx.
         max_difference: the largest difference of a probability, over all signatures.
     """
 
@@ -45,6 +48,8 @@ def export(
     class_names: Sequence[str] | None = (),
     source: str = "",
     *,
+    formats: Sequence[str] = (),
+    single: bool = False,
     tflite: Sequence[str] = (),
     tflite_io: str = "float32",
     calibration: Any = (),
@@ -85,6 +90,11 @@ def export(
         class_names: one for each class, or none; written as labels.txt, one a line with line
             breaks in them escaped, beside both artifacts.
         source: names what is exported, for example a digest; kept in assets.extra/export.json.
+        formats: "onnx" adds NAME.onnx, which has the inputs and outputs of serving_default; of a
+            cascade those of the .tflite files. "saved_model" and "tflite" are always exported.
+        single: adds NAME.single.tflite, and of each quantized file NAME.single.KIND.tflite, for
+            runtimes that know one signature: serving_default for one image a call, with tensors
+            of its names and TFLite metadata inside.
         tflite: quantized TFLite files to add: "float16", "int8", "int8_dynamic".
         tflite_io: type of the images that these take, "float32" or "uint8".
         calibration: for "int8", training inputs in the forms of `images`.
@@ -92,10 +102,10 @@ def export(
             perhaps more about it.
         sets: from `bridge_tf.evaluation.fit_prediction_sets` of this ensemble with its
             temperatures; files then have the output `prediction_set`, N×classes, bool.
-        judge: called with each TFLite file, model.tflite or model.KIND.tflite, before it is
-            visible, and with a function that writes a quantized file again with another
-            temperature of the ensemble (not for a cascade, whose stages keep theirs) and other
-            `sets`. An error that it raises ends the export.
+        judge: called with each file that is measured, model.tflite, model.KIND.tflite or
+            model.onnx, before it is visible, and with a function that writes a quantized file again
+            with another temperature of the ensemble (not for a cascade, whose stages keep theirs)
+            and other `sets`. An error that it raises ends the export.
         card: called after `judge`; returns the text of NAME.md, a model card.
 
     Returns:
@@ -106,7 +116,8 @@ def export(
         InputError: the folder can't be written, the ensemble has several inputs, a layer looks up
             text or numbers in tables, which TFLite's built-in operations don't, there are no
             images to calibrate on, there are names but not one a class, uint8 is asked for
-            inputs that aren't images, or `early_exit` is given for no `BridgeEnsemble`.
+            inputs that aren't images, `early_exit` is given for no `BridgeEnsemble`, or a format
+            isn't known, lacks its packages or can't hold the network.
         ParityError: a probability differs by more than 1e-4 from the Keras model's.
 
     Example::
@@ -126,6 +137,7 @@ def export(
     )
     from bridge_tf.export.parity import check_sets, spread
     from bridge_tf.export.signatures import signatures
+    from bridge_tf.export.single import write_single
     from bridge_tf.export.tflite_files import (
         in_float32,
         rewrite_with,
@@ -133,6 +145,7 @@ def export(
         write_others,
     )
 
+    formats = _checked(formats)
     if not keras.utils.is_keras_tensor(ensemble.input):
         names = ", ".join(tensor.name for tensor in ensemble.inputs)
         raise InputError(f"export: takes ensembles of one input, not of {names}")
@@ -154,13 +167,15 @@ def export(
     calibrated = (ensemble.temperature, ensemble.base_temperature) != (1, 1)
     coverage = sets.coverage if sets else 0.0
     budget = (early_exit or {}).get("budget")
-    settings = settings_of(tflite, tflite_io, budget, calibrated, coverage)
+    of_files = settings_of_files(formats, single)
+    settings = settings_of(tflite, tflite_io, budget, calibrated, coverage) | of_files
     with staging(export_dir) as folder:
         saved_model = folder / "saved_model"
         found = signatures(ensemble, sets=sets)
-        difference = write_float32(found, folder, images)
-        paths = [folder / "model.tflite"]
-        paths += write_others(ensemble, folder, settings["tflite"], tflite_io, calibration, sets)
+        float32, difference = write_float32(found, folder, images, "onnx" in formats)
+        quantized = settings["tflite"]
+        others = write_others(ensemble, folder, quantized, tflite_io, calibration, sets)
+        paths = [float32[0], *others, *float32[1:]]
         temperatures = dict.fromkeys(paths, ensemble.temperature)
         sets_of = dict.fromkeys(paths, sets)
 
@@ -171,9 +186,12 @@ def export(
         if judge:
             for path in paths:
                 judge(path, functools.partial(rewrite, path))
-        for path in paths[1:]:
+        for path in others:
             if sets_of[path]:
                 check_sets(sets_of[path], found["serving_default"], path, images)
+        for path in [float32[0], *others] if single else ():
+            variant = write_single(path, labels, images)
+            temperatures[variant], sets_of[variant] = temperatures[path], sets_of[path]
         files = {
             path: temperatures_of(ensemble, temperature, early_exit)
             for path, temperature in temperatures.items()
@@ -194,6 +212,15 @@ def export(
         return artifacts
 
 
+def _checked(formats: Sequence[str]) -> list[str]:
+    """The formats, after a check that they are known and that their packages are installed."""
+    if others := [name for name in formats if name not in FORMATS]:
+        raise InputError(f"`formats={others[0]}`: must be one or more of {', '.join(FORMATS)}")
+    if "onnx" in formats:
+        check_onnx()
+    return list(formats)
+
+
 def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
     """Says that an edited models.config doesn't list the model."""
     if not lists_model(export_dir, name):
@@ -201,6 +228,11 @@ def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
             f"export: {export_dir / MODELS} isn't as bridge_tf wrote it and stays as it is; "
             f"TensorFlow Serving finds {name} once that file lists it"
         )
+
+
+def settings_of_files(formats: Sequence[str], single: bool) -> dict:
+    """The settings in an export's record that add files; earlier records lack them."""
+    return {"formats": sorted({*formats} & {"onnx"}), "single": single}
 
 
 def settings_of(

@@ -9,8 +9,10 @@ from bridge_tf.export.compression.settings import COMPRESSED_NAMES
 from bridge_tf.utils.terminal import logger
 
 _ENDING = ".labels.txt"
+SINGLE = "single"
+SINGLE_KINDS = (SINGLE, *(f"{SINGLE}.{kind}" for kind in QUANTIZED))
 # NAME.KIND.tflite has the labels of NAME.tflite. The longest first: "prune.int8" ends in "int8".
-_KINDS = sorted([*QUANTIZED, *COMPRESSED_NAMES], key=len, reverse=True)
+_KINDS = sorted([*QUANTIZED, *SINGLE_KINDS, *COMPRESSED_NAMES], key=len, reverse=True)
 # Whatever some program takes for the end of a line, and what UTF-8 can't encode.
 _NOT_ON_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -21,6 +23,11 @@ def label_lines(class_names: Iterable[object]) -> list[str]:
         _NOT_ON_A_LINE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(name))
         for name in class_names
     ]
+
+
+def is_single(path: pathlib.Path) -> bool:
+    """Whether a file is a NAME.single.tflite or NAME.single.KIND.tflite."""
+    return path.name.endswith(tuple(f".{kind}.tflite" for kind in SINGLE_KINDS))
 
 
 def labels_beside(model: pathlib.Path) -> pathlib.Path:

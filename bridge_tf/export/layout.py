@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from bridge_tf.config import NAME
 from bridge_tf.config.fields import QUANTIZED
 from bridge_tf.export.compression.settings import COMPRESSED_NAMES
+from bridge_tf.export.labels import SINGLE_KINDS
 from bridge_tf.export.serving import BATCHING, MODELS, replaceable
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import check_writable, folder_to_disk, sha256, write_json
@@ -25,6 +26,9 @@ _RECORD = "assets.extra/export.json"
 _BESIDE = {
     "model.tflite": ".tflite",
     **{f"model.{kind}.tflite": f".{kind}.tflite" for kind in QUANTIZED},
+    # Of these, the variants for runtimes of one signature.
+    **{f"model.{kind}.tflite": f".{kind}.tflite" for kind in SINGLE_KINDS},
+    "model.onnx": ".onnx",
     # Compressed models of an export: the next export removes them.
     **{f"model.{name}.tflite": f".{name}.tflite" for name in COMPRESSED_NAMES},
     "labels.txt": ".labels.txt",
@@ -130,7 +134,7 @@ def find_export(
     source: str,
     accept: Callable[[dict], bool] = lambda settings: True,
 ) -> list[pathlib.Path]:
-    """The SavedModel and the TFLite files, float32 first, that were exported from `source`.
+    """The SavedModel, the TFLite files, float32 first, and the ONNX file exported from `source`.
 
     Empty if there are none with settings that `accept` takes, or a file has changed since.
     """
@@ -145,8 +149,8 @@ def find_export(
             digests.pop(_beside(model_dir, "card.md"), None)  # people may change it
             whole = all(sha256(path) == digest for path, digest in digests.items())
             if record["source"] == source and accept(record["settings"]) and whole:
-                tflite = [path for path in _BESIDE if path.endswith(".tflite")]
-                return [folder, *(_beside(model_dir, x) for x in tflite if x in record["beside"])]
+                models = [path for path in _BESIDE if path.endswith((".tflite", ".onnx"))]
+                return [folder, *(_beside(model_dir, x) for x in models if x in record["beside"])]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return []

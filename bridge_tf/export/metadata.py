@@ -1,4 +1,4 @@
-"""NAME.metadata.json: a description of exported .tflite files for applications.
+"""NAME.metadata.json: a description of exported .tflite and .onnx files for applications.
 
 It has the labels, the images' format, and of each file its size, digest, temperatures, rule of
 prediction sets and signatures: their tensors' names, indices (for runtimes without names), shapes,
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from ai_edge_litert import schema_py_generated as schema
 
 from bridge_tf.evaluation.conformal import PredictionSets
+from bridge_tf.export.onnx_file import onnx_signatures
 from bridge_tf.export.prediction_sets import OUTPUT
 from bridge_tf.utils.files import sha256
 
@@ -32,9 +33,9 @@ def describe(
     """The metadata of an export.
 
     Args:
-        files: model.tflite and model.KIND.tflite, each with the temperatures in it: of the
-            "ensemble" (of a cascade its "first" and "second" stage), the "base", and of
-            "early_exit", which the reader applies. 1 is none.
+        files: model.tflite, model.KIND.tflite and others beside them, each with the temperatures
+            in it: of the "ensemble" (of a cascade its "first" and "second" stage), the "base", and
+            of "early_exit", which the reader applies. 1 is none.
         shape: of an input: height, width and channels of an image.
         sets: of each file, the rule of its output prediction_set.
     """
@@ -55,7 +56,7 @@ def describe(
                 "sha256": sha256(path),
                 "temperatures": dict(temperatures),
                 **({OUTPUT: dataclasses.asdict(rule)} if (rule := sets.get(path)) else {}),
-                "signatures": signatures_in(path.read_bytes()),
+                "signatures": _signatures_of(path),
             }
             for path, temperatures in files.items()
         ],
@@ -63,8 +64,8 @@ def describe(
 
 
 def description_of(path: pathlib.Path) -> dict:
-    """What NAME.metadata.json says of an exported .tflite file, or of a SavedModel or the folder of
-    its versions: its "temperatures", and "prediction_set" if it has one. {} if it says nothing.
+    """What NAME.metadata.json says of an exported .tflite or .onnx file, or of a SavedModel or the
+    folder of its versions: its "temperatures", and "prediction_set" if it has one; {} if nothing.
     """
     is_model = path.is_dir()
     if is_model and not (path / "saved_model.pb").exists():
@@ -95,6 +96,11 @@ def ensemble_temperature(path: pathlib.Path) -> float:
             if item["file"] == path.name:
                 return item["temperatures"]["ensemble"]
     return 1.0
+
+
+def _signatures_of(path: pathlib.Path) -> dict[str, dict]:
+    is_onnx = path.suffix == ".onnx"
+    return onnx_signatures(path) if is_onnx else signatures_in(path.read_bytes())
 
 
 def signatures_in(content: bytes) -> dict[str, dict]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from bridge_tf.evaluation.calibration import apply_temperature
 from bridge_tf.evaluation.conformal import set_scores
+from bridge_tf.export.onnx_file import WHOLE, onnx_runner
 from bridge_tf.export.prediction_sets import OUTPUT
 from bridge_tf.export.signatures import BRIDGES, FIRST, SAVED_MODEL_ONLY, SECOND
 from bridge_tf.utils.errors import ParityError
@@ -21,7 +22,8 @@ _ROUNDING = 1e-6
 def check_parity(signatures, path: pathlib.Path, images: np.ndarray) -> float:
     """The largest difference of a probability between an artifact at `path` and the Keras model.
 
-    base and serving_default are compared on all images, the other signatures on 256 of them:
+    base and serving_default, the one of an ONNX file, are compared on all images, the other
+    signatures on 256 of them:
     bridges on the features that the artifact's signature taps gives, conditioned ones at each of
     the ensemble's positions; a cascade's second stage on what its first gives.
 
@@ -72,6 +74,8 @@ def _answers(signatures, path, images) -> Iterator[tuple[str, np.ndarray, np.nda
     """Signatures, with the artifact's probabilities and the Keras model's."""
     ensemble, run = signatures.ensemble, open_signatures(path)
     specs = {signature.name: signature.inputs for signature in signatures.all}
+    if path.suffix == ".onnx":
+        specs = {WHOLE: specs[WHOLE]}
 
     def answer(signature: str, *values: np.ndarray) -> dict[str, np.ndarray]:
         pairs = zip(specs[signature], values, strict=True)
@@ -161,6 +165,8 @@ def open_signatures(path: pathlib.Path) -> Callable[[str, dict], dict[str, np.nd
             return {name: value.numpy() for name, value in outputs.items()}
 
         return run_saved_model
+    if path.suffix == ".onnx":
+        return lambda signature, inputs: onnx_runner(path, signature)(inputs)
 
     from ai_edge_litert.interpreter import Interpreter
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bridge_tf.export.labels import labels_beside, read_labels
+from bridge_tf.export.onnx_file import onnx_runner, onnx_signatures
 from bridge_tf.utils.errors import InputError, reason
 from bridge_tf.utils.terminal import quiet_stderr
 
-_WANTED = "a SavedModel directory, a .tflite or a .keras file"
+_WANTED = "a SavedModel directory, a .tflite, .onnx or .keras file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Predictor:
 
 
 def load_predictor(path, signature: str = "serving_default") -> Predictor:
-    """Loads a .tflite or .keras file, a SavedModel directory or, of a folder of these, the newest.
+    """Loads a .tflite, .onnx or .keras file, a SavedModel directory or, of a folder, the newest.
 
     `signature` is ignored for a .keras file, which has none.
 
@@ -44,7 +45,7 @@ def load_predictor(path, signature: str = "serving_default") -> Predictor:
     path = pathlib.Path(path)
     if not path.exists():
         raise InputError(f"`model`: {path} doesn't exist; name {_WANTED}")
-    loaders = {".tflite": _tflite, ".keras": _keras}
+    loaders = {".tflite": _tflite, ".onnx": _onnx, ".keras": _keras}
     load = _saved_model if path.is_dir() else loaders.get(path.suffix)
     if load is None:
         raise InputError(f"`model`: {path} is of no known kind; name {_WANTED}")
@@ -104,11 +105,27 @@ def _tflite(path: pathlib.Path, signature: str) -> Predictor:
     ((name, details),) = runner.get_input_details().items()
     shape = tuple(int(n) for n in details["shape_signature"][1:])
     shown = runner.get_output_details().get("probabilities", {"shape": ()})["shape"]
-    return Predictor(
-        lambda images: runner(**{name: images.astype(details["dtype"])}),
-        shape,
-        _labels(labels_beside(path), shown, signature),
-    )
+
+    def run(images):
+        return runner(**{name: images.astype(details["dtype"])})
+
+    def one_by_one(images):  # a file of one image a call
+        found = [run(images[k : k + 1]) for k in range(len(images))]
+        joined = {key: np.concatenate([outputs[key] for outputs in found]) for key in found[0]}
+        return {key: x[:, 0] if x.shape[1:] == (1,) else x for key, x in joined.items()}
+
+    labels = _labels(labels_beside(path), shown, signature)
+    return Predictor(one_by_one if details["shape_signature"][0] == 1 else run, shape, labels)
+
+
+def _onnx(path: pathlib.Path, signature: str) -> Predictor:
+    run = onnx_runner(path, signature)
+    both = onnx_signatures(path)[signature]
+    ((name, details),) = both["inputs"].items()
+    shape = tuple(None if n < 0 else n for n in details["shape"][1:])
+    shown = both["outputs"].get("probabilities", {"shape": ()})["shape"]
+    labels = _labels(labels_beside(path), shown, signature)
+    return Predictor(lambda images: run({name: images.astype(details["type"])}), shape, labels)
 
 
 def _keras(path: pathlib.Path, _signature: str) -> Predictor:

@@ -11,6 +11,7 @@ import numpy as np
 from bridge_tf.evaluation.early_exit import ALWAYS
 from bridge_tf.evaluation.latency import CALLS, in_turn, litert_runner, seconds
 from bridge_tf.export.early_exit import EarlyExit
+from bridge_tf.export.predictor import load_predictor
 
 _BATCH = 100
 # Warming up, and measured.
@@ -24,7 +25,7 @@ def sizes(path: pathlib.Path) -> dict[str, int]:
 
 
 def log_probs_of(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """The log-probabilities that a .tflite file predicts, N×classes, float64."""
+    """The log-probabilities that a .tflite or .onnx file predicts, N×classes, float64."""
     return log_probs_in(outputs_of(path, images))
 
 
@@ -50,8 +51,12 @@ def _ratio(path: pathlib.Path, threshold: float, base: Callable, image: np.ndarr
 
 
 def outputs_of(path: pathlib.Path, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs of a .tflite file's serving_default, by name."""
-    run = litert_runner(path, "serving_default", os.cpu_count())
+    """The outputs of a .tflite or .onnx file's serving_default, by name."""
+    run: Callable[[np.ndarray], dict[str, np.ndarray]]
+    if path.suffix == ".onnx":
+        run = load_predictor(path)
+    else:
+        run = litert_runner(path, "serving_default", os.cpu_count())
     found = [run(images[k : k + _BATCH]) for k in range(0, len(images), _BATCH)]
     return {key: np.concatenate([outputs[key] for outputs in found]) for key in found[0]}
 

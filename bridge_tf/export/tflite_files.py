@@ -1,4 +1,4 @@
-"""The TFLite files of an export, written to a folder and compared with the Keras model."""
+"""The TFLite and ONNX files of an export, written to a folder and compared with the Keras model."""
 
 import pathlib
 import tempfile
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bridge_tf.evaluation.conformal import PredictionSets
+from bridge_tf.export.onnx_file import write_onnx
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.quantization import write_quantized
 from bridge_tf.export.signatures import Signatures, signatures, write_saved_model, write_tflite
@@ -48,12 +49,21 @@ def write_tflite_files(
     return [folder / "model.tflite", *write_others(ensemble, folder, quantized, io, calibration)]
 
 
-def write_float32(found: Signatures, folder: pathlib.Path, images: np.ndarray) -> float:
-    """Writes saved_model and model.tflite; their largest difference from the Keras model."""
-    saved_model, tflite = folder / "saved_model", folder / "model.tflite"
+def write_float32(
+    found: Signatures, folder: pathlib.Path, images: np.ndarray, onnx: bool = False
+) -> tuple[list[pathlib.Path], float]:
+    """Writes saved_model, model.tflite and, with `onnx`, model.onnx.
+
+    Returns:
+        The files, and the largest difference of the three from the Keras model.
+    """
+    saved_model, files = folder / "saved_model", [folder / "model.tflite"]
     write_saved_model(found, saved_model)
-    write_tflite(found, _convertible(found, folder), tflite)
-    return max(check_parity(found, path, images) for path in (saved_model, tflite))
+    write_tflite(found, _convertible(found, folder), files[0])
+    if onnx:
+        files.append(folder / "model.onnx")
+        write_onnx(_convertible(found, folder), files[1])
+    return files, max(check_parity(found, path, images) for path in (saved_model, *files))
 
 
 def _convertible(found: Signatures, folder: pathlib.Path, io: str = "float32") -> pathlib.Path:

@@ -12,7 +12,8 @@ from bridge_tf.evaluation.conformal import PredictionSets, fit_sets, measure_set
 from bridge_tf.evaluation.latency import latency_ratio
 from bridge_tf.evaluation.metrics import ensemble_log_probs
 from bridge_tf.evaluation.scores import both_scores
-from bridge_tf.export.exporter import settings_of
+from bridge_tf.export.exporter import settings_of, settings_of_files
+from bridge_tf.export.labels import is_single
 from bridge_tf.export.layout import find_export
 from bridge_tf.export.scoring import early_exit_ratios, log_probs_of, sizes
 from bridge_tf.runs.context import Run
@@ -24,7 +25,7 @@ _LOWER = 1e-4
 
 
 def exported_files(run: Run) -> list[pathlib.Path]:
-    """The SavedModel and the TFLite files that this run exports, if all are there, or [].
+    """The SavedModel and the files beside it that this run exports, if all are there, or [].
 
     There may be more files than are asked for.
     """
@@ -40,6 +41,7 @@ def find_files(run: Run, name: str, source: str, early_exit: bool = True) -> lis
     config = run.config
     budget = config.early_exit_budget if early_exit else None
     calibration = config.calibrate, config.coverage
+    files = settings_of_files(config.formats, config.single)
     wanted = settings_of(config.tflite, config.tflite_io, budget, *calibration)
 
     def accept(there: dict) -> bool:
@@ -47,9 +49,18 @@ def find_files(run: Run, name: str, source: str, early_exit: bool = True) -> lis
         others = ["early_exit_budget", "calibrated", *(["tflite_io"] if kinds else [])]
         same_sets = there.get("coverage", 0) == wanted["coverage"]  # earlier files have none
         same = same_sets and all(there[name] == wanted[name] for name in others)
-        return kinds <= {*there["tflite"]} and same
+        formats = {*files["formats"]} <= {*there.get("formats", [])}
+        single = there.get("single", False) or not files["single"]
+        return kinds <= {*there["tflite"]} and same and formats and single
 
     return find_export(config.export_dir, name, source, accept)
+
+
+def measured(exported: list[pathlib.Path]) -> list[pathlib.Path]:
+    """Of `exported_files`, those that get a row: all but the SavedModel, which was compared with
+    the Keras model, and variants of one signature, which were with the files that they are of.
+    """
+    return [path for path in exported[1:] if not is_single(path)]
 
 
 def exported_file(run: Run) -> pathlib.Path:
@@ -130,16 +141,16 @@ def row_of(
     sets: PredictionSets | None = None,
     timed: bool = True,
 ) -> dict:
-    """The row of "artifacts" of a .tflite file that is to be called `name`.
+    """The row of "artifacts" of a .tflite or .onnx file that is to be called `name`.
 
     Args:
-        float32: the file whose base it is timed against.
+        float32: the .tflite file whose base it is timed against.
         temperature: that inside the file. With `calibrate=false` the calibrated figures are those
             of a temperature that is fitted to its predictions.
         rewrite: for quantized files, writes it again with another temperature, if its own lowers
             the NLL of the validation split by more than 1e-4, and with prediction sets of its own.
         sets: those inside the file.
-        timed: whether `float32` has a base to time it against.
+        timed: whether `float32` has a base to time a .tflite file against.
     """
     logger.info(f"export: measuring {name}")
     dataset = run.data
@@ -170,7 +181,7 @@ def row_of(
     if sets:
         of_file = np.exp(apply_temperature(test, written))
         row["prediction_sets"] = measure_sets(sets, of_file, dataset.test.labels)
-    timed = timed and run.config.latency
+    timed = timed and run.config.latency and path.suffix == ".tflite"
     if not timed:
         return {**row, "latency_ratio": None}
     given = path, float32, dataset.test.images[0]

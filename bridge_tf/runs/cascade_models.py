@@ -88,8 +88,8 @@ def row_of_cascade(
     cascade: CascadeEnsemble,
     sets: PredictionSets | None = None,
 ) -> dict:
-    """The row of "artifacts" of a cascade's .tflite file, with these prediction sets inside, that
-    is to be called `name`.
+    """The row of "artifacts" of a cascade's .tflite or .onnx file that is to be called `name`,
+    with these prediction sets inside.
     """
     logger.info(f"export: measuring {name}")
     outputs = outputs_of(path, run.data.test.images)

@@ -186,11 +186,11 @@ class TrainedRun:
             name: of the exported model; default: that of the run's settings.
             ensemble: a row of the report, or "recommended", which is exported as NAME-ROW; default:
                 the bridge ensemble, as NAME.
-            **settings: tflite, tflite_io, max_accuracy_drop, calibrate, coverage, latency,
-                early_exit_budget.
+            **settings: formats, single, tflite, tflite_io, max_accuracy_drop, calibrate,
+                coverage, latency, early_exit_budget.
 
         Returns:
-            The SavedModel and the TFLite files, float32 first.
+            The SavedModel, the TFLite files, float32 first, and the ONNX file.
 
         Raises:
             InputError: a setting or place can't be used, or the row can't be exported.

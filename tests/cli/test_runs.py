@@ -204,23 +204,6 @@ def test_evaluate_measures_the_plane_of_the_first_curve(finished, tmp_path):
     assert not (work / "checkpoints").exists()
 
 
-def test_quantized_files_are_measured_and_reported(finished, tmp_path):
-    work = shutil.copytree(finished.work, tmp_path / "work")
-    flags = [f"--workdir={work}", f"--export_dir={tmp_path}/out", "--tflite=float16,int8"]
-    printed = done("export", *flags, "--max_accuracy_drop=1").stdout.splitlines()
-    kinds = ("", ".float16", ".int8")
-    files = [f"digits{kind}.tflite" for kind in kinds]
-    assert printed[1:] == [f"{tmp_path}/out/{name}" for name in files]
-    rows = json.loads((work / "report.json").read_text())["artifacts"]
-    assert [row["file"] for row in rows] == ["ensemble.keras", *files]
-    assert rows[1]["calibrated_nll"] == pytest.approx(rows[0]["calibrated_nll"], abs=1e-4)
-    for row, name in zip(rows[1:], files, strict=True):
-        assert row["bytes"] == (tmp_path / "out" / name).stat().st_size
-        assert row["latency_ratio"] > 0
-        assert row["file"] in (work / "report.md").read_text()
-    assert (tmp_path / "out" / "digits.early_exit.json").exists()
-
-
 def test_predict_says_the_same_of_all_kinds_of_file(finished, tmp_path):
     digits = np.random.default_rng(0).integers(0, 256, (2, 8, 8)).astype("uint8")
     paths = [tmp_path / f"{k}.png" for k in range(2)]

@@ -263,13 +263,15 @@ def test_a_folder_that_cannot_be_written_is_named(ensemble, images, tmp_path):
 
 
 def test_predictor_names_what_it_cannot_load(tmp_path):
-    (tmp_path / "model.onnx").write_text("")
+    (tmp_path / "model.pt").write_text("")
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
     (tmp_path / "broken.tflite").write_bytes(b"no model")
     (tmp_path / "broken.keras").write_bytes(b"no model")
     (tmp_path / "empty").mkdir()
     for name, message in (
         ("absent.keras", "doesn't exist"),
-        ("model.onnx", "no known kind"),
+        ("model.pt", "no known kind"),
+        ("broken.onnx", "can't be loaded"),
         ("broken.tflite", "can't be loaded"),
         ("broken.keras", "no .keras file, or damaged"),
         ("empty", "no saved_model.pb"),

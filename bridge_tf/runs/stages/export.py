@@ -15,12 +15,14 @@ from bridge_tf.export.kinds import costs_of
 from bridge_tf.export.layout import check_export, finish_exports
 from bridge_tf.export.metadata import ensemble_temperature
 from bridge_tf.export.model_card import model_card
+from bridge_tf.export.onnx_file import check_onnx
 from bridge_tf.export.prediction_sets import sets_inside
 from bridge_tf.runs.artifacts import (
     check_accuracy,
     export_rows,
     exported_files,
     find_files,
+    measured,
     row_of,
     row_of_keras,
 )
@@ -43,9 +45,10 @@ class Export:
     """Exports the ensemble."""
 
     def check(self, run: Run) -> None:
-        """Finds an export folder that can't be used, and too few validation images for prediction
-        sets, before anything is trained.
+        """Finds an export folder that can't be used, missing packages, and too few validation
+        images for prediction sets, before anything is trained.
         """
+        _check_formats(run)
         check_export(run.config.export_dir, run.config.export_name)
         check_sets(run)
 
@@ -63,6 +66,7 @@ class Export:
             ParityError: a file predicts otherwise than the Keras model; none is there then.
         """
         check_trained(run, "export")
+        _check_formats(run)
         finish_exports(run.config.export_dir)
         exported = exported_files(run)
         if exported and export_rows(run):
@@ -79,7 +83,7 @@ def _export(run: Run, exported: list[pathlib.Path]) -> None:
     rows = [row_of_keras(run, ensemble, predict(run.data.test.images))]
     if exported:  # by a process that was killed before it wrote what they are worth
         float32 = exported[1]
-        for path in exported[1:]:
+        for path in measured(exported):
             sets = sets_inside(path)
             temperature = ensemble_temperature(path)
             rows.append(row_of(run, path, float32, path.name, temperature, sets=sets))
@@ -99,7 +103,7 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     the report, and its threshold. Report and work directory stay as they are.
 
     Returns:
-        The SavedModel and the TFLite files, float32 first.
+        The SavedModel, the TFLite files, float32 first, and the ONNX file.
 
     Raises:
         InputError: there is no such row, it can't be exported, or a file is missing or damaged.
@@ -107,6 +111,7 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     """
     check_trained(run, "export")
     check_baselines(run)
+    _check_formats(run)
     if row == RECOMMENDED:
         row = recommended_row(run)
     name = f"{run.config.export_name}-{row}"
@@ -129,6 +134,12 @@ def export_row(run: Run, row: str) -> list[pathlib.Path]:
     return find_files(run, name, source, early_exit=False)
 
 
+def _check_formats(run: Run) -> None:
+    """Raises an InputError if packages of a format are missing."""
+    if "onnx" in run.config.formats:
+        check_onnx()
+
+
 def _write_files(
     run: Run,
     ensemble: BridgeEnsemble | CascadeEnsemble | MembersEnsemble,
@@ -139,7 +150,8 @@ def _write_files(
 ) -> None:
     """Writes the files called `name`, and adds what each is worth to the rows."""
     config = run.config
-    copies = _EXPORTED + len(config.tflite) + isinstance(ensemble, CascadeEnsemble)
+    copies = _EXPORTED + len(config.tflite) * (1 + config.single) + ("onnx" in config.formats)
+    copies += isinstance(ensemble, CascadeEnsemble)
     size = copies * 4 * ensemble.count_params() + _GRAPHS
     check_space("export_dir", config.export_dir, size, "the stage export")
     if not config.calibrate:
@@ -157,7 +169,7 @@ def _write_files(
             row = row_of_cascade(run, path, file, ensemble, sets)
         else:
             given = (path.with_name(float32), file, ensemble.temperature)
-            again = rewrite if path.name != float32 else None
+            again = None if path.name in (float32, "model.onnx") else rewrite
             timed = isinstance(ensemble, BridgeEnsemble)
             row = row_of(run, path, *given, again, sets, timed)
         rows.append(row)
@@ -170,6 +182,8 @@ def _write_files(
         run.data.test.images,
         run.data.class_names,
         source=source,
+        formats=config.formats,
+        single=config.single,
         tflite=config.tflite,
         tflite_io=config.tflite_io,
         calibration=run.data.train.images,

@@ -4,7 +4,7 @@ import pytest
 
 from bridge_tf import ParityError
 from bridge_tf.config import Config
-from bridge_tf.export.exporter import settings_of
+from bridge_tf.export.exporter import settings_of, settings_of_files
 from bridge_tf.runs import artifacts
 from bridge_tf.runs.context import Run
 
@@ -71,3 +71,20 @@ def test_an_export_with_other_prediction_sets_is_made_again(run, coverage, found
     assert bool(artifacts.exported_files(run(there, coverage=coverage))) == found
     del there["coverage"]  # as in earlier exports
     assert bool(artifacts.exported_files(run(there, coverage=coverage))) == (coverage == 0)
+
+
+@pytest.mark.parametrize(
+    ("added", "settings", "found"),
+    [
+        ({}, {}, True),
+        ({}, {"formats": ["onnx"]}, False),
+        ({}, {"single": True}, False),
+        (settings_of_files(["onnx"], True), {"formats": ["saved_model", "onnx"]}, True),
+        (settings_of_files(["onnx"], True), {"single": True}, True),
+        (settings_of_files(["onnx"], True), {}, True),
+        (settings_of_files([], True), {"formats": ["onnx"], "single": True}, False),
+    ],
+)
+def test_an_export_without_a_format_is_made_again(run, added, settings, found):
+    there = settings_of([], "float32", 1.05, True) | added
+    assert bool(artifacts.exported_files(run(there, **settings))) == found
