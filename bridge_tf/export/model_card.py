@@ -1,6 +1,7 @@
 """The model card of an export (Mitchell et al., Model Cards for Model Reporting, FAT* 2019)."""
 
 import importlib.metadata
+import json
 import pathlib
 import re
 from collections.abc import Sequence
@@ -30,12 +31,20 @@ _CALIBRATED_MEMBERS = """\
 _UNCALIBRATED = """\
 `probabilities` are as the members give them, without the temperature; divide their logarithms by
   the file's temperature, and normalize, to have the calibrated ones."""
+_TAGS = ["bridge_tf", "ensemble", "uncertainty-estimation", "calibration", "tflite"]
+_METRICS = {
+    "accuracy": "accuracy",
+    "nll": "NLL",
+    "calibrated_nll": "calibrated NLL",
+    "calibrated_ece": "calibrated ECE",
+}
 
 
 def model_card(config, dataset, ensemble, rows: Sequence[dict], name: str) -> str:
     """A page of Markdown about a run's ensemble, exported as `name`.
 
-    `rows` are "artifacts" of report.json.
+    It begins with what the Hugging Face Hub reads of a README.md. `rows` are "artifacts" of
+    report.json.
     """
     height_and_on = " × ".join(map(str, dataset.image_shape))
     counts = (len(split) for split in (dataset.train, dataset.validation, dataset.test))
@@ -54,6 +63,7 @@ def model_card(config, dataset, ensemble, rows: Sequence[dict], name: str) -> st
     named = ", ".join(map(_escaped, dataset.class_names))
     table = "\n".join(_row(row) for row in rows)
     return f"""\
+{_front_matter(dataset, rows[0], name)}
 # {_escaped(name)}
 
 An image classifier of {dataset.num_classes} classes: {_parts(ensemble)}. Made by bridge_tf \
@@ -84,6 +94,31 @@ for the calibrated figures, was fitted on the validation images{first}.
 
 {_LIMITS.format(calibration=calibration if config.calibrate else _UNCALIBRATED)}
 """
+
+
+def _front_matter(dataset, row: dict, name: str) -> str:
+    """YAML for the Hub, with the figures of `row`; JSON is YAML, whatever is in a name."""
+    shown = without_controls(dataset.name).encode(errors="backslashreplace").decode()
+    # Four decimals: without a point, as 1e-05, YAML reads text.
+    figures = [
+        {"type": key, "name": text, "value": round(float(row[key]), 4)}
+        for key, text in _METRICS.items()
+    ]
+    result = {
+        "task": {"type": "image-classification"},
+        "dataset": {"name": shown, "type": shown, "split": "test"},
+        "metrics": figures,
+    }
+    fields = {
+        "library_name": "keras",
+        "pipeline_tag": "image-classification",
+        "tags": _TAGS,
+        "metrics": [*_METRICS],
+        "model-index": [{"name": name, "results": [result]}],
+    }
+    lines = [f"{key}: {json.dumps(value)}" for key, value in fields.items()]
+    license = "# license: (yours to say, such as apache-2.0; it depends on images and weights)"
+    return "\n".join(["---", license, *lines, "---", ""])
 
 
 def _parts(ensemble) -> str:

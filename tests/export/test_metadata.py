@@ -7,6 +7,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import yaml
 from ai_edge_litert.interpreter import Interpreter
 
 from bridge_tf import BridgeEnsemble, Split, build_bridge, export
@@ -135,7 +136,8 @@ def test_metadata_and_card_are_the_same_each_time_and_belong_to_the_export(
 
 
 def test_card_says_what_the_run_knows(ensemble):
-    row = dict.fromkeys(("accuracy", "nll", "temperature", "calibrated_nll", "calibrated_ece"), 0.5)
+    row = dict.fromkeys(("accuracy", "nll", "temperature", "calibrated_ece"), 0.5)
+    row["calibrated_nll"] = 1e-5  # a number for YAML too
     split = Split(np.zeros((1200, 8, 8, 1), "uint8"), np.zeros(1200, "int32"))
     dataset = types.SimpleNamespace(
         train=split,
@@ -148,13 +150,25 @@ def test_card_says_what_the_run_knows(ensemble):
     )
     config = Config(export_name="mine", dataset="folder:/home/me/pets", model="/home/me/net.keras")
     text = model_card(config, dataset, ensemble, [{"file": "mine.tflite", **row}], "mine")
-    assert text.startswith("# mine\n")
+    _, front, page = text.split("---\n", 2)
+    assert page.lstrip().startswith("# mine\n")
+    front = yaml.safe_load(front)
+    assert front["library_name"] == "keras" and front["pipeline_tag"] == "image-classification"
+    assert "bridge_tf" in front["tags"] and "license" not in front
+    (model,) = front["model-index"]
+    (result,) = model["results"]
+    assert model["name"] == "mine" and result["dataset"]["name"] == "pets"
+    assert {metric["type"]: metric["value"] for metric in result["metrics"]} == {
+        **dict.fromkeys(("accuracy", "nll", "calibrated_ece"), 0.5),
+        "calibrated_nll": 0.0,
+    }
+    assert front["metrics"] == [metric["type"] for metric in result["metrics"]]
     assert "5 classes: one network and one bridge," in text
     assert "`pets`: 1,200 images to train on" in text
     assert "Network: net.keras," in text and "/home" not in text
     assert f"{ensemble.base.count_params():,} weights" in text
     assert "Classes: cat, dog, fox, hen, owl." in text
-    assert "| mine.tflite | 0.5000 | 0.5000 | 0.5000 | 0.5000 | 0.5000 |" in text
+    assert "| mine.tflite | 0.5000 | 0.5000 | 0.5000 | 0.0000 | 0.5000 |" in text
 
 
 def test_inputs_that_are_no_images_have_no_size(images, tmp_path):
