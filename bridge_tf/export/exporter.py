@@ -177,7 +177,7 @@ def export(
         others = write_others(ensemble, folder, quantized, tflite_io, calibration, sets)
         paths = [float32[0], *others, *float32[1:]]
         temperatures = dict.fromkeys(paths, ensemble.temperature)
-        sets_of = dict.fromkeys(paths, sets)
+        sets_of: dict[pathlib.Path, PredictionSets | None] = dict.fromkeys(paths, sets)
 
         def rewrite(path: pathlib.Path, temperature: float, own: Any = None) -> None:
             rewrite_with(temperature, own, ensemble, path, tflite_io, calibration)
