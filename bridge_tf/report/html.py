@@ -31,7 +31,7 @@ def render_html(report: dict, details: dict, config: dict, figures: Sequence[Fig
         settings={k: v for k, v in config["flags"].items() if k not in INDECISIVE},
         figures=by_section,
         summary=[*recommendation(report), *tables.summary(report["ensembles"])],
-        comparison=tables.comparison(report),
+        comparison=tables.comparison(report, timed=True),
         chance=chance.chance(report),
         chance_explained=chance.EXPLANATION,
         bridges=tables.bridges(report["bridges"]),

@@ -35,7 +35,7 @@ def render_markdown(report: dict) -> str:
             f"has {report['base']['params']:,} parameters and takes "
             f"{report['base']['flops'] / 1e6:,.2f} million FLOPs an image.",
             "",
-            render_table(report, mark_best=True),
+            marked_table(*comparison(report, timed=True), mark_best=True),
             "",
             *_chance(report),
             "## Temperatures",

@@ -86,9 +86,13 @@ OF_BRIDGES = (
 LEGEND = (*COMPARED, *OF_BRIDGES)
 
 
-def comparison(report: dict) -> tuple[list[str], list[list[tuple[str, bool]]]]:
-    """Headings and rows of the comparison; a cell is its text and whether it is the best."""
-    times = _times(report)
+def comparison(report: dict, timed: bool = False) -> tuple[list[str], list[list[tuple[str, bool]]]]:
+    """Headings and rows of the comparison; a cell is its text and whether it is the best.
+
+    `timed`: with the times of what was exported, if there are any. What is printed has none, so
+    that a run prints the same when it is run again.
+    """
+    times = _times(report) if timed else {}
     rows = [row | _half_width(row) for row in report["ensembles"]]
     rows = [row | times.get(row["name"], {}) for row in rows]
     # The contract has fewer than a run measures.

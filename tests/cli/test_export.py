@@ -32,6 +32,8 @@ def test_files_of_other_kinds_are_measured_and_reported(finished, tmp_path):  # 
     for row, name in zip(rows[1:], files, strict=True):
         assert row["bytes"] == (tmp_path / "out" / name).stat().st_size
         assert row["latency_ratio"] > 0
+        assert len(row["early_exit_latency_ratios"]) == 2
+        assert min(row["early_exit_latency_ratios"]) > 0
         assert row["file"] in (work / "report.md").read_text()
     assert (tmp_path / "out" / "digits.early_exit.json").exists()
     Image.new("L", (8, 8), 99).save(tmp_path / "grey.png")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, build_bridge, export
-from bridge_tf.export import early_exit
+from bridge_tf.export import early_exit, scoring
 from tests.commands import printed
 
 # Runs the reader where nothing but LiteRT and NumPy can be imported, and prints its answers.
@@ -53,6 +53,31 @@ def test_the_threshold_of_a_model_is_that_of_all_its_files(tmp_path):
         assert early_exit._stored(tmp_path / name) == {"threshold": 0.75}
     with pytest.raises(ValueError, match=r"a.early_exit.json isn't there: give a threshold"):
         early_exit.EarlyExit(pathlib.Path(tmp_path / "a.tflite"))
+
+
+def test_its_time_is_that_of_an_image_that_stops_and_of_one_that_goes_on(monkeypatch):
+    clock = [0.0]
+
+    def takes(amount):
+        def call(image):
+            assert image.shape == (1, 8, 8, 1)
+            clock[0] += amount
+
+        return call
+
+    def seconds(run) -> float:
+        start = clock[0]
+        run()
+        return clock[0] - start
+
+    def reader(path, threshold):
+        return takes(2.25 if threshold < 1 else 3.0)
+
+    monkeypatch.setattr(scoring, "EarlyExit", reader)
+    monkeypatch.setattr(scoring, "litert_runner", lambda path, signature: takes(2.0))
+    monkeypatch.setattr(scoring, "seconds", seconds)
+    found = scoring.early_exit_ratios("a.int8.tflite", "a.tflite", np.zeros((8, 8, 1)))
+    assert found == [1.125, 1.5]
 
 
 def test_no_images_and_no_numbers_are_refused(tiny, images, tmp_path):

@@ -20,7 +20,11 @@ from bridge_tf.evaluation import (
 from bridge_tf.evaluation.cascade import Cascade
 from bridge_tf.runs.stages.evaluate import shifted
 from bridge_tf.runs.stages.evaluate.cascade_rows import Stages
-from bridge_tf.runs.stages.evaluate.shifted import is_measured, measure_shifted
+from bridge_tf.runs.stages.evaluate.shifted import (
+    early_exit_shifted,
+    is_measured,
+    measure_shifted,
+)
 
 NAMES = [("mode", 0), ("mode", 1)]
 ROWS = [
@@ -35,11 +39,14 @@ TEST = Split(IMAGES, np.arange(12) % 3)
 class Members:
     """Answers that are a linear function of the pixels."""
 
+    base = NAMES[0]
+
     def __init__(self):
         self.asked = []
         self.weights = np.random.default_rng(2).normal(0, 1e-3, (2, 64, 3))
 
-    def on(self, name, images) -> dict:
+    def on(self, name, images, only=None) -> dict:
+        assert only in (None, self.base)
         self.asked.append((name, len(images)))
         pixels = images.reshape(len(images), 64).astype("float64")
         answers = [log_softmax(pixels @ weights, axis=1) for weights in self.weights]
@@ -56,7 +63,7 @@ class Members:
 
 def run_of(**settings) -> types.SimpleNamespace:
     config = Config(**settings)
-    data = types.SimpleNamespace(test=TEST)
+    data = types.SimpleNamespace(test=TEST, image_shape=IMAGES.shape[1:])
     return types.SimpleNamespace(config=config, data=data)
 
 
@@ -69,6 +76,23 @@ def test_nothing_is_measured_unasked():
     members = Members()
     assert measure_shifted(run_of(), members, ROWS) == {}
     assert not members.asked
+
+
+def test_early_exit_is_counted_under_noise_and_inverted():
+    members, run = Members(), run_of(corruption_images=6)
+    indices = np.arange(6) * 2
+    images = IMAGES[indices]
+    kinds = [corrupt(images, "noise", 3, indices), 255 - images]
+    tops = [np.exp(members.on("", x)[NAMES[0]]).max(axis=1).astype("float32") for x in kinds]
+    threshold = float(np.sort(tops[0])[2])  # two of six are below
+    found = early_exit_shifted(run, members, threshold, more=0.5)
+    assert [row["images"] for row in found] == ["noise of severity 3", "inverted pixels"]
+    assert [row["num_images"] for row in found] == [6, 6]
+    shares = [float((top < threshold).mean()) for top in tops]
+    assert [row["share"] for row in found] == shares and shares[0] == 2 / 6
+    assert [row["relative_flops"] for row in found] == [1 + share / 2 for share in shares]
+    run.data.image_shape = (6,)
+    assert early_exit_shifted(run, members, threshold, more=0.5) == []
 
 
 def test_every_row_tells_other_data_apart():
