@@ -5,9 +5,9 @@ from bridge_tf.report.recommendation import recommendation
 from bridge_tf.report.tables import LEGEND, bridges, comparison, curves, summary, temperatures
 
 
-def render_table(report: dict, mark_best: bool = False) -> str:
-    """The comparison as a padded Markdown table; `mark_best`: each column's best are in bold."""
-    return marked_table(*comparison(report), mark_best)
+def render_table(report: dict) -> str:
+    """The comparison as a padded Markdown table."""
+    return marked_table(*comparison(report), mark_best=False)
 
 
 def marked_table(headings, rows, mark_best: bool) -> str:
