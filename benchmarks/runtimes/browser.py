@@ -10,13 +10,11 @@ import time
 
 import numpy as np
 
-from benchmarks.runtimes.harness import of_base, ratio_of, scores
+from benchmarks.runtimes.harness import ROUNDS, of_base, ratio_of, scores
 from benchmarks.runtimes.table import Runtime
 
 _PAGE = pathlib.Path(__file__).with_name("page.html")
 _SECONDS = 300
-# More than in harness.py, since browsers tell no time of the processor.
-_ROUNDS = 100
 _SCRIPTS = {
     "@tensorflow/tfjs-core": "dist/tf-core.min.js",
     "@tensorflow/tfjs-backend-cpu": "dist/tf-backend-cpu.min.js",
@@ -66,7 +64,7 @@ def _page(runtime: Runtime) -> str:
     ]
     parts = {
         "SCRIPTS": "\n".join(scripts),
-        "NUMBER_OF_ROUNDS": str(_ROUNDS),
+        "NUMBER_OF_ROUNDS": str(ROUNDS),
         "IMPORTS": "\n".join(imports),
         "SHARED": "\n".join(shared),
         "LOAD_OF_BASE": of_base(load),

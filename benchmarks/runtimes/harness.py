@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 # Seconds of a round's calls of one model, measured rounds, and rounds before these.
-_SECONDS, ROUNDS, WARM_UP = 0.05, 30, 3
+_SECONDS, ROUNDS, WARM_UP = 0.05, 100, 3
 
 
 def of_base(lines: str) -> str:

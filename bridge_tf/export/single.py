@@ -13,15 +13,17 @@ from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import Builder
 
 from bridge_tf.export.labels import SINGLE
+from bridge_tf.export.parity import TOLERANCE
 from bridge_tf.export.task_metadata import METADATA, packed_files, task_metadata
-from bridge_tf.utils.errors import ParityError
+from bridge_tf.utils.errors import InputError, ParityError
 from bridge_tf.utils.terminal import quiet_stderr
 
 _WHOLE = "serving_default"
 # Buffers begin at multiples of this, as schema.fbs has it.
 _ALIGNMENT = 16
-_TOLERANCE = 1e-6
 _IMAGES = 32
+# Operations that run other subgraphs.
+_CONTROL = ("WHILE", "IF", "CALL", "CALL_ONCE")
 
 
 class _Aligned(schema.BufferT):
@@ -54,7 +56,8 @@ def write_single(path: pathlib.Path, labels: Sequence[str], images: np.ndarray) 
         images: real inputs.
 
     Raises:
-        ParityError: an output differs by more than 1e-6.
+        InputError: it has loops or branches.
+        ParityError: an output differs by more than 1e-4.
     """
     target = single_path(path)
     target.write_bytes(single_signature(path.read_bytes(), labels))
@@ -67,10 +70,10 @@ def write_single(path: pathlib.Path, labels: Sequence[str], images: np.ndarray) 
         for key, value in wanted.items():
             # In float64, since booleans have no difference.
             difference = np.max(np.abs(found[key].astype("float64") - value.astype("float64")))
-            if not difference <= _TOLERANCE:
+            if not difference <= TOLERANCE:
                 raise ParityError(
                     f"{target.name}: {key} differs by {difference:.2g} from {path.name}'s, more "
-                    f"than {_TOLERANCE}"
+                    f"than {TOLERANCE}"
                 )
     return target
 
@@ -80,6 +83,9 @@ def single_signature(content: bytes, labels: Sequence[str] = (), signature: str 
 
     Its tensors have the signature's names; what the signature doesn't use is left out. Outputs of
     one number have the shape 1×1, since the Task Library takes none of fewer axes.
+
+    Raises:
+        InputError: the signature has loops or branches, which are subgraphs too.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     (kept,) = [x for x in model.signatureDefs if x.signatureKey.decode() == signature]
@@ -87,6 +93,7 @@ def single_signature(content: bytes, labels: Sequence[str] = (), signature: str 
     model.subgraphs, model.signatureDefs, kept.subgraphIndex = [graph], [kept], 0
     graph.name = kept.signatureKey
     _leave_out_unused(model, graph)
+    _check_operations(model)
     for item in kept.outputs:
         if len(graph.tensors[item.tensorIndex].shape) == 1:
             item.tensorIndex = _with_another_axis(model, graph, item.tensorIndex)
@@ -117,6 +124,15 @@ def _leave_out_unused(model, graph) -> None:
     model.operatorCodes = [model.operatorCodes[k] for k in codes]
     for operator in graph.operators:
         operator.opcodeIndex = codes.index(operator.opcodeIndex)
+
+
+def _check_operations(model) -> None:
+    used = {code.builtinCode for code in model.operatorCodes}
+    if there := [name for name in _CONTROL if getattr(schema.BuiltinOperator, name) in used]:
+        raise InputError(
+            f"`single`: this network has loops or branches ({', '.join(there)}), which take more "
+            "than one subgraph; leave it out"
+        )
 
 
 def _with_another_axis(model, graph, index: int) -> int:

@@ -160,6 +160,16 @@ def test_the_same_file_each_time(exported):
     assert base.get_signature_list() == {"base": {"inputs": ["image"], "outputs": OUTPUTS[:1]}}
 
 
+def test_loops_are_refused(exported):
+    model = schema.Model.GetRootAs((exported / "tiny.tflite").read_bytes())
+    model = schema.ModelT.InitFromObj(model)
+    model.operatorCodes[0].builtinCode = schema.BuiltinOperator.WHILE
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(InputError, match=r"`single`: .* loops or branches \(WHILE\), "):
+        single_signature(bytes(builder.Output()))
+
+
 def test_a_variant_that_differs_is_found(exported, images, tmp_path, monkeypatch):
     path = shutil.copy(exported / "tiny.tflite", tmp_path)
     path = tmp_path / "tiny.tflite"
