@@ -16,10 +16,11 @@ from tests.faults.summary import pytest_terminal_summary  # noqa: F401
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
-# Files that take minutes. They come first, so that no worker is left alone with one at the end.
+# Files that take minutes. They come first, so that no worker is left alone with one at the end; the
+# first makes the run that others share, which these begin with only when it is there.
 LONG = (
-    *("test_readme.py", "test_notebooks.py", "cli/test_compress.py", "cli/test_runs.py"),
-    *("runs/test_runner.py", "faults/test_quick.py", "cli/test_own_models.py", "test_jax.py"),
+    *("test_readme.py", "runs/test_runner.py", "cli/test_own_models.py", "faults/test_quick.py"),
+    *("test_notebooks.py", "cli/test_compress.py", "cli/test_runs.py", "test_jax.py"),
     "zoo/test_bridges.py",
 )
 

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 
-@pytest.mark.integration  # two processes that compile
+@pytest.mark.slow  # two processes that compile
 def test_a_table_of_training_steps():
     result = subprocess.run(
         [

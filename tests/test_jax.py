@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, Curve, build_bridge
+from tests.extras import needs_jax
 from tests.without_tensorflow import FORBIDDEN, heart, imported, modules
 
 ROOMS = ("networks", "curves", "bridges", "ensembles", "training")
@@ -25,9 +26,11 @@ PROGRAM = (
     + """
 import json, pathlib
 import keras, numpy as np
+from keras import layers
 import bridge_tf
 from bridge_tf import (
-    Curve, Recipe, build_bridge, build_network, BridgeEnsemble, fit_bridge, fit_curve, fit_mode
+    BridgeEnsemble, Curve, Recipe, build_bridge, build_network, evaluate, fit_bridge, fit_curve,
+    fit_mode, fit_modes,
 )
 
 folder = pathlib.Path(sys.argv[1])
@@ -56,8 +59,21 @@ for norm in ("frn", "batch"):
     bridge = build_bridge(modes[0], "stage2_block1", 1.0)
     history = fit_bridge(bridge, modes[0], member, images, recipe, batch_size=8).history["loss"]
     found[f"{norm} bridge"] = history
-    outputs = BridgeEnsemble(modes[0], [bridge]).predict(images, verbose=0)
+    made = BridgeEnsemble(modes[0], [bridge])
+    outputs = made.predict(images, verbose=0)
     found[f"{norm} sums"] = outputs["probabilities"].sum(axis=1).tolist()
+
+made.save(folder / "made.keras")
+again = keras.models.load_model(folder / "made.keras").predict(images, verbose=0)
+found["saved"] = max(float(np.abs(again[name] - value).max()) for name, value in outputs.items())
+found["nll"] = evaluate(made, (images, labels), (images, labels))["nll"]
+found["expected nll"] = float(-np.log(outputs["probabilities"][np.arange(24), labels]).mean())
+small = lambda: keras.Sequential(
+    [keras.Input((8, 8, 1)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(5)]
+)
+pair = fit_modes(small, (images, labels), 2, Recipe(epochs=1), batch_size=8)
+one, two = (mode.predict(images, verbose=0) for mode in pair)
+found["modes apart"] = float(np.abs(one - two).max())
 print(json.dumps(found))
 """
 )
@@ -117,6 +133,7 @@ def test_the_heart_imports_no_tensorflow(module):
     assert not [name for name in names if name.startswith("tensorflow")]
 
 
+@needs_jax
 @pytest.mark.integration
 def test_jax_reads_what_tensorflow_wrote_and_trains(build, images, labels, tmp_path):
     base = build("batch")
@@ -140,6 +157,8 @@ def test_jax_reads_what_tensorflow_wrote_and_trains(build, images, labels, tmp_p
     for key, value in ensemble.predict(images, verbose=0).items():
         np.testing.assert_allclose(found[key], value, atol=1e-5, err_msg=key)
     np.testing.assert_allclose(found["curve"], curve(images, r=0.3), atol=1e-4)
+    assert found["saved"] == 0 and found["modes apart"] > 1e-3
+    assert abs(found["nll"] - found["expected nll"]) < 1e-5
     for norm in ("frn", "batch"):
         assert found[f"{norm} ends"] < 1e-5
         np.testing.assert_allclose(found[f"{norm} sums"], 1, atol=1e-5)
@@ -148,6 +167,7 @@ def test_jax_reads_what_tensorflow_wrote_and_trains(build, images, labels, tmp_p
             assert losses[-1] < 0.9 * losses[0], (norm, kind, losses)
 
 
+@needs_jax
 @pytest.mark.slow
 def test_baselines_train_on_jax():
     result = subprocess.run(

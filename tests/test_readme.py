@@ -144,7 +144,7 @@ def shortened(program: str) -> str:
     return re.sub(r"epochs=\d+", "epochs=1", program)
 
 
-@pytest.mark.integration
+@pytest.mark.slow  # its commands are also tests/cli/test_own_models.py's
 def test_the_guide_runs(folder):
     image = keras.Input((8, 8, 1))
     x = keras.layers.Rescaling(1 / 16)(image)
@@ -187,21 +187,20 @@ def test_the_guide_runs_with_a_backbone_trained_in_two_phases(images_folder):
 
 
 @pytest.mark.integration
-def test_a_whole_run_takes_few_lines_of_python(tmp_path):
-    program = blocks("python", PYTHON)[0]
-    assert len([line for line in program.splitlines() if line.strip()]) < 25
-    lines = run([sys.executable, "-c", shortened(program)], tmp_path).splitlines()
+def test_the_python_page_runs(tmp_path):
+    """A whole run in its first program, of few lines; then the others."""
+    first, *others = blocks("python", PYTHON)
+    assert len([line for line in first.splitlines() if line.strip()]) < 25
+    end = "end of the first"
+    program = shortened("\n".join([first, f"print({end!r})", *others]))
+    printed = run([sys.executable, "-c", program], tmp_path)
+    lines, printed = printed.split(f"{end}\n")
+    lines = lines.splitlines()
     assert lines[0].startswith("Within 1.25 × the FLOPs of one network on average, 1.5 × for")
     assert "(797, 10)" in lines
     temperature, path = lines[-1].split()
     assert float(temperature) > 0 and path == "saved_models/other.tflite"
     assert (tmp_path / "saved_models" / "other" / "1" / "saved_model.pb").exists()
-
-
-@pytest.mark.integration
-def test_the_python_page_runs(tmp_path):
-    program = shortened("\n".join(blocks("python", PYTHON)))
-    printed = run([sys.executable, "-c", program], tmp_path)
     assert "val_accuracy: " in printed and "\n1 adam\n" in printed
     assert printed.splitlines()[-1] == "saved_models/film.tflite"
 

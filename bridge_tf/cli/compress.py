@@ -8,6 +8,7 @@ from bridge_tf.cli.flags import Flags
 from bridge_tf.config.validation import setting
 from bridge_tf.export.compression.settings import METHODS, Compression
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.extras import check_extra
 from bridge_tf.utils.files import check_writable
 
 USAGE = """
@@ -66,6 +67,8 @@ def _compress(flags: Flags) -> None:
     export_dir = required("export_dir", options.export_dir)
     check_writable("export_dir", export_dir)
     run = existing_run(flags, export_dir=export_dir, **changes)
+    for module in ("tensorflow_model_optimization", "tf_keras"):
+        check_extra(module, f"method={','.join(methods)}")
     from bridge_tf.runs.stages.compress import compress
 
     for path in compress(run, [Compression(method, **settings) for method in methods]):

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from bridge_tf.utils import signals
 from bridge_tf.utils.errors import InputError, ParityError, TrainingError, without_controls
+from bridge_tf.utils.extras import EXTRAS, install
 from bridge_tf.utils.files import is_full
 from bridge_tf.utils.urls import without_credentials
 
@@ -59,6 +60,9 @@ def exiting(
             _leave(title, in_words(str(error)), 2 if isinstance(error, InputError) else 1)
         if any(map(_is_out_of_memory, _causes(error))):
             _leave(title, in_words(_MEMORY), 1)
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+            # Keras imports its backend itself.
+            _leave(title, f"no module {error.name}; {install(error.name)} has it", 2)
         if isinstance(error, OSError) and error.errno in _AT_A_PATH and error.filename is not None:
             right = "name a place that can be read and written"
             _leave(title, f"{error.filename}: {error.strerror}; {right}", 2)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge_tf.config.fields import FORMATS
+from bridge_tf.export import serving
 from bridge_tf.export.labels import label_lines
 from bridge_tf.export.layout import check_export, models_in, publish, staging
 from bridge_tf.export.metadata import describe
 from bridge_tf.export.onnx_file import check_onnx
-from bridge_tf.export.serving import MODELS, WARMUP, lists_model, write_configurations, write_warmup
 from bridge_tf.utils.errors import InputError
+from bridge_tf.utils.extras import install
 from bridge_tf.utils.files import write_json
 from bridge_tf.utils.terminal import logger
 
@@ -199,14 +200,17 @@ def export(
         write_json(folder / "metadata.json", describe(name, files, labels, shape, sets_of))
         if card:
             (folder / "card.md").write_text(card(), encoding="utf-8", errors="backslashreplace")
-        write_warmup(found, name, unsure_first(ensemble, spread(images)), saved_model / WARMUP)
+        (saved_model / "assets.extra").mkdir(exist_ok=True)
         for place in (folder, saved_model / "assets.extra"):
             if labels:
                 lines = "".join(f"{label}\n" for label in labels)
                 (place / "labels.txt").write_text(lines, encoding="utf-8", newline="\n")
             if early_exit:
                 write_json(place / "early_exit.json", early_exit)
-        write_configurations(folder, {*models_in(export_dir), name})
+        if serving.can_write():
+            shown = unsure_first(ensemble, spread(images))
+            serving.write_warmup(found, name, shown, saved_model / serving.WARMUP)
+            serving.write_configurations(folder, {*models_in(export_dir), name})
         artifacts = Artifacts(*publish(folder, name, source, settings), difference)
         _say_if_unlisted(export_dir, name)
         return artifacts
@@ -222,11 +226,17 @@ def _checked(formats: Sequence[str]) -> list[str]:
 
 
 def _say_if_unlisted(export_dir: pathlib.Path, name: str) -> None:
-    """Says that an edited models.config doesn't list the model."""
-    if not lists_model(export_dir, name):
+    """Says that an edited models.config doesn't list the model, or that none could be written."""
+    if not serving.can_write():
         logger.warning(
-            f"export: {export_dir / MODELS} isn't as bridge_tf wrote it and stays as it is; "
-            f"TensorFlow Serving finds {name} once that file lists it"
+            f"export: without {serving.MODELS} and warm-up requests for TensorFlow Serving; "
+            f"{install('tensorflow_serving')} has what writes them"
+        )
+    elif not serving.lists_model(export_dir, name):
+        path = export_dir / serving.MODELS
+        logger.warning(
+            f"export: {path} isn't as bridge_tf wrote it and stays as it is; TensorFlow Serving "
+            f"finds {name} once that file lists it"
         )
 
 

@@ -1,10 +1,12 @@
 """Files for TensorFlow Serving: warm-up requests and configurations.
 
 A version's folder has its warm-up requests. The configurations list all models of the export
-folder; one that someone else has written or changed is kept.
+folder; one that someone else has written or changed is kept. All of them need the extra `serving`,
+and are left out without it.
 """
 
 import hashlib
+import importlib.util
 import pathlib
 from collections.abc import Iterable
 
@@ -30,6 +32,11 @@ max_enqueued_batches { value: 16 }
 # Batches are padded to the next of these sizes.
 allowed_batch_sizes: [1, 2, 4, 8, 16, 32]
 """
+
+
+def can_write() -> bool:
+    """Whether tensorflow-serving-api is installed."""
+    return importlib.util.find_spec("tensorflow_serving") is not None
 
 
 def write_warmup(signatures, name: str, images: np.ndarray, path: pathlib.Path) -> None:

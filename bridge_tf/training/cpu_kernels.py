@@ -59,7 +59,7 @@ def _kernel_of(layer: keras.Layer) -> Callable | None:
         return None
     if type(layer) is keras.layers.BatchNormalization:
         images = layer.built and layer.input_spec.ndim == 4 and layer.axis in (-1, 3)
-        plain = not layer.synchronized and not layer.renorm
+        plain = not layer.synchronized and not getattr(layer, "renorm", False)  # not in all Keras
         return _batch_normalization if images and plain else None
     if type(layer) is FilterResponseNormalization:
         return _filter_response_normalization

@@ -92,9 +92,15 @@ def shows_bars(console: Console) -> bool:
     return drawn and shown and logger.isEnabledFor(logging.INFO)
 
 
+def bar_console() -> Console:
+    """A console on standard error for a progress bar."""
+    # Else, before rich 14.3, one without a bar ends with an empty line.
+    return Console(stderr=True, force_interactive=True)
+
+
 def track(title: str, things: Sequence) -> Iterator:
     """Iterates over `things` with a progress bar; without a terminal, prints one line first."""
-    console = Console(stderr=True)
+    console = bar_console()
     bar = shows_bars(console)
     if not bar:
         logger.info(title)

@@ -19,7 +19,16 @@ from tests.conftest import REPOSITORY
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("row", ["deep_ensemble_2", "curve_1", "cascade_2", "bridge_cascade_1"])
+# Of the slow ones, files are compared with the networks in tests/export/.
+@pytest.mark.parametrize(
+    "row",
+    [
+        "deep_ensemble_2",
+        pytest.param("curve_1", marks=pytest.mark.slow),
+        pytest.param("cascade_2", marks=pytest.mark.slow),
+        "bridge_cascade_1",
+    ],
+)
 def test_an_exported_row_has_the_calibrated_nll_of_the_report(smoke_run, tmp_path, row):
     finished = smoke_run(REPOSITORY / "configs" / "digits.flags")
     before = sorted(path.name for path in finished.work.rglob("*"))

@@ -16,13 +16,16 @@ from scipy.special import softmax
 from tests.cli.test_stops import interrupted
 from tests.commands import done, refused
 from tests.conftest import REPOSITORY
+from tests.extras import needs_compression
+
+pytestmark = needs_compression
 
 FILES = ["digits.qat.tflite", "digits.prune.tflite"]
 
 
 @pytest.fixture(scope="module")
 def compressed(smoke_run, tmp_path_factory):
-    """A finished run whose export is compressed in two ways, and its flags."""
+    """A finished run whose export is compressed in one way, and its flags."""
     original = smoke_run(REPOSITORY / "configs" / "digits.flags")
     folder = tmp_path_factory.mktemp("compressed")  # other tests want the original as it is
     run = types.SimpleNamespace(
@@ -31,9 +34,27 @@ def compressed(smoke_run, tmp_path_factory):
     )
     flags = [f"--workdir={run.work}", f"--export_dir={run.exports}", "--max_accuracy_drop=1"]
     flags += ["--latency=false", "--epochs=1"]
-    result = done("compress", *flags, "--method=qat,prune", "--sparsity=0.6")
-    assert result.stdout.split() == [str(run.exports / name) for name in FILES]
+    result = done("compress", *flags, "--method=qat")
+    assert result.stdout.split() == [str(run.exports / FILES[0])]
     return run, flags
+
+
+@pytest.fixture(scope="module")
+def pruned(compressed, tmp_path_factory):
+    """The same run, whose export is compressed in two ways."""
+    original, flags = compressed
+    run, places = copied(original, tmp_path_factory.mktemp("pruned"))
+    flags = [*flags, *places]
+    result = done("compress", *flags, "--method=prune", "--sparsity=0.6")
+    assert result.stdout.split() == [str(run.exports / FILES[1])]
+    return run, flags
+
+
+def copied(run, folder) -> tuple[types.SimpleNamespace, list[str]]:
+    """A copy of a run and its exports, and the flags that name it."""
+    work, exports = (shutil.copytree(x, folder / x.name) for x in (run.work, run.exports))
+    places = [f"--workdir={work}", f"--export_dir={exports}"]
+    return types.SimpleNamespace(work=work, exports=exports), places
 
 
 def kernels(path) -> list[np.ndarray]:
@@ -54,24 +75,28 @@ def kernels(path) -> list[np.ndarray]:
 
 
 @pytest.mark.integration
-def test_files_are_as_their_methods_say(compressed):
+def test_weights_of_a_quantized_file_are_of_8_bits(compressed):
     run, _ = compressed
-    qat, prune = (kernels(run.exports / name) for name in FILES)
-    assert {kernel.dtype for kernel in qat} == {np.dtype("int8")}
+    assert {kernel.dtype for kernel in kernels(run.exports / FILES[0])} == {np.dtype("int8")}
+
+
+@pytest.mark.slow
+def test_weights_of_a_pruned_file_are_zeros_as_asked(pruned):
+    run, _ = pruned
+    prune = kernels(run.exports / FILES[1])
     zeros = [np.mean(kernel == 0) for kernel in prune]
     np.testing.assert_allclose(zeros, 0.6, atol=0.02)
     assert min(len(np.unique(kernel)) for kernel in prune) > 16
 
 
 @pytest.mark.slow
-def test_weights_of_a_clustered_file_share_values(compressed, tmp_path):
-    run, flags = compressed
-    work, exports = (shutil.copytree(x, tmp_path / x.name) for x in (run.work, run.exports))
-    places = [f"--workdir={work}", f"--export_dir={exports}"]
+def test_weights_of_a_clustered_file_share_values(pruned, tmp_path):
+    original, flags = pruned
+    run, places = copied(original, tmp_path)
     done("compress", *flags, *places, "--method=cluster", "--clusters=8")
-    found = kernels(exports / "digits.cluster.tflite")
+    found = kernels(run.exports / "digits.cluster.tflite")
     assert max(len(np.unique(kernel)) for kernel in found) <= 8
-    rows = json.loads((work / "report.json").read_text())["artifacts"]
+    rows = json.loads((run.work / "report.json").read_text())["artifacts"]
     sent = {row["file"]: row["gzip_bytes"] for row in rows}
     assert list(sent) == ["ensemble.keras", "digits.tflite", *FILES, "digits.cluster.tflite"]
     assert sent["digits.cluster.tflite"] < 0.4 * sent["digits.tflite"]
@@ -106,30 +131,34 @@ def test_files_are_in_the_report_beside_the_others(compressed):
     run, _ = compressed
     report = json.loads((run.work / "report.json").read_text())
     rows = {row["file"]: row for row in report["artifacts"]}
-    assert list(rows) == ["ensemble.keras", "digits.tflite", *FILES]
-    assert all(
-        row["bytes"] == (run.exports / name).stat().st_size
-        for name, row in rows.items()
-        if name in FILES
-    )
-    assert rows["digits.prune.tflite"]["gzip_bytes"] < 0.75 * rows["digits.tflite"]["gzip_bytes"]
-    assert rows["digits.qat.tflite"]["bytes"] < 0.6 * rows["digits.tflite"]["bytes"]
-    assert "digits.qat.tflite" in (run.work / "report.html").read_text()
+    assert list(rows) == ["ensemble.keras", "digits.tflite", FILES[0]]
+    assert rows[FILES[0]]["bytes"] == (run.exports / FILES[0]).stat().st_size
+    assert rows[FILES[0]]["bytes"] < 0.6 * rows["digits.tflite"]["bytes"]
+    assert FILES[0] in (run.work / "report.html").read_text()
 
 
 @pytest.mark.slow
-def test_what_is_there_stays_and_an_export_takes_it_away(compressed, tmp_path):
-    run, flags = compressed
+def test_a_pruned_file_stands_beside_the_quantized_one(pruned):
+    run, _ = pruned
+    report = json.loads((run.work / "report.json").read_text())
+    rows = {row["file"]: row for row in report["artifacts"]}
+    assert list(rows) == ["ensemble.keras", "digits.tflite", *FILES]
+    assert all(rows[name]["bytes"] == (run.exports / name).stat().st_size for name in FILES)
+    assert rows[FILES[1]]["gzip_bytes"] < 0.75 * rows["digits.tflite"]["gzip_bytes"]
+
+
+@pytest.mark.slow
+def test_what_is_there_stays_and_an_export_takes_it_away(pruned, tmp_path):
+    run, flags = pruned
     before = {name: (run.exports / name).stat().st_mtime_ns for name in FILES}
     result = done("compress", *flags, "--method=qat,prune", "--sparsity=0.6")
     assert "digits.prune.tflite: there already" in result.stderr
     assert before == {name: (run.exports / name).stat().st_mtime_ns for name in FILES}
 
-    work, exports = (shutil.copytree(x, tmp_path / x.name) for x in (run.work, run.exports))
-    places = [f"--workdir={work}", f"--export_dir={exports}"]
+    run, places = copied(run, tmp_path)
     done("export", *places, "--tflite=int8_dynamic", "--latency=false")
-    assert not any((exports / name).exists() for name in FILES)
-    report = json.loads((work / "report.json").read_text())
+    assert not any((run.exports / name).exists() for name in FILES)
+    report = json.loads((run.work / "report.json").read_text())
     names = [row["file"] for row in report["artifacts"]]
     assert names == ["ensemble.keras", "digits.tflite", "digits.int8_dynamic.tflite"]
 

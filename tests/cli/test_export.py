@@ -8,8 +8,9 @@ from PIL import Image
 
 from tests.cli.test_runs import files_below, finished  # noqa: F401
 from tests.commands import done
+from tests.extras import needs_onnx
 
-pytestmark = pytest.mark.integration
+pytestmark = [needs_onnx, pytest.mark.integration]
 
 
 def test_files_of_other_kinds_are_measured_and_reported(finished, tmp_path):  # noqa: F811

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import scipy.stats
 from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score, log_loss
 
 from bridge_tf.evaluation import fit_temperature
 from bridge_tf.evaluation.bootstrap import Resamples, interval
+from tests.evaluation.scipy_bootstrap import bootstrap
 from tests.evaluation.test_dee import images_of
 
 
@@ -82,14 +82,7 @@ def test_an_interval_of_a_difference_is_that_of_scipy():
     one, labels = predictions(2, 400, 5, 2, 1)
     other = log_softmax(one + np.random.default_rng(3).normal(0, 1, one.shape), axis=1)
     losses = [-x[np.arange(400), labels] for x in (one, other)]
-    expected = scipy.stats.bootstrap(
-        losses,
-        lambda x, y, axis: (x - y).mean(axis),
-        paired=True,
-        method="percentile",
-        n_resamples=20_000,
-        rng=np.random.default_rng(0),
-    )
+    expected = bootstrap(losses, lambda x, y, axis: (x - y).mean(axis), paired=True)
     resamples = Resamples((labels, labels), 20_000)
     ones = np.ones(20_000)
     differences = resamples.calibrated_nll(one, ones) - resamples.calibrated_nll(other, ones)

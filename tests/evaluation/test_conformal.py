@@ -67,7 +67,10 @@ def test_sets_agree_with_those_of_mapie():
             return np.ones(size)
 
     class Given(ClassifierMixin, BaseEstimator):
-        classes_, fitted_ = np.arange(5), True
+        classes_ = np.arange(5)
+
+        def __sklearn_is_fitted__(self):
+            return True
 
         def fit(self, x, y):
             return self

@@ -136,7 +136,7 @@ def test_detection_equals_scipys_rank_test_and_scikit_learns_other_curve():
     rank = mannwhitneyu(own.max(1), others.max(1)).statistic / (300 * 170)
     assert found["auroc"] == pytest.approx(rank, **EXACT)
     scores = np.concatenate([own.max(1), others.max(1)])
-    false, missed, _ = det_curve(np.arange(470) < 300, scores, drop_intermediate=False)
+    false, missed, _ = det_curve(np.arange(470) < 300, scores)
     assert found["fpr95"] == pytest.approx(false[missed <= 0.05].min(), **EXACT)
     assert 0.5 < found["auroc"] < 1
 

@@ -12,6 +12,7 @@ from bridge_tf.evaluation import deep_ensemble_equivalent, ensemble_log_probs, f
 from bridge_tf.evaluation.bootstrap import Resamples
 from bridge_tf.evaluation.pooling import Pool, Resampled
 from tests.evaluation.measured_runs import CLASSES, LABELS, TEST, measured
+from tests.evaluation.scipy_bootstrap import bootstrap
 from tests.evaluation.test_dee import images_of
 
 RUNS, RESAMPLES = 3, 30
@@ -143,13 +144,7 @@ def test_an_interval_over_images_is_that_of_scipy():
     runs = [measured(seed, 1000) for seed in range(RUNS)]
     row = by_name(pooled(runs).rows)["bridge_1"]
     right = [run.predictions["bridge_1"][0].argmax(axis=1) == LABELS[0] for run in runs]
-    expected = scipy.stats.bootstrap(
-        [np.mean(right, axis=0)],
-        np.mean,
-        method="percentile",
-        n_resamples=20_000,
-        rng=np.random.default_rng(0),
-    )
+    expected = bootstrap([np.mean(right, axis=0)], np.mean)
     # As in test_bootstrap, of a thousand resamples here; accuracies have steps.
     chance = 4 * 2.7 * expected.standard_error / np.sqrt(1000) + 1 / (RUNS * TEST)
     assert row["of_images"]["intervals"]["accuracy"] == [
@@ -175,9 +170,7 @@ def test_an_interval_over_runs_is_that_of_scipy_where_images_make_no_chance():
         ],
     )
     (found,) = pool.rows
-    expected = scipy.stats.bootstrap(
-        [values], np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(0)
-    )
+    expected = bootstrap([values], np.mean)
     chance = 4 * 2.7 * expected.standard_error / np.sqrt(1000)
     assert found["intervals"]["calibrated_nll"] == [
         pytest.approx(end, abs=chance) for end in expected.confidence_interval

@@ -6,10 +6,13 @@ import re
 
 import pytest
 from google.protobuf import text_format
-from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from bridge_tf.export import exporter, serving
 from bridge_tf.export.layout import finish_exports, models_in, publish, staging
+from bridge_tf.utils.extras import install
+
+pytest.importorskip("tensorflow_serving", reason=install("tensorflow_serving"))
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 
 def models(text):

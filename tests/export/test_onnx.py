@@ -4,9 +4,7 @@ import importlib.util
 import json
 
 import numpy as np
-import onnxruntime
 import pytest
-import tf2onnx
 
 from bridge_tf import BridgeEnsemble, InputError, ParityError, build_bridge, export
 from bridge_tf.ensembles.baselines import mc_dropout, with_members
@@ -16,10 +14,14 @@ from bridge_tf.export import load_predictor
 from bridge_tf.export.parity import check_parity
 from bridge_tf.export.scoring import log_probs_of
 from bridge_tf.export.signatures import OUTPUTS, signatures
+from bridge_tf.utils.extras import install
 from bridge_tf.utils.files import sha256
 from tests.commands import refused
 from tests.ensembles.test_cascade import by_loop, cascade_of
 from tests.tiny import tiny_network
+
+tf2onnx = pytest.importorskip("tf2onnx", reason=install("tf2onnx"))
+onnxruntime = pytest.importorskip("onnxruntime", reason=install("onnxruntime"))
 
 pytestmark = pytest.mark.integration
 

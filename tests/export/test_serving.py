@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
-from tensorflow_serving.apis import prediction_service_pb2_grpc as services
-from tensorflow_serving.apis.predict_pb2 import PredictResponse
-from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from bridge_tf import BridgeEnsemble, build_bridge, build_network, export
 from bridge_tf.export import serving
 from bridge_tf.export.serving import WARMUP
 from bridge_tf.export.signatures import OUTPUTS, signatures
+from bridge_tf.utils.extras import install
 from tests.conftest import REPOSITORY
 from tests.export.test_models_config import models
+
+pytest.importorskip("tensorflow_serving.apis", reason=install("tensorflow_serving"))
+from tensorflow_serving.apis import prediction_service_pb2_grpc as services
+from tensorflow_serving.apis.predict_pb2 import PredictResponse
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 pytestmark = pytest.mark.integration
 

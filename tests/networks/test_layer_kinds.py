@@ -116,8 +116,15 @@ def weights_of(layer, kind):
     return {name: getattr(layer, name) for name in kind.weights}
 
 
+# Layers that came after the lowest version of Keras.
+LATER = {f"Adaptive{kind}Pooling{n}D" for kind in ("Average", "Max") for n in (1, 2, 3)}
+LATER |= {"ContrastLimitedAdaptiveHistogramEqualization", "ReversibleEmbedding"}
+ABSENT = {name for name in LATER if not hasattr(layers, name)}
+
+
 def those(condition):
-    return pytest.mark.parametrize("name", [k for k, kind in LAYERS.items() if condition(kind)])
+    names = [k for k, kind in LAYERS.items() if condition(kind) and k not in ABSENT]
+    return pytest.mark.parametrize("name", names)
 
 
 def test_every_layer_of_keras_has_one_row_or_is_known_to_have_none():
@@ -125,9 +132,9 @@ def test_every_layer_of_keras_has_one_row_or_is_known_to_have_none():
     assert len(names) == len(set(names))
     classes = [item for item in vars(layers).values() if inspect.isclass(item)]
     found = {item.__name__ for item in classes if issubclass(item, layers.Layer)}
-    assert {*names, *UNKNOWN_LAYERS} == found | {*ELSEWHERE}
+    assert {*names, *UNKNOWN_LAYERS} - ABSENT == found | {*ELSEWHERE}
     assert not {*names} & {*UNKNOWN_LAYERS}
-    assert all(kind_of(built(name)) is LAYERS[name] for name in names)
+    assert all(kind_of(built(name)) is LAYERS[name] for name in {*names} - ABSENT)
 
 
 @those(lambda kind: kind.weights)

@@ -12,7 +12,8 @@ from bridge_tf.runs.pooling import pool_report
 from bridge_tf.runs.stages.evaluate.stage import is_evaluated
 from tests.runs.small import SMALL, executed
 
-pytestmark = pytest.mark.integration
+# Of runs that are made up: tests/cli/test_pool.py.
+pytestmark = pytest.mark.slow
 
 
 def test_two_runs_of_which_one_has_a_baseline_more(tmp_path):

@@ -36,11 +36,11 @@ def terminal(monkeypatch):
 
     terminal = Terminal()
 
-    def console(stderr):
+    def console():
         return Console(file=terminal, force_terminal=True, width=80, _environ={})
 
-    monkeypatch.setattr(progress, "Console", console)
-    monkeypatch.setattr(training_progress, "Console", console)
+    monkeypatch.setattr(progress, "bar_console", console)
+    monkeypatch.setattr(training_progress, "bar_console", console)
     return terminal
 
 

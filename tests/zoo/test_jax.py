@@ -7,8 +7,10 @@ import sys
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.extras import needs_jax
 
 
+@needs_jax
 @pytest.mark.zoo
 @pytest.mark.parametrize("name", ["vision_transformer", "ResNet50V2"])
 def test_curves_on_jax(name):

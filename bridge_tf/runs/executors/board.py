@@ -1,9 +1,8 @@
 """The progress of tasks that run on many machines, in one view."""
 
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bridge_tf.utils.terminal import logger, shows_bars
+from bridge_tf.utils.terminal import bar_console, logger, shows_bars
 
 
 class Board:
@@ -14,7 +13,7 @@ class Board:
 
     def __init__(self, total: int):
         self.total, self.done = total, 0
-        console = Console(stderr=True)
+        console = bar_console()
         self._rows = {}
         self._view = Progress(
             SpinnerColumn(),

@@ -4,12 +4,11 @@ import datetime
 import time
 
 import keras
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from bridge_tf.training.callbacks.step_timer import StepTimer
-from bridge_tf.utils.terminal import logger, shows_bars
+from bridge_tf.utils.terminal import bar_console, logger, shows_bars
 
 
 class TrainingProgress(StepTimer):
@@ -29,7 +28,7 @@ class TrainingProgress(StepTimer):
         self.title, self.epochs = title, epochs
         self.steps_per_epoch, self.total = steps_per_epoch, epochs * steps_per_epoch
         self._start, self._done = None, 0
-        console = Console(stderr=True)
+        console = bar_console()
         self._bar = Progress(
             TextColumn("{task.description}"),
             # The bar takes the space beside the text.

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.extras import needs_jax
 from tests.without_tensorflow import FORBIDDEN
 
 pytestmark = pytest.mark.integration
@@ -42,6 +43,7 @@ print(json.dumps(found))
 )
 
 
+@needs_jax
 def test_shuffled_neurons_are_put_back_on_jax():
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM],

@@ -10,6 +10,9 @@ from bridge_tf import BridgeEnsemble, InputError, TrainingError, build_bridge
 from bridge_tf.export.compression import folder as files
 from bridge_tf.export.compression.plan import write_plan
 from bridge_tf.export.compression.process import run_method
+from tests.extras import needs_compression
+
+pytestmark = needs_compression
 
 
 def of_norms_first():

@@ -13,6 +13,9 @@ from keras import layers
 from bridge_tf import BridgeEnsemble, build_bridge
 from bridge_tf.export.compression.plan import leaves, read_weights, write_plan
 from tests.conftest import REPOSITORY
+from tests.extras import needs_compression
+
+pytestmark = needs_compression
 
 
 class Doubled(layers.Layer):

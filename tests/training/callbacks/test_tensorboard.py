@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from bridge_tf.training.callbacks.tensorboard import TrainingLog
+from tests.extras import needs_jax
 from tests.training.callbacks.logs import scalars, small_model, train
 from tests.without_tensorflow import FORBIDDEN
 
@@ -54,6 +55,7 @@ def test_a_training_that_goes_on_is_written_anew(tmp_path):
     assert scalars(folder)["loss"] == [(1, 4.0), (2, 3.0), (3, 1.0)]
 
 
+@needs_jax
 @pytest.mark.integration
 def test_scalars_are_written_without_tensorflow(tmp_path):
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]

@@ -11,6 +11,7 @@ from bridge_tf.config import Config
 from bridge_tf.training.distribution.devices import Devices
 from bridge_tf.utils.errors import InputError
 from tests.conftest import REPOSITORY
+from tests.extras import needs_jax
 
 # A few roundings of float32, in losses of about 2 and weights of about 1. Statistics of a half of
 # the batch, or a gradient that is twice as large, change the second digit.
@@ -51,7 +52,7 @@ def compare_interrupted(found: dict) -> None:
     "backend",
     [
         pytest.param("tensorflow", marks=pytest.mark.integration),
-        pytest.param("jax", marks=pytest.mark.slow),
+        pytest.param("jax", marks=[needs_jax, pytest.mark.slow]),
     ],
 )
 def test_two_devices_train_as_one(backend, tmp_path):
@@ -68,7 +69,7 @@ def test_two_devices_train_as_one(backend, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
 def test_baselines_and_conditioned_bridges_too(backend, tmp_path):
     compare(shared(backend, tmp_path, "conditioned", *BASELINES))
 

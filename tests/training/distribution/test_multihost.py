@@ -16,6 +16,9 @@ import pytest
 
 from bridge_tf.training.callbacks.history import read_epochs
 from tests.conftest import REPOSITORY
+from tests.extras import needs_jax
+
+pytestmark = needs_jax
 
 # A few roundings of float32, in losses of about 2.
 TOLERANCE = 1e-5

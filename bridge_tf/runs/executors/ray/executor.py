@@ -1,7 +1,6 @@
 """A run's tasks, handed out to a Ray cluster as soon as what they read is there."""
 
 import contextlib
-import importlib
 import os
 import signal
 import socket
@@ -17,9 +16,9 @@ from bridge_tf.runs.executors.ray.driver import Driver
 from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.runs.runner import prepared
 from bridge_tf.utils.errors import InputError, TrainingError, reason
+from bridge_tf.utils.extras import import_extra
 from bridge_tf.utils.terminal import logger
 
-_INSTALL = "pip install 'bridge_tf[ray]'"
 _ANSWER_SECONDS = 10
 
 
@@ -70,11 +69,8 @@ def _storage(run: Run) -> Storage:
 
 
 def _ray():
-    try:
-        importlib.import_module("fsspec")  # for the storage
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise InputError(f"`executor=ray`: needs {error.name}; {_INSTALL} has it") from error
+    import_extra("fsspec", "executor=ray")  # for the storage
+    return import_extra("ray", "executor=ray")
 
 
 @contextlib.contextmanager

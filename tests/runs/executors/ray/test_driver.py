@@ -13,6 +13,9 @@ from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.runs.executors.ray.worker import outbox
 from bridge_tf.utils.errors import InputError, TrainingError
 from bridge_tf.utils.files import sha256
+from tests.extras import needs
+
+pytestmark = needs("fsspec")
 
 STAGES = ("modes", "curves", "baselines")
 SETTINGS = {

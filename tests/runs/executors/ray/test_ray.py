@@ -20,8 +20,9 @@ from bridge_tf.runs.executors.ray.executor import execute_on_ray
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.files import sha256
 from tests.cli.test_stops import wait_until
-from tests.commands import printed, refused
+from tests.commands import done, printed, refused
 from tests.conftest import REPOSITORY
+from tests.extras import needs
 
 DIGITS = REPOSITORY / "configs" / "digits.flags"
 
@@ -85,7 +86,20 @@ def report(work: pathlib.Path) -> dict:
     return content
 
 
+@needs("ray", "fsspec")
 @pytest.mark.integration
+def test_modes_that_a_node_trains_are_the_local_ones(smoke_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    local, work = smoke_run(DIGITS), tmp_path / "work"
+    flags = [f"--flagfile={DIGITS}", "--smoke", "--executor=ray", "--ray_address=local"]
+    told = done("train", *flags, f"--workdir={work}", "--stages=modes", process=True).stderr
+    assert re.findall("(mode-.): begins on node", told) == ["mode-0", "mode-1"]
+    for name in ("modes/0.keras", "modes/1.keras"):
+        assert sha256(work / name) == sha256(local.work / name), name
+
+
+@needs("ray", "fsspec")
+@pytest.mark.slow
 def test_a_run_on_two_nodes_of_which_one_dies_is_the_local_one(smoke_run, cluster, tmp_path):
     local, work = smoke_run(DIGITS), tmp_path / "work"
     program = [sys.executable, str(REPOSITORY / "bin" / "train")]
@@ -120,6 +134,7 @@ def test_a_run_on_two_nodes_of_which_one_dies_is_the_local_one(smoke_run, cluste
     assert not (work / "checkpoints").exists()
 
 
+@needs("ray", "fsspec")
 @pytest.mark.integration
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
     address = f"127.0.0.1:{free_port()}"
@@ -128,6 +143,7 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
     assert not (tmp_path / "work").exists()
 
 
+@needs("fsspec")
 def test_without_ray_it_is_told_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     run = Run(Config(executor="ray"), tmp_path / "work")

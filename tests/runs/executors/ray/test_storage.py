@@ -5,6 +5,9 @@ import pytest
 from bridge_tf.runs.executors.ray import storage
 from bridge_tf.runs.executors.ray.storage import Storage
 from bridge_tf.utils.errors import InputError
+from tests.extras import needs
+
+pytestmark = needs("fsspec")
 
 
 @pytest.fixture(params=["{}/there", "file://{}/there", "memory://{}"])

@@ -8,9 +8,10 @@ from bridge_tf.runs.executors.ray.worker import outbox, work
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.runs.work_dir import WorkDir, versions
 from bridge_tf.utils.files import sha256
+from tests.extras import needs
 from tests.runs.small import executed
 
-pytestmark = pytest.mark.integration
+pytestmark = [needs("fsspec"), pytest.mark.integration]
 
 SETTINGS = {
     **{"num_modes": 2, "mode_epochs": 1, "curve_epochs": 1, "bridge_epochs": 1},

@@ -1,0 +1,18 @@
+"""Marks for tests of extras, which `pip install '.[test]'` has all of."""
+
+import importlib.util
+
+import pytest
+
+from bridge_tf.utils.extras import install
+
+
+def needs(*modules: str) -> pytest.MarkDecorator:
+    """Skips a test where one of these modules isn't installed."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=", ".join(map(install, missing)))
+
+
+needs_jax = needs("jax")
+needs_onnx = needs("onnx", "onnxruntime", "tf2onnx")
+needs_compression = needs("tensorflow_model_optimization", "tf_keras")
