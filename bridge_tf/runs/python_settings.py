@@ -30,14 +30,16 @@ def with_settings(function: Callable) -> Callable:
     entries = [
         textwrap.fill(
             f"{setting.name}: {_FIELDS[setting.name].metadata['help']}",
-            width=88,
-            initial_indent=" " * 8,
-            subsequent_indent=" " * 12,
+            width=84,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
         )
         for setting in settings
     ]
-    line = "        **settings: as the flags of `bridge-tf train`.\n"
-    function.__doc__ = (function.__doc__ or "").replace(line, "\n".join(entries) + "\n")
+    line = "    **settings: as the flags of `bridge-tf train`.\n"
+    # Python 3.13 takes the indentation away itself.
+    text = inspect.cleandoc(function.__doc__ or "")
+    function.__doc__ = text.replace(line, "\n".join(entries) + "\n")
     return function
 
 
