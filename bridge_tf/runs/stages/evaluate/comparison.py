@@ -118,9 +118,10 @@ def _bridge_row(run: Run, predictions: Predictions, pair, r: float, table: Table
     member, predicted = (predictions.log_probs[kind, pair, r][0] for kind in ("member", "bridge"))
     base = predictions.log_probs[predictions.base][0]
     taps, (_, width) = bridge_taps(bridge)[1], bridge_settings(run)
+    target = run.config.bridge_target
     return {
         "curve": list(pair),
-        "target": run.config.bridge_target,
+        **({} if target == "curve" else {"target": target}),
         "r": r,
         "type": run.config.bridge_type,
         "taps": taps,
