@@ -168,7 +168,10 @@ def test_pictures_are_turned_upright_as_in_python(
 
 
 def test_members_are_told(browser, page, exported, serving):  # noqa: F811
-    unknown = "Ensemble, exported (bridge_2 in the report): the base and 2 bridges, at the r they were exported with."
+    unknown = (
+        "Ensemble, exported (bridge_2 in the report): the base and 2 bridges, at the r they were "
+        "exported with."
+    )
     assert element(page, "members").text == unknown
     with serving(exported.parts, positions=[0.2, 0.9]) as url:
         browser.open(url)
