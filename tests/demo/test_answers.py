@@ -177,7 +177,7 @@ def test_members_are_told(browser, page, exported, serving):  # noqa: F811
         browser.open(url)
         browser.js("return demo.ready")
         assert element(browser, "members").text == (
-            "Ensemble, exported: the base and 2 bridges, at r = 0.2, 0.9."
+            "Ensemble, exported (bridge_2 in the report): the base and 2 bridges, at r = 0.2, 0.9."
         )
     with serving(exported.colour) as url:
         browser.open(url)
