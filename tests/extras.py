@@ -1,15 +1,13 @@
 """Marks for tests of extras, which `pip install '.[test]'` has all of."""
 
-import importlib.util
-
 import pytest
 
-from bridge_tf.utils.extras import install
+from bridge_tf.utils.extras import install, is_installed
 
 
 def needs(*modules: str) -> pytest.MarkDecorator:
     """Skips a test where one of these modules isn't installed."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    missing = [name for name in modules if not is_installed(name)]
     return pytest.mark.skipif(bool(missing), reason=", ".join(map(install, missing)))
 
 

@@ -19,9 +19,14 @@ import numpy as np
 _SECONDS, ROUNDS, WARM_UP = 0.05, 100, 3
 
 
+def renamed(lines: str, name: str) -> str:
+    """The lines with another model's files in place of the ensemble's."""
+    return re.sub(r'"model(?=[./"])', f'"{name}', lines)
+
+
 def of_base(lines: str) -> str:
     """The lines with the base's files in place of the ensemble's."""
-    return re.sub(r'"model(?=[./"])', '"base', lines)
+    return renamed(lines, "base")
 
 
 def scores(found: np.ndarray, wanted: np.ndarray) -> dict:

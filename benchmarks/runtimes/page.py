@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+from benchmarks.runtimes.harness import renamed
 from benchmarks.runtimes.table import RUNTIMES, Runtime
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "runtimes.md"
@@ -52,7 +53,7 @@ def lines() -> str:
 
 
 def _section(runtime: Runtime) -> str:
-    load, call = (re.sub(r'"model(?=[./"])', '"NAME', x) for x in (runtime.load, runtime.call))
+    load, call = (renamed(x, "NAME") for x in (runtime.load, runtime.call))
     language = "js" if runtime.browser else "python"
     tool = "npm" if runtime.browser else "pip"
     names = [f"'{x}'" if "<" in x else x for x in runtime.packages]

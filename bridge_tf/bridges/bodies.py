@@ -62,9 +62,7 @@ def _head(base, split: str, start, width: float) -> keras.Model:
     """From features at `split` and r to logits."""
     r = keras.Input((1,), name="r")
     # clone_model passes r to the layers of the tail only if r is an input of the tail.
-    position = keras.Input((1,))
-    keras.layers.Identity()(position)  # Keras 3.12 refuses an input that nothing reads
-    tail = keras.Model([operation(base, split).output, position], base.output)
+    tail = keras.Model([operation(base, split).output, keras.Input((1,))], base.output)
     modulated = is_norm if any(is_norm(layer) for layer in tail.layers) else is_sized
     inner = [_input_like(start), keras.Input((1,))]
 

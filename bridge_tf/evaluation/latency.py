@@ -143,8 +143,12 @@ def latency_ratio(path: pathlib.Path, base: pathlib.Path, image: np.ndarray) -> 
 
     serving_default of `path` is timed, and the signature base of `base`, the float32 file.
     """
-    runners = litert_runner(path, "serving_default"), litert_runner(base, "base")
-    calls = (lambda run=run: sum(_round(lambda: run(image[None]))) for run in runners)
+    return ratio_of(litert_runner(path, "serving_default"), litert_runner(base, "base"), image)
+
+
+def ratio_of(first: Callable, second: Callable, image: np.ndarray) -> float:
+    """The latency of a function of images N×H×W×C relative to another, for an image H×W×C."""
+    calls = (lambda run=run: sum(_round(lambda: run(image[None]))) for run in (first, second))
     timed = in_turn(*calls, 10)
     return statistics.median(a / b for a, b in timed[1:])  # the first warms up
 

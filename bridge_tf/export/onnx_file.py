@@ -4,7 +4,6 @@ Inputs and outputs have the names of the signature, and a batch of any size. A c
 image through both stages, as in its .tflite file.
 """
 
-import importlib.util
 import logging
 import pathlib
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bridge_tf.utils.errors import InputError, reason
+from bridge_tf.utils.extras import install, is_installed
 from bridge_tf.utils.terminal import quiet_stderr
 
 WHOLE = "serving_default"
@@ -23,10 +23,9 @@ _TYPES = {"float": "float32", "double": "float64"}
 
 def check_onnx() -> None:
     """Raises an InputError if a package that writes or compares ONNX files is missing."""
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := [name for name in _PACKAGES if not is_installed(name)]:
         raise InputError(
-            f"`formats=onnx`: needs {' and '.join(missing)}; pip install 'bridge_tf[onnx]' has it"
+            f"`formats=onnx`: needs {' and '.join(missing)}; {install(missing[0])} has it"
         )
 
 
@@ -109,7 +108,7 @@ def _session(path: pathlib.Path):
         import onnxruntime
     except ImportError as error:
         raise InputError(
-            f"`model`: {path} needs onnxruntime; pip install 'bridge_tf[onnx]' has it"
+            f"`model`: {path} needs onnxruntime; {install('onnxruntime')} has it"
         ) from error
     with quiet_stderr():
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -1,5 +1,6 @@
 """Comparing the predictions of an exported file with the Keras model's."""
 
+import functools
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -166,7 +167,8 @@ def open_signatures(path: pathlib.Path) -> Callable[[str, dict], dict[str, np.nd
 
         return run_saved_model
     if path.suffix == ".onnx":
-        return lambda signature, inputs: onnx_runner(path, signature)(inputs)
+        opened = functools.cache(functools.partial(onnx_runner, path))
+        return lambda signature, inputs: opened(signature)(inputs)
 
     from ai_edge_litert.interpreter import Interpreter
 

@@ -3,19 +3,16 @@
 import gzip
 import os
 import pathlib
-import statistics
 from collections.abc import Callable
 
 import numpy as np
 
 from bridge_tf.evaluation.early_exit import ALWAYS
-from bridge_tf.evaluation.latency import CALLS, in_turn, litert_runner, seconds
+from bridge_tf.evaluation.latency import litert_runner, ratio_of
 from bridge_tf.export.early_exit import EarlyExit
 from bridge_tf.export.predictor import load_predictor
 
 _BATCH = 100
-# Warming up, and measured.
-_ROUNDS = 1, 10
 
 
 def sizes(path: pathlib.Path) -> dict[str, int]:
@@ -35,19 +32,12 @@ def early_exit_ratios(path: pathlib.Path, base: pathlib.Path, image: np.ndarray)
 
     `path` is a .tflite file as `early_exit.py` reads it; `base` is the float32 file.
     """
-    run = litert_runner(base, "base")
-    return [_ratio(path, threshold, run, image[None]) for threshold in (0.0, ALWAYS)]
-
-
-def _ratio(path: pathlib.Path, threshold: float, base: Callable, image: np.ndarray) -> float:
-    reader = EarlyExit(path, threshold)
-    reader.temperature = 2.0  # any but 1, which the reader would leave out
-
-    def timed(run: Callable) -> Callable:
-        return lambda: sum(seconds(lambda: run(image)) for _ in range(CALLS))
-
-    measured = in_turn(timed(reader), timed(base), sum(_ROUNDS))[_ROUNDS[0] :]
-    return statistics.median(a / b for a, b in measured)
+    run, ratios = litert_runner(base, "base"), []
+    for threshold in (0.0, ALWAYS):
+        reader = EarlyExit(path, threshold)
+        reader.temperature = 2.0  # any but 1, which the reader would leave out
+        ratios.append(ratio_of(reader, run, image))
+    return ratios
 
 
 def outputs_of(path: pathlib.Path, images: np.ndarray) -> dict[str, np.ndarray]:

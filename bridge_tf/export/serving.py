@@ -6,11 +6,12 @@ and are left out without it.
 """
 
 import hashlib
-import importlib.util
 import pathlib
 from collections.abc import Iterable
 
 import numpy as np
+
+from bridge_tf.utils.extras import is_installed
 
 # In a version's folder.
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -36,7 +37,7 @@ allowed_batch_sizes: [1, 2, 4, 8, 16, 32]
 
 def can_write() -> bool:
     """Whether tensorflow-serving-api is installed."""
-    return importlib.util.find_spec("tensorflow_serving") is not None
+    return is_installed("tensorflow_serving")
 
 
 def write_warmup(signatures, name: str, images: np.ndarray, path: pathlib.Path) -> None:

@@ -24,9 +24,14 @@ def install(module: str) -> str:
     return f"pip install 'bridge_tf[{EXTRAS[module]}]'"
 
 
+def is_installed(module: str) -> bool:
+    """Whether a module could be imported; imports nothing."""
+    return importlib.util.find_spec(module) is not None
+
+
 def check_extra(module: str, argument: str) -> None:
     """Raises an InputError that names the extra if a module isn't installed; imports nothing."""
-    if importlib.util.find_spec(module) is None:
+    if not is_installed(module):
         raise InputError(f"`{argument}`: needs {module}; {install(module)} has it")
 
 
