@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bridge_tf import BridgeEnsemble, build_bridge, export
+from bridge_tf.evaluation import latency
 from bridge_tf.export import early_exit, scoring
 from tests.commands import printed
 
@@ -75,7 +76,7 @@ def test_its_time_is_that_of_an_image_that_stops_and_of_one_that_goes_on(monkeyp
 
     monkeypatch.setattr(scoring, "EarlyExit", reader)
     monkeypatch.setattr(scoring, "litert_runner", lambda path, signature: takes(2.0))
-    monkeypatch.setattr(scoring, "seconds", seconds)
+    monkeypatch.setattr(latency, "seconds", seconds)
     found = scoring.early_exit_ratios("a.int8.tflite", "a.tflite", np.zeros((8, 8, 1)))
     assert found == [1.125, 1.5]
 
