@@ -84,6 +84,10 @@ def not_finite(model) -> str | None:
 
 
 def _load(path):
+    # From Python 3.13 on, readers that seek, as h5py does, skip the checksums.
+    with open_file(path) as file, zipfile.ZipFile(file) as archive:
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {damaged!r}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is missing in a damaged file
         return keras.models.load_model(path, compile=False, safe_mode=True)
