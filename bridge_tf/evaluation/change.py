@@ -3,13 +3,15 @@
 import numpy as np
 
 from bridge_tf.evaluation.calibration import apply_temperature
+from bridge_tf.evaluation.metrics import accuracy
 from bridge_tf.evaluation.recommendation import held_out_nll
 
 
 def change(log_probs: np.ndarray, labels: np.ndarray, old: float | None, new: float) -> dict:
-    """Both temperatures, and the NLL before and after; 95 % of the change is by 1.96 σ."""
+    """Accuracy, both temperatures, and NLL before and after; 95 % of the change is by 1.96 σ."""
     before = -apply_temperature(log_probs, old or 1.0)[np.arange(len(labels)), labels]
     return {
+        "accuracy": accuracy(log_probs, labels),
         "old_temperature": old,
         "temperature": None if old is None else new,
         "factor": new / (old or 1.0),

@@ -10,7 +10,7 @@ from bridge_tf.ensembles.cascade import CascadeEnsemble
 from bridge_tf.evaluation.calibration import fit_temperature, rounded
 from bridge_tf.evaluation.cascade import Cascade, fit_cascade
 from bridge_tf.evaluation.change import before_and_after, change
-from bridge_tf.evaluation.metrics import ensemble_log_probs
+from bridge_tf.evaluation.metrics import accuracy, ensemble_log_probs
 from bridge_tf.evaluation.recommendation import halves
 from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.export.kinds import costs_of
@@ -106,6 +106,8 @@ def recalibrate_cascade(
             "old_threshold": old.threshold,
             "threshold": new.threshold,
             "average_cost": average_cost,
+            "accuracy_before": accuracy(as_inside, labels),
+            "accuracy_after": accuracy(as_fitted, labels),
             "average_flops_before": old.average_flops(went_on),
             "average_flops_after": new.average_flops(goes_on),
             "share_going_on_before": float(went_on.mean()),

@@ -73,6 +73,7 @@ def test_temperatures_are_those_of_the_images(place, model):
         row = found[name]
         # Files give probabilities in float32.
         assert row["temperature"] == pytest.approx(_best(log_probs, labels), rel=1e-4)
+        assert row["accuracy"] == (log_probs.argmax(axis=1) == labels).mean()
         assert row["old_temperature"] == old
         assert row["factor"] == pytest.approx(row["temperature"] / old, rel=1e-6)
         assert row["nll_before"] == pytest.approx(_nll(log_probs, labels, old), abs=1e-5)
@@ -147,6 +148,10 @@ def test_a_cascade_is_calibrated(place, tmp_path):
     assert row["share_going_on_before"] == pytest.approx(went_on.mean())
     rows = np.arange(300)
     assert row["nll_before"] == pytest.approx(-before[rows, labels].mean(), abs=1e-5)
+    for when, answers in (("before", before), ("after", predicted)):
+        right = (answers.argmax(axis=1) == labels).mean()
+        # At a threshold one image may take either stage.
+        assert row[f"accuracy_{when}"] == pytest.approx(right, abs=1.5 / 300)
     halves, crossed = np.array_split(np.random.default_rng(0).permutation(300), 2), []
     for half, other in (halves, halves[::-1]):
         fitted = _fitted([x[other] for x in stages], labels[other], 1.5)
