@@ -191,6 +191,15 @@ def test_runs_that_are_not_finished(runs):
     assert "nowhere" in line_of(runs, "run0", "nowhere")
 
 
+def test_a_run_that_is_kept_without_its_networks(runs):
+    whole = pool(runs, "run0", "run1").stdout
+    shutil.rmtree(runs / "run0" / "modes")
+    assert pool(runs, "run0", "run1").stdout == whole
+    report = runs / "run0" / "report.json"
+    report.write_text(report.read_text().replace("single", "sngle"))
+    assert "report.json isn't of the run's files" in line_of(runs, "run0", "run1")
+
+
 def test_resamples_of_another_evaluation(runs):
     files, run = WorkDir(runs / "run1"), made(7)
     write_resampled(files, run.resampled, [files.mode(0)])
