@@ -42,7 +42,7 @@ def test_headings_are_the_public_names():
     assert dict(pairs) == wanted | {"fit": "Options of all trainings"}
 
 
-@pytest.mark.parametrize("folder", ["benchmarks", "saved_models"])
+@pytest.mark.parametrize("folder", ["benchmarks", "saved_models", "saved_models/pretrained"])
 def test_links_outside_the_site_lead_to_files(folder):
     links = re.findall(r"\]\(([^)#:]+)\)", (REPOSITORY / folder / "README.md").read_text("utf-8"))
     assert links

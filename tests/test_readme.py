@@ -43,7 +43,8 @@ def folder(images_folder, smoke_run):
     """
     recipe = smoke_run(REPOSITORY / "configs" / "digits.flags")
     shutil.copytree(recipe.work, images_folder / "runs" / "digits")
-    for name in ("bin", "configs"):
+    (images_folder / "saved_models").mkdir()
+    for name in ("bin", "configs", "docs", "saved_models/pretrained"):
         (images_folder / name).symlink_to(REPOSITORY / name)
     return images_folder
 
@@ -119,8 +120,8 @@ def test_commands_run(folder):
             command = words[0].removeprefix("bin/")
             assert done(command, *words[1:], cwd=folder).stdout.strip(), command
         ran.append(words[0])
-    first, own = ran[:3], ran[3:]
-    assert first == ["bin/train", "bin/evaluate", "-m"]
+    first, own = ran[:4], ran[4:]
+    assert first == ["bin/predict", "bin/train", "bin/evaluate", "-m"]
     assert own == ["bin/train", "bin/evaluate", *["bin/export"] * 2, "bin/predict", "bin/export"]
     assert (folder / "runs" / "digits" / "report.md").exists()
     assert (folder / "elsewhere" / "mine" / "1" / "saved_model.pb").exists()
