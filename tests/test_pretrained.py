@@ -48,13 +48,15 @@ def test_there_are_some():
 def test_files_have_the_figures_of_their_report(name):
     report, test = report_of(name), test_split(name).in_memory(name)
     best = f"bridge_{len(report['bridges'])}"
-    row = next(row for row in report["ensembles"] if row["name"] == best)
-    log_probs = log_probs_of(FOLDER / f"{name}.tflite", test.images)
-    assert (log_probs.argmax(axis=1) == test.labels).mean() == pytest.approx(row["accuracy"])
-    assert nll(log_probs, test.labels) == pytest.approx(row["calibrated_nll"], abs=1e-4)
-    small = log_probs_of(FOLDER / f"{name}.int8.tflite", test.images)
-    assert (small.argmax(axis=1) == log_probs.argmax(axis=1)).mean() > 0.98
-    assert nll(small, test.labels) < row["calibrated_nll"] + 0.02
+    (row,) = (row for row in report["ensembles"] if row["name"] == best)
+    (small,) = (row for row in report["artifacts"] if row["file"] == f"{name}.int8.tflite")
+    # Other processors round 8-bit sums differently.
+    for file, wanted, tolerance in (("int8.tflite", small, 5e-3), ("tflite", row, 1e-4)):
+        log_probs = log_probs_of(FOLDER / f"{name}.{file}", test.images)
+        accuracy = (log_probs.argmax(axis=1) == test.labels).mean()
+        assert accuracy == pytest.approx(wanted["accuracy"], abs=tolerance)
+        found = nll(log_probs, test.labels)
+        assert found == pytest.approx(wanted["calibrated_nll"], abs=tolerance)
     served = tf.saved_model.load(FOLDER / name / "1").signatures["serving_default"]
     images = test.images[:100]
     answers = served(image=tf.constant(images, "float32"))["probabilities"]
