@@ -20,6 +20,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 ON_DIVERGENCE = ("stop", "retry")
 CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg", "pixelation")
 AUTO = "auto"
+MIXUP_ALPHA = 0.4  # Yun et al., 2023
 # Bridges that learn from labels alone.
 SUB_ENSEMBLE = "sub_ensemble"
 BASELINES = (
@@ -212,7 +213,10 @@ class BridgeSettings:
         low=0,
     )
     mixup_alpha: float = setting(
-        0.4, "alpha of mixup, Beta(alpha, alpha), for the bridges' images; 0: no mixup.", low=0
+        MIXUP_ALPHA,
+        "alpha of mixup, Beta(alpha, alpha), for the bridges' images; 0: no mixup (the baselines "
+        f"`mixup` and `mixed_distillation` then take {MIXUP_ALPHA}).",
+        low=0,
     )
     repulsion: float = setting(
         0.0, "Weight of the loss term that moves a bridge away from the base's output.", low=0

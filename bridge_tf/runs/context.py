@@ -12,6 +12,7 @@ import numpy as np
 
 from bridge_tf import data
 from bridge_tf.config import STAGES, Config
+from bridge_tf.config.fields import MIXUP_ALPHA
 from bridge_tf.config.inputs import check_source
 from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.curves.curve import Curve
@@ -159,8 +160,16 @@ class Run:
 
     def bridge_batches(self, epochs: int, seed: int, first_step=0, labels=False):
         """The same for bridges: mixed as the settings say, and so are the `labels` if needed."""
-        soft = self.data.num_classes if self.config.label_share or labels else 0
         alpha = self.config.mixup_alpha
+        return self._soft_batches(alpha, labels, epochs, seed, first_step)
+
+    def mixed_batches(self, epochs: int, seed: int, first_step=0, labels=False):
+        """The same for baselines that are about mixing: mixed whether the bridges' are or not."""
+        alpha = self.config.mixup_alpha or MIXUP_ALPHA
+        return self._soft_batches(alpha, labels, epochs, seed, first_step)
+
+    def _soft_batches(self, alpha: float, labels: bool, epochs: int, seed: int, first_step: int):
+        soft = self.data.num_classes if self.config.label_share or labels else 0
         return self.training_batches(epochs, seed, first_step, mixup_alpha=alpha, soft_labels=soft)
 
     def statistics_images(self):

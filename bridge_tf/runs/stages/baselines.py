@@ -86,11 +86,7 @@ class Baselines:
                 from_logits=True, label_smoothing=config.label_smoothing
             )
             fit = functools.partial(fit, loss=loss)
-            batches = functools.partial(
-                run.training_batches,
-                mixup_alpha=config.mixup_alpha,
-                soft_labels=run.data.num_classes,
-            )
+            batches = functools.partial(run.mixed_batches, labels=True)
         elif name == "mimo":
             fit = functools.partial(fit_mimo, network, MIMO_SIZE, **weights)
             result = mimo_members(network, MIMO_SIZE)
@@ -143,8 +139,6 @@ def _network(run: Run, name: str, task: str = "") -> keras.Model:
         keras.utils.set_random_seed(run.seed(task or name))
         if scaled:
             return networks.wide(width)
-        if name in ("mixup", "mixed_distillation") and not config.mixup_alpha:
-            raise InputError("needs a `mixup_alpha` above 0")
         network = run.build()
         if name == "batch_ensemble":
             return batch_ensemble(network, config.num_modes)

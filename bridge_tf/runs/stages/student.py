@@ -26,7 +26,7 @@ def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: s
         rate = config.learning_rate / 2
         recipe = run.recipe(epochs_of(config, kind), seed, learning_rate=rate)
     elif kind == "mixed_distillation":
-        batches = run.bridge_batches
+        batches = run.mixed_batches
         if config.label_share:
             loss = {"label_share": config.label_share, "class_weight": run.class_weight}
     check_room(run, task.stage, network, missing=1)

@@ -183,11 +183,12 @@ def test_tails_of_other_bridges_are_refused(copied, changes):
         Baselines().check(again)
 
 
-def test_mixup_without_mixing_is_refused(copied):
-    again = copied(mixup_alpha=0.0)
-    again.files.baseline("mixup").unlink()
-    with pytest.raises(InputError, match="`baselines=mixup`: needs a `mixup_alpha` above 0"):
-        Baselines().check(again)
+def test_mixup_is_the_same_where_bridges_do_not_mix(tmp_path, run):
+    config = dataclasses.replace(CONFIG, baselines=("mixup",), mixup_alpha=0.0)
+    again = executed(config, tmp_path / "run", ("modes", "baselines"))
+    mine, other = (x.load(x.files.baseline("mixup"), keras.Model) for x in (again, run))
+    for weight, wanted in zip(mine.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, wanted)
 
 
 def test_a_second_run_trains_nothing_and_compares_what_is_there(copied, run):

@@ -93,7 +93,8 @@ def test_modes_that_a_node_trains_are_the_local_ones(smoke_run, tmp_path, monkey
     local, work = smoke_run(DIGITS), tmp_path / "work"
     flags = [f"--flagfile={DIGITS}", "--smoke", "--executor=ray", "--ray_address=local"]
     told = done("train", *flags, f"--workdir={work}", "--stages=modes", process=True).stderr
-    assert re.findall("(mode-.): begins on node", told) == ["mode-0", "mode-1"]
+    # On a node of two processors they begin side by side.
+    assert sorted(re.findall("(mode-.): begins on node", told)) == ["mode-0", "mode-1"]
     for name in ("modes/0.keras", "modes/1.keras"):
         assert sha256(work / name) == sha256(local.work / name), name
 
