@@ -237,6 +237,11 @@ def write_saved_model(signatures: Signatures, path: pathlib.Path, for_tflite: bo
     """Writes a SavedModel with all signatures, or with those that a .tflite file is made from."""
     archive = keras.export.ExportArchive()
     archive.track(signatures.ensemble)
+    # Keras lists its own variables, which TensorFlow takes for others than those of the functions
+    # and saves once more.
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        listed = [variable.value for variable in getattr(signatures.ensemble, name)]
+        archive.add_variable_collection(name, listed)
     with unrolled(signatures.ensemble):  # TFLite has no lists of tensors of any batch size
         for signature in signatures.in_tflite if for_tflite else signatures.all:
             archive.add_endpoint(signature.name, signature.function, signature.inputs)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -48,3 +49,21 @@ def test_ensembles_of_several_modes_have_no_early_answer(tiny, images, tmp_path)
     bridge = build_bridge(base, "relu0", 1, bridge_type=2)
     artifacts = export(BridgeEnsemble(base, [bridge], [end]), tmp_path, "model", images)
     assert "bridges" not in tf.saved_model.load(str(artifacts.saved_model)).signatures
+
+
+def test_a_saved_model_holds_each_weight_once(tiny, images, tmp_path):
+    base = tiny()
+    ensemble = BridgeEnsemble(base, [build_bridge(base, "relu0", 1)])
+    path = export(ensemble, tmp_path, "model", images).saved_model
+    shapes = tf.train.load_checkpoint(path / "variables" / "variables").get_variable_to_shape_map()
+    saved = sum(int(np.prod(shape)) for name, shape in shapes.items() if name.endswith("VALUE"))
+    assert saved == ensemble.count_params()
+
+    # What Keras loads lists the weights that it computes with.
+    layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default")
+    assert len(layer.weights) == len(ensemble.weights)
+    before = layer(images)["probabilities"].numpy()
+    for weight in layer.weights:
+        weight.assign(tf.zeros_like(weight))
+    after = layer(images)["probabilities"].numpy()
+    assert np.ptp(before, axis=1).max() > 1e-4 and np.ptp(after, axis=1).max() < 1e-6
