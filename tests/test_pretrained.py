@@ -2,7 +2,6 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 
@@ -15,8 +14,6 @@ from tests.conftest import REPOSITORY
 
 FOLDER = REPOSITORY / "saved_models" / "pretrained"
 SETS = REPOSITORY.parent / "shared" / "tfds"
-# Keras doesn't read what a later one has written.
-READS_KERAS = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15)
 NAMES = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "README")
 
 
@@ -50,11 +47,8 @@ def test_files_have_the_figures_of_their_report(name):
         found = accuracy(log_probs, test.labels), nll(log_probs, test.labels)
         assert found[0] == pytest.approx(wanted["accuracy"], abs=tolerance)
         assert found[1] == pytest.approx(wanted["calibrated_nll"], abs=tolerance)
-    other = FOLDER / name if (FOLDER / name).is_dir() else FOLDER / f"{name}.keras"
-    if other.is_dir() or READS_KERAS:
-        images = test.images[:100].astype("float32")
-        answers = load_predictor(other)(images)["probabilities"]
-        np.testing.assert_allclose(answers, np.exp(log_probs[:100]), atol=1e-5)
+    answers = load_predictor(FOLDER / name)(test.images[:100].astype("float32"))
+    np.testing.assert_allclose(answers["probabilities"], np.exp(log_probs[:100]), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
