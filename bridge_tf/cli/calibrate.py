@@ -46,7 +46,7 @@ class Options:
 
 def _calibrate(flags: Flags) -> None:
     options = flags.options
-    model = required("model", options.model)
+    model = required("model", options.model, "a model's file or folder", "FILE")
     if not flags.is_given("dataset"):
         raise InputError(
             "`dataset`: missing; name labelled images, as in `dataset=folder:PATH`, of classes "

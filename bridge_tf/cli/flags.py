@@ -89,7 +89,7 @@ class Flags:
                 f"`flagfile`: is no text in UTF-8 ({error}); name a file of flags"
             ) from error
         except (flags.Error, ValueError) as error:
-            raise InputError(str(error)) from error
+            raise InputError(_plain(str(error))) from error
         if self.arguments and not positional:
             raise InputError(
                 f"'{self.arguments[0]}' is no flag; every setting is given as --NAME=VALUE"
@@ -146,6 +146,12 @@ class Flags:
                     f"`{field.name}={','.join(value)}`: must be numbers between commas"
                 ) from error
         return tuple(value) if field.type == list[str] else value
+
+
+def _plain(message: str) -> str:
+    """An error of absl, in which Python's own words for numbers are put plainly."""
+    message = re.sub(r"invalid literal for int\(\).*", "must be a whole number", message)
+    return re.sub(r"could not convert string to float.*", "must be a number", message)
 
 
 def _check_flagfiles(arguments: Sequence[str]) -> None:

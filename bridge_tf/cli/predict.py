@@ -43,7 +43,7 @@ def _predict(flags: Flags) -> None:
     from bridge_tf.data.image_io import read_image
 
     options, paths = flags.options, flags.arguments
-    model = required("model", options.model)
+    model = required("model", options.model, "a model's file or folder", "FILE")
     if not paths:
         raise InputError("no images: name one or more files after the flags")
     check_model_file("model", model, _MODEL)

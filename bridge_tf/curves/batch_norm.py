@@ -41,6 +41,15 @@ def batch_norms(network) -> list:
     return [layer for layer, kind in kinds if kind.normalizes == "batch"]
 
 
+def unsettled(network, steps: int) -> float:
+    """What moving averages still hold of their first values after `steps` of training.
+
+    The largest share over the layers, `momentum`**`steps`, in [0, 1]; 0 without batch
+    normalization.
+    """
+    return max((layer.momentum**steps for layer in batch_norms(network)), default=0.0)
+
+
 class _BatchStatistics(keras.Model):
     """Maps a batch to the mean and variance at each batch normalization."""
 

@@ -25,10 +25,19 @@ def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -
     if not fits(inputs, (None, *input_shape)) or not fits_classes(outputs, num_classes):
         raise InputError(
             f"`model={path}`: maps {inputs} to {outputs}, but the images and classes need "
-            f"{(None, *input_shape)} to {(None, num_classes)}"
+            f"{(None, *input_shape)} to {(None, num_classes)}{size_remedy(inputs, input_shape)}"
         )
     check_exclusive(model, f"`model={path}`:")
     return fresh_copy(model)
+
+
+def size_remedy(inputs, image_shape: tuple[int, int, int]) -> str:
+    """What would make images fit a network that takes other, square ones; else nothing."""
+    match inputs:
+        case (_, int(height), width, channels) if height == width and channels == image_shape[-1]:
+            fits_already = (height, width) == tuple(image_shape[:2])
+            return "" if fits_already else f"; `image_size={height}` resizes them"
+    return ""
 
 
 def _shapes(model, images: tuple, path) -> tuple:

@@ -42,6 +42,12 @@ def bridge_settings(run: Run, base=None) -> tuple[list[str], float]:
     return [choice.tap], choice.width
 
 
+def starts_warm(run: Run) -> bool:
+    """Whether bridges begin with the weights of what they predict."""
+    config = run.config
+    return config.warm_start and config.bridge_target != "ensemble" and bridge_settings(run)[1] == 1
+
+
 def new_bridge(run: Run, base, *, choose_for=None, **options):
     """An untrained bridge of the run on `base`, its taps chosen for `choose_for`.
 

@@ -18,7 +18,7 @@ from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.curves.curve import Curve
 from bridge_tf.data.labels import balanced_weights
 from bridge_tf.networks import build_network, network_options
-from bridge_tf.networks.architecture import fits, fits_classes, fresh_copy
+from bridge_tf.networks.architecture import fits, fits_classes, fresh_copy, size_remedy
 from bridge_tf.networks.classifier import check_exclusive
 from bridge_tf.networks.input_scale import with_input_scale
 from bridge_tf.networks.loading import read_as, read_trained
@@ -259,7 +259,7 @@ class Run:
         if not all(fit for shape, fit in zip(found, rules, strict=True) if shape):
             raise InputError(
                 f"{name} maps {found[0]} to {found[1]}, but the run's images and classes need "
-                f"{wanted[0]} to {wanted[1]}; {remedy}"
+                f"{wanted[0]} to {wanted[1]}; {remedy}{size_remedy(found[0], wanted[0][1:])}"
             )
         check_exclusive(mode, f"{name}:")
         return with_input_shape(mode, self.data.image_shape)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from bridge_tf.config import STAGES as NAMES
+from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import exported_files
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.jobs.jobs import Jobs
@@ -88,6 +89,7 @@ def _say_what_is_next(run: Run) -> None:
     there = {
         "report": [files.report_html] if files.report_html.exists() else [],
         "model": exported,
+        **(_recommended(run) if exported else {}),
         "trainings": [f"tensorboard --logdir {files.all_logs}"] if files.all_logs.is_dir() else [],
         "in a browser": [demo_command(run)] if exported else [],
     }
@@ -96,9 +98,25 @@ def _say_what_is_next(run: Run) -> None:
             logger.info(f"{name}: {'  '.join(map(str, things))}")
 
 
+def _recommended(run: Run) -> dict[str, list[str]]:
+    """The command that exports what the report recommends, where that isn't what was exported."""
+    report = read_report(run.files.report) if run.files.report.exists() else {}
+    name = (report.get("recommendation") or {}).get("name")
+    bridges = [row["name"] for row in report.get("ensembles", []) if row["method"] == "bridge"]
+    if name is None or name in bridges[-1:]:
+        return {}
+    of = bridges[-1] if bridges else "the ensemble"
+    command = f"{_command(run, 'export')} --ensemble=recommended"
+    return {f"the model is {of}; the report's choice, {name}": [command]}
+
+
 def demo_command(run: Run) -> str:
     """The command that shows the export in a browser."""
-    command = ["bridge-tf", "demo", f"--workdir={run.files.path}"]
+    return _command(run, "demo")
+
+
+def _command(run: Run, name: str) -> str:
+    command = ["bridge-tf", name, f"--workdir={run.files.path}"]
     if run.files.read_config().export_dir != run.config.export_dir:
         command.append(f"--export_dir={run.config.export_dir}")
     return shlex.join(command)

@@ -30,7 +30,7 @@ def line_of(tmp_path, *flags) -> str:
     [
         (["--r=1.5"], ["--r=1.5", "at most 1"]),
         (["--learning_rate=nan"], ["--learning_rate=nan", "finite"]),
-        (["--batch_size=many"], ["--batch_size=many", "int"]),
+        (["--batch_size=many"], ["--batch_size=many: must be a whole number"]),
         (["--norm=layer"], ["--norm=layer", "<frn|batch>"]),
         (["--num_modes=1"], ["--num_modes=1", "at least 2"]),
         (["--pixel_mean=white"], ["--pixel_mean=white", "numbers"]),

@@ -42,6 +42,8 @@ def place(tmp_path_factory):
     np.savez(folder / "classes.npz", **arrays | {"y_train": np.arange(100) % 6})
     large = {name: np.repeat(x, 2, axis=2) for name, x in arrays.items() if name[0] == "x"}
     np.savez(folder / "large.npz", **arrays | large)
+    colour = {name: np.repeat(x, 3, axis=3) for name, x in arrays.items() if name[0] == "x"}
+    np.savez(folder / "colour.npz", **arrays | colour)
     return folder, logs[100:].astype("float64"), labels[100:]
 
 
@@ -228,7 +230,8 @@ def test_a_calibrated_export_is_the_next_version(place):
         (["--dataset=npz:new.npz"], "--model: missing"),
         (["--model=e.keras", "--dataset=npz:few.npz"], "19 images in --split=test; calibration"),
         (["--model=e.keras", "--dataset=npz:classes.npz"], "has 6 classes, --model 5"),
-        (["--model=e.keras", "--dataset=npz:large.npz"], "images are 8×16×1; --model takes 8×8×1"),
+        (["--model=e.keras", "--dataset=npz:large.npz"], "8×16×1; --model takes 8×8×1: resize"),
+        (["--model=e.keras", "--dataset=npz:colour.npz"], "8×8×1: save them as grey images"),
         (["--model=e.keras", "--dataset=npz:no.npz"], "--dataset=npz:no.npz"),
         (
             ["--model=e.keras", "--dataset=npz:new.npz", "--coverage=0.999"],

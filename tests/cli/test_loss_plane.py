@@ -17,7 +17,7 @@ from tests.commands import refused
     ("flag", "words"),
     [
         ("--loss_plane_points=2", ["3"]),
-        ("--loss_plane_points=many", ["int"]),
+        ("--loss_plane_points=many", ["must be a whole number"]),
         ("--loss_plane_images=0", ["at least 1"]),
         ("--loss_plane=often", ["boolean"]),
     ],

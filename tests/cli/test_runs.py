@@ -146,6 +146,8 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
     assert warnings == [f"evaluate: WARNING: {in_words(text)}" for text in report["warnings"]]
     assert any("256 of the 797 test images" in line for line in warnings)
     progress = [line for line in lines if line not in warnings]
+    chosen = report["recommendation"]["name"]
+    other = [f"the model is bridge_1; the report's choice, {chosen}"] * (chosen != "bridge_1")
     # A line an epoch, and one in the end.
     assert [line.partition(":")[0] for line in progress] == [
         *["mode 1 of 2"] * 2,
@@ -157,6 +159,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(finished):
         # What there is to open.
         "report",
         "model",
+        *other,
         "trainings",
         "in a browser",
     ]

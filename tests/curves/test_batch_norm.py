@@ -1,9 +1,11 @@
 """Re-estimation pays: a curve member of a batch-norm network with and without it."""
 
+import keras
 import numpy as np
 import pytest
 
 from bridge_tf import Curve, Recipe, build_network, fit_curve, fit_modes
+from bridge_tf.curves.batch_norm import unsettled
 from bridge_tf.evaluation.metrics import accuracy
 from bridge_tf.evaluation.scores import log_prob_predictor
 
@@ -39,3 +41,21 @@ def test_resnet20_at_one_half_with_and_without_reestimation():
         found[name] = accuracy(log_prob_predictor(member)(test[0]), test[1])
     assert found["re-estimated"] >= found["interpolated"] + 0.2, found
     assert found["re-estimated"] > 0.6, found
+
+
+@pytest.mark.parametrize("steps", [1, 40])
+def test_what_moving_averages_hold_of_their_first_values(steps):
+    inputs = keras.Input((3,))
+    slow = keras.layers.BatchNormalization(momentum=0.97)
+    network = keras.Model(inputs, slow(keras.layers.BatchNormalization(momentum=0.9)(inputs)))
+    inner = keras.Model(inputs, network.layers[1].output)
+    batch = np.random.default_rng(0).normal(5, 1, (64, 3)).astype("float32")
+    first = slow.moving_variance.numpy() + 3
+    slow.moving_variance.assign(first)
+    for _ in range(steps):
+        network(batch, training=True)
+    # Each batch as the slow layer sees it has the variance 1: what is left above is of the first.
+    held = (slow.moving_variance.numpy() - 1) / (first - 1)
+    np.testing.assert_allclose(held, unsettled(network, steps), atol=2e-3)
+    assert unsettled(inner, steps) == 0.9**steps
+    assert unsettled(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), steps) == 0

@@ -16,7 +16,7 @@ ROWS = [
     ("train", "--workdir=work --r=1.5", "--r=1.5: must be at most 1"),
     ("train", "--workdir=work --learning_rate=nan", "--learning_rate=nan: must be a finite"),
     ("train", "--workdir=work --learning_rate=0", "--learning_rate=0.0: must be above 0"),
-    ("train", "--workdir=work --batch_size=many", "--batch_size=many int"),
+    ("train", "--workdir=work --batch_size=many", "--batch_size=many: must be a whole number"),
     ("train", "--workdir=work --norm=layer", "--norm=layer: one of <frn|batch>"),
     ("train", "--workdir=work --num_modes=1", "--num_modes=1: must be at least 2"),
     ("train", "--workdir=work --seed=-1", "--seed=-1: must be at least 0"),

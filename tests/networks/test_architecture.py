@@ -149,8 +149,18 @@ def test_unbuilt_models_are_built_for_the_images(tmp_path):
 @pytest.mark.parametrize(
     ("make", "shape", "classes", "message"),
     [
-        (sequential, (8, 9, 1), 2, r"maps \(None, 8, 8, 1\) to .* need \(None, 8, 9, 1\) to"),
-        (functional, (8, 8, 3), 2, r"maps \(None, 8, 8, 1\) to .* need \(None, 8, 8, 3\) to"),
+        (
+            sequential,
+            (8, 9, 1),
+            2,
+            r"maps \(None, 8, 8, 1\) to .* to \(None, 2\); `image_size=8` resizes them$",
+        ),
+        (
+            functional,
+            (8, 8, 3),
+            2,
+            r"maps \(None, 8, 8, 1\) to .* need \(None, 8, 8, 3\) to \(None, 2\)$",
+        ),
         (functional, (8, 8, 1), 3, r"to \(None, 2\), but .* to \(None, 3\)"),
         (two_inputs, (8, 8, 1), 2, r"maps \[\(None, 8, 8, 1\), \(None, 8, 8, 1\)\] to"),
         (subclassed, (8, 8, 1), 3, r"to \(None, 2\), but .* to \(None, 3\)"),

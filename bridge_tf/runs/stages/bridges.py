@@ -8,7 +8,7 @@ from bridge_tf.config.fields import SUB_ENSEMBLE
 from bridge_tf.ensembles.baselines.knowledge_distillation import mean_of
 from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.runs.bridge_pool import BridgePool, remove_pool
-from bridge_tf.runs.bridge_settings import bridge_settings, new_bridge
+from bridge_tf.runs.bridge_settings import new_bridge, starts_warm
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import write_ensemble
 from bridge_tf.runs.stages.curves import title_of
@@ -50,14 +50,14 @@ class Bridges:
             return
         config = run.config
         start, end = (run.load_mode(k) for k in task.modes)
-        warm = config.warm_start and bridge_settings(run)[1] == 1
+        warm = starts_warm(run)
         member, path = end, None
         if config.bridge_target == "curve":
             curve = run.load_curve(task.modes)
             member = run.member(curve, config.r) if warm or not config.conditioned else None
             path = run.path(curve) if config.conditioned else None
         elif config.bridge_target == "ensemble":
-            warm, member = False, mean_of([run.load_mode(k) for k in range(config.num_modes)])
+            member = mean_of([run.load_mode(k) for k in range(config.num_modes)])
         base = run.load_base() if config.distil_base else start
         bridge = new_bridge(run, base, warm_start=member if warm else None)
         teachers = {

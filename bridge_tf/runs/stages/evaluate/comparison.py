@@ -2,6 +2,8 @@
 
 from bridge_tf.bridges.bridge import bridge_taps, is_residual
 from bridge_tf.config.names import SCHEMA
+from bridge_tf.curves.batch_norm import unsettled
+from bridge_tf.data import steps_per_epoch
 from bridge_tf.evaluation import metrics
 from bridge_tf.evaluation.calibration import calibration_harms
 from bridge_tf.evaluation.dee import measure_yardstick
@@ -9,7 +11,7 @@ from bridge_tf.evaluation.early_exit import going_on, measure_early_exit
 from bridge_tf.evaluation.pooling import Resampled
 from bridge_tf.evaluation.table import Table
 from bridge_tf.networks.flops import count_flops, count_params
-from bridge_tf.runs.bridge_settings import bridge_settings
+from bridge_tf.runs.bridge_settings import bridge_settings, starts_warm
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.prediction_sets import measure_run_sets
 from bridge_tf.runs.rows import rows_of
@@ -72,6 +74,8 @@ def compare(run: Run) -> tuple[dict, dict, Resampled]:
         changed=run.files.changed(run.inputs),
         seen=bool(run.config.modes) and dataset.validation_from == "train",
         harmed=harmed,
+        unsettled=_unsettled(run, predictions),
+        aligned=run.config.align == "activations",
     )
     report = {
         "schema": SCHEMA,
@@ -91,6 +95,19 @@ def compare(run: Run) -> tuple[dict, dict, Resampled]:
     }
     resamples = Resampled(table.resampled, table.held_out, resampled, run.inputs["dataset"])
     return report, details.to_json(lines, run.files.all_logs), resamples
+
+
+def _unsettled(run: Run, predictions: Predictions) -> dict[str, tuple[float, int]]:
+    """What batch normalizations hold of their first values, of networks that began afresh."""
+    config, found = run.config, {}
+    steps = steps_per_epoch(run.data.train, config.batch_size)
+    if len(config.modes) < config.num_modes and not config.weights:
+        total = steps * config.mode_epochs
+        found["modes"] = unsettled(predictions.models[-1], total), total
+    if predictions.ensemble.bridges and not starts_warm(run):
+        total = steps * config.bridge_epochs
+        found["bridges"] = unsettled(predictions.ensemble.bridges[0], total), total
+    return found
 
 
 def _describe(dataset) -> dict:

@@ -81,10 +81,28 @@ def test_each_fault_has_a_warning_of_its_own():
     assert not any("\n" in warning or warning.endswith(".") for warning in warnings)
 
 
-def test_few_errors_on_the_validation_split():
-    (warning,) = find_warnings(dataset(), 9, [], [])
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("train", "a larger `validation_fraction`"),
+        ("test", "more test images"),
+        ("own", "more validation images"),
+    ],
+)
+def test_few_errors_on_the_validation_split(source, remedy):
+    data = dataclasses.replace(dataset(), validation_from=source)
+    (warning,) = find_warnings(data, 9, [], [])
     assert warning.startswith("one network is wrong on 9 of the 40 validation images; ")
-    assert "`validation_fraction`" in warning
+    assert warning.endswith(f": {remedy} would steady them")
+
+
+@pytest.mark.parametrize(("steps", "warned"), [(120, True), (300, False)])
+def test_batch_norms_that_still_hold_what_they_began_with(steps, warned):
+    found = find_warnings(dataset(), 10, [], [], unsettled={"modes": (0.99**steps, steps)})
+    assert len(found) == warned
+    for warning in found:
+        assert warning.startswith("batch normalization in the modes still holds 30% of its first")
+        assert "after 120 training steps" in warning and "more `mode_epochs`, a" in warning
 
 
 @pytest.mark.parametrize(
@@ -117,6 +135,8 @@ def test_a_curve_is_named_with_its_figures_and_what_to_do():
         "the curve 0-2 is no path of low loss: at r = 0.5 its NLL is 0.9000, at its ends 0.2000 "
         "and 0.1000; more `curve_epochs` or `align=activations` would lower it"
     )
+    (warning,) = find_warnings(dataset(), 10, [curve(0.2, 0.9, 0.1)], [], aligned=True)
+    assert warning.endswith("; more `curve_epochs` would lower it")
 
 
 @pytest.mark.parametrize(
