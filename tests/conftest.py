@@ -56,9 +56,13 @@ def labels():
 def build():
     """Builds a small network with weights that differ from call to call."""
     from bridge_tf import build_network
+    from tests.tiny import small_resnet
 
-    def build(norm="frn", model="resnet8", width=0.25):
-        network = build_network(model, (8, 8, 1), 5, norm=norm, width=width)
+    def build(norm="frn", model=None, width=0.25):
+        if model is None:
+            network = small_resnet(norm, width)
+        else:
+            network = build_network(model, (8, 8, 1), 5, norm=norm, width=width)
         generator = np.random.default_rng(build.calls)
         build.calls += 1
         for variable in network.variables:

@@ -22,7 +22,7 @@ from bridge_tf.curves.batch_norm import reestimate_batch_norm
 from bridge_tf.data.stored_batches import stored_batches
 from bridge_tf.utils.errors import TrainingError
 
-TAP = "stage2_block1"
+TAP = "relu0"
 BATCH, CLASSES = 8, 5
 RECIPE = Recipe()
 # Each with the options of `build_bridge`, and whether the loss has a repulsion.
@@ -37,9 +37,9 @@ KINDS = {
 
 
 @pytest.fixture
-def parts(build, images):
+def parts(tiny, images):
     """A function from a kind to a bridge and the arguments of `Teachers` beside it."""
-    base, end = build("batch"), build("batch")
+    base, end = tiny(), tiny()
     for mode in (base, end):
         reestimate_batch_norm(mode, images)
 
@@ -179,7 +179,7 @@ def test_a_table_that_is_not_as_written_counts_as_missing(parts, images, tmp_pat
 def test_a_feature_that_float16_cannot_hold_is_refused(parts, images, tmp_path):
     bridge, models = parts({})
     teachers = Teachers(bridge, **models)
-    with pytest.raises(TrainingError, match=r"mode-0: 'stage2_block1' .* `bridge_pool=0`"):
+    with pytest.raises(TrainingError, match=r"mode-0: 'relu0' .* `bridge_pool=0`"):
         filled(tmp_path, teachers, [[(images[:BATCH] * 1e9, np.zeros((BATCH, CLASSES)))]])
     assert not [*tmp_path.iterdir()]
 
