@@ -214,8 +214,8 @@ class BridgeSettings:
     )
     mixup_alpha: float = setting(
         MIXUP_ALPHA,
-        "alpha of mixup, Beta(alpha, alpha), for the bridges' images; 0: no mixup (the baselines "
-        f"`mixup` and `mixed_distillation` then take {MIXUP_ALPHA}).",
+        "alpha of mixup, Beta(alpha, alpha), for the bridges' images; 0: no mixup. Baselines that "
+        f"mix then take {MIXUP_ALPHA}.",
         low=0,
     )
     repulsion: float = setting(
