@@ -13,4 +13,4 @@ def needs(*modules: str) -> pytest.MarkDecorator:
 
 needs_jax = needs("jax")
 needs_onnx = needs("onnx", "onnxruntime", "tf2onnx")
-needs_compression = needs("tf_keras")
+needs_compression = needs("tensorflow_model_optimization", "tf_keras")

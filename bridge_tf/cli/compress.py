@@ -67,7 +67,8 @@ def _compress(flags: Flags) -> None:
     export_dir = required("export_dir", options.export_dir)
     check_writable("export_dir", export_dir)
     run = existing_run(flags, export_dir=export_dir, **changes)
-    check_extra("tf_keras", f"method={','.join(methods)}")
+    for module in ("tensorflow_model_optimization", "tf_keras"):
+        check_extra(module, f"method={','.join(methods)}")
     from bridge_tf.runs.stages.compress import compress
 
     for path in compress(run, [Compression(method, **settings) for method in methods]):

@@ -13,6 +13,7 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "ray": "ray",
+    "tensorflow_model_optimization": "compress",
     "tensorflow_serving": "serving",
     "tf2onnx": "onnx",
     "tf_keras": "compress",

@@ -39,7 +39,7 @@ def of_type_2(build, residual=False):
 
 
 def conditioned(build, residual=False):
-    base = build("frn")
+    base = build("frn", "resnet8")
     options = {"conditioned": True, "shared_until": "stage3_block1_add", "residual": residual}
     bridge = build_bridge(base, "stage2_block1", 0.5, **options)
     for variable in bridge.trainable_variables:  # what modulates begins at 0
