@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 
-from bridge_tf.cli.command import Command, print_json, required
+from bridge_tf.cli.command import Command, print_json
 from bridge_tf.cli.existing import existing_run, import_keras
 from bridge_tf.cli.flags import Flags
 from bridge_tf.cli.model_files import check_model_file
@@ -46,14 +46,14 @@ class Options:
 
 def _calibrate(flags: Flags) -> None:
     options = flags.options
-    model = required("model", options.model, "a model's file or folder", "FILE")
+    model = options.model
+    check_model_file("model", model, _MODEL)
     if not flags.is_given("dataset"):
         raise InputError(
             "`dataset`: missing; name labelled images, as in `dataset=folder:PATH`, of classes "
             "like those of the model"
         )
     config = flags.config(_SETTINGS)
-    check_model_file("model", model, _MODEL)
     path, name = _found(pathlib.Path(model), options.export_name, options.ensemble)
     _check_places(options, path, name)
     check_source("dataset", config.dataset, config.data_dir)

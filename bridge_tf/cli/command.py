@@ -47,10 +47,10 @@ class Writer:
     wait: bool = setting(False, "Wait until no other process uses the work directory.")
 
 
-def required(name: str, value: str, what: str = "a folder", example: str = "DIR") -> str:
-    """The value of a flag that must name a folder, or `what`; InputError if it is empty."""
+def required(name: str, value: str) -> str:
+    """The value of a flag that must name a folder; InputError if it is empty."""
     if not value:
-        raise InputError(f"`{name}`: missing; name {what}, as in `{name}={example}`")
+        raise InputError(f"`{name}`: missing; name a folder, as in `{name}=DIR`")
     return value
 
 

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.paths import check_file, check_file_or_folder, is_there, shown
 
 
@@ -13,8 +14,10 @@ def check_model_file(name: str, given: str, right: str) -> None:
         right: ends the message.
 
     Raises:
-        InputError: one of them can't be opened, or is neither file nor folder.
+        InputError: none is given, or one of them can't be opened, or is neither file nor folder.
     """
+    if not given:
+        raise InputError(f"`{name}`: missing; {right}")
     check_file_or_folder(f"`{name}`: {shown(given)}", given, right)
     path = pathlib.Path(given)
     folders = [path, *path.glob("[0-9]*")] if path.is_dir() else []

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from bridge_tf.cli.command import Command, print_json, required
+from bridge_tf.cli.command import Command, print_json
 from bridge_tf.cli.existing import import_keras
 from bridge_tf.cli.flags import Flags
 from bridge_tf.cli.model_files import check_model_file
@@ -43,10 +43,10 @@ def _predict(flags: Flags) -> None:
     from bridge_tf.data.image_io import read_image
 
     options, paths = flags.options, flags.arguments
-    model = required("model", options.model, "a model's file or folder", "FILE")
+    model = options.model
+    check_model_file("model", model, _MODEL)
     if not paths:
         raise InputError("no images: name one or more files after the flags")
-    check_model_file("model", model, _MODEL)
     for path in paths:
         # Refuse bad files before loading the model, which takes longer.
         if is_there(path, path, _IMAGE):

@@ -33,10 +33,10 @@ def build_from_file(path, input_shape: tuple[int, int, int], num_classes: int) -
 
 def size_remedy(inputs, image_shape: tuple[int, int, int]) -> str:
     """What would make images fit a network that takes other, square ones; else nothing."""
+    given = tuple(image_shape)
     match inputs:
-        case (_, int(height), width, channels) if height == width and channels == image_shape[-1]:
-            fits_already = (height, width) == tuple(image_shape[:2])
-            return "" if fits_already else f"; `image_size={height}` resizes them"
+        case (_, int(size), *_) if (size, size, given[-1]) == inputs[1:] != given:
+            return f"; `image_size={size}` resizes them"
     return ""
 
 

@@ -148,10 +148,10 @@ def read_images(spec: str, data_dir: str, split: str, model: Calibrated) -> tupl
     dataset = load_dataset(spec, data_dir or None, image_size=height if height == width else 0)
     if dataset.image_shape != model.image_shape:
         found, wanted = ("×".join(map(str, x)) for x in (dataset.image_shape, model.image_shape))
-        channels = dataset.image_shape[2], model.image_shape[2]
-        remedy = {(3, 1): "save them as grey images", (1, 3): "save them in colour"}.get(
-            channels, "resize them"
-        )
+        remedy = "resize them"
+        if dataset.image_shape[2] != model.image_shape[2]:
+            grey = model.image_shape[2] == 1
+            remedy = "save them as grey images" if grey else "save them in colour"
         raise InputError(
             f"`dataset={spec}`: its images are {found}; `model` takes {wanted}: {remedy}"
         )

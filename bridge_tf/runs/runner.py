@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterator
 
 from bridge_tf.config import STAGES as NAMES
-from bridge_tf.report import read_report
 from bridge_tf.runs.artifacts import exported_files
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.jobs.jobs import Jobs
+from bridge_tf.runs.row_models import RECOMMENDED, recommended_row
 from bridge_tf.runs.stages import STAGES
 from bridge_tf.runs.stages.evaluate.stage import reevaluate
 from bridge_tf.runs.stages.export import export_row
@@ -100,23 +100,23 @@ def _say_what_is_next(run: Run) -> None:
 
 def _recommended(run: Run) -> dict[str, list[str]]:
     """The command that exports what the report recommends, where that isn't what was exported."""
-    report = read_report(run.files.report) if run.files.report.exists() else {}
-    name = (report.get("recommendation") or {}).get("name")
-    bridges = [row["name"] for row in report.get("ensembles", []) if row["method"] == "bridge"]
-    if name is None or name in bridges[-1:]:
+    try:
+        name = recommended_row(run)
+    except InputError:  # no report of these networks, or nothing within the budget
         return {}
-    of = bridges[-1] if bridges else "the ensemble"
-    command = f"{_command(run, 'export')} --ensemble=recommended"
-    return {f"the model is {of}; the report's choice, {name}": [command]}
+    exported = f"bridge_{len(run.config.bridge_pairs())}"
+    if name == exported:
+        return {}
+    command = ["bridge-tf", "export", f"--workdir={run.files.path}"]
+    command += [f"--export_dir={run.config.export_dir}", f"--ensemble={RECOMMENDED}"]
+    if run.config.imports:
+        command.append(f"--imports={','.join(run.config.imports)}")
+    return {f"the model is {exported}; the report's choice, {name}": [shlex.join(command)]}
 
 
 def demo_command(run: Run) -> str:
     """The command that shows the export in a browser."""
-    return _command(run, "demo")
-
-
-def _command(run: Run, name: str) -> str:
-    command = ["bridge-tf", name, f"--workdir={run.files.path}"]
+    command = ["bridge-tf", "demo", f"--workdir={run.files.path}"]
     if run.files.read_config().export_dir != run.config.export_dir:
         command.append(f"--export_dir={run.config.export_dir}")
     return shlex.join(command)

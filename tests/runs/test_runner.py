@@ -1,6 +1,7 @@
 """The stages in one process: interrupted, taken up again, and with bridges of both types."""
 
 import dataclasses
+import shlex
 import shutil
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 
 from bridge_tf.config import Config
 from bridge_tf.networks.saving import write_model
+from bridge_tf.runs import runner
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.run_files import RunFiles
 from bridge_tf.runs.runner import demo_command, execute
@@ -30,6 +32,24 @@ def test_the_demo_of_an_export_elsewhere_is_named_whole(tmp_path):
     assert (
         demo_command(elsewhere) == f"bridge-tf demo '--workdir={tmp_path}/a run' '--export_dir=b c'"
     )
+
+
+@pytest.mark.parametrize("imports", [(), ("my_layers",)])
+def test_the_export_of_the_recommended_row_is_named_whole(tmp_path, monkeypatch, imports):
+    run = Run(Config(num_modes=3, export_dir="b c", imports=imports), tmp_path / "run")
+    monkeypatch.setattr(runner, "recommended_row", lambda run: "cascade_2")
+    ((what, (command,)),) = runner._recommended(run).items()
+    assert what == "the model is bridge_2; the report's choice, cascade_2"
+    words = ["bridge-tf", "export", f"--workdir={tmp_path}/run", "--export_dir=b c"]
+    wanted = [*words, "--ensemble=recommended", *["--imports=my_layers"] * len(imports)]
+    assert shlex.split(command) == wanted
+
+    monkeypatch.setattr(runner, "recommended_row", lambda run: "bridge_2")
+    assert runner._recommended(run) == {}
+
+
+def test_without_a_report_no_row_is_recommended(tmp_path):
+    assert runner._recommended(Run(Config(), tmp_path / "run")) == {}
 
 
 def test_a_result_that_cannot_be_saved_costs_no_training(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ import tempfile
 import numpy as np
 from absl import app, flags
 
+from bridge_tf.report import read_report
 from bridge_tf.runs.resampled_file import read_resampled
 from bridge_tf.runs.work_dir import WorkDir
 
@@ -65,20 +66,20 @@ def _trained(name: str) -> list[dict]:
     """The rows of a setting; with `recipe` also those that have no bridges."""
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder) / "run"
-        for part in ("modes", "curves", "base.keras"):
-            source = pathlib.Path(FLAGS.workdir) / part
+        for source in map(pathlib.Path(FLAGS.workdir).joinpath, ("modes", "curves")):
             if source.is_dir():
-                shutil.copytree(source, work / part)
-            elif source.exists():
-                shutil.copy(source, work / part)
-        flags = [f"--flagfile={FLAGS.recipe}", f"--workdir={work}", *SETTINGS[name]]
-        program = [sys.executable, "-m", "bridge_tf", "train", *flags]
-        baselines = ["--baselines=student,sub_ensemble"] if name == "recipe" else []
-        stages = "bridges,baselines,evaluate" if baselines else "bridges,evaluate"
-        options = ["--nolatency", *baselines, f"--stages={stages}"]
-        subprocess.run([*program, *options], check=True, stdout=subprocess.DEVNULL)
+                shutil.copytree(source, work / source.name)
+        base = pathlib.Path(FLAGS.workdir) / "base.keras"
+        if base.exists():
+            shutil.copy(base, work)
+        program = [sys.executable, "-m", "bridge_tf", "train", f"--flagfile={FLAGS.recipe}"]
+        program += [f"--workdir={work}", *SETTINGS[name], "--nolatency"]
+        program.append("--stages=bridges,baselines,evaluate")
+        if name == "recipe":
+            program.append("--baselines=student,sub_ensemble")
+        subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
         files = WorkDir(work)
-        report = json.loads(files.report.read_text("utf-8"))
+        report = read_report(files.report)
         held_out = read_resampled(files, report).held_out
     return [
         {
