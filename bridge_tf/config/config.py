@@ -90,19 +90,7 @@ class Config(
             raise InputError(
                 f"`corruptions={text_of(self.corruptions)}`: name each corruption once"
             )
-        self._check_devices()
-        for field in dataclasses.fields(ExecutionSettings):
-            of_ray = field.name.startswith("ray_") or field.name == "storage"
-            value = getattr(self, field.name)
-            if of_ray and value != field.default and self.executor != "ray":
-                raise InputError(f"`{field.name}={text_of(value)}`: needs `executor=ray`")
-        for name in ("ray_cpus", "ray_gpus"):  # the numbers that Ray accepts
-            value = getattr(self, name)
-            if value != round(value, 4) or (value > 1 and value != int(value)):
-                raise InputError(
-                    f"`{name}={value}`: must be a whole number, or below 1 with at most four "
-                    "decimals"
-                )
+        self.check_execution(self.batch_size)
         if len(self.modes) > 1 and self.num_modes == type(self).num_modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):
@@ -160,40 +148,6 @@ class Config(
                 raise InputError(
                     f"`{name}={text_of(value)}`: needs `bridge_target=curve`; leave it out"
                 )
-
-    def _check_devices(self) -> None:
-        """Refuses devices and processes that are impossible on any machine."""
-        if self.devices != "all" and not re.fullmatch(r"[1-9]\d{0,4}", self.devices, re.ASCII):
-            raise InputError(f"`devices={self.devices}`: must be a number from 1 on, or all")
-        hosts = f"`hosts={text_of(self.hosts)}`"
-        for host in self.hosts:
-            if not re.fullmatch(r"[^\s,]+:\d{1,5}", host, re.ASCII):
-                raise InputError(f"{hosts}: {host} must be HOST:PORT")
-        if self.jobs != AUTO and not re.fullmatch(r"[1-9]\d{0,2}", self.jobs, re.ASCII):
-            raise InputError(f"`jobs={self.jobs}`: must be a number from 1 to 999, or auto")
-        if self.jobs not in (AUTO, "1"):
-            others = {"executor": "local", "devices": "1", "hosts": ()}
-            for name, value in others.items():
-                if (given := getattr(self, name)) != value:
-                    raise InputError(
-                        f"`jobs={self.jobs}`: not with `{name}={text_of(given)}`; leave one of "
-                        "them out"
-                    )
-        if len(self.hosts) == 1:
-            raise InputError(f"{hosts}: name two processes or more, or leave it out")
-        if len(set(self.hosts)) < len(self.hosts):
-            raise InputError(f"{hosts}: name each address once")
-        if self.hosts and self.executor != "local":
-            raise InputError(f"{hosts}: not with `executor={self.executor}`; leave one of them out")
-        if self.process_id >= max(1, len(self.hosts)):
-            right = f"must be below {len(self.hosts)}" if self.hosts else "needs `hosts`"
-            raise InputError(f"`process_id={self.process_id}`: {right}")
-        number = max(1, len(self.hosts)) * (1 if self.devices == "all" else int(self.devices))
-        if self.batch_size % number:
-            raise InputError(
-                f"`batch_size={self.batch_size}`: {number} devices share each batch equally; take "
-                f"a multiple of {number}"
-            )
 
     def _defaults(self) -> dict:
         """Defaults that depend on other settings."""

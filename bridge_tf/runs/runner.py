@@ -15,6 +15,7 @@ from bridge_tf.runs.stages.evaluate.stage import reevaluate
 from bridge_tf.runs.stages.export import export_row
 from bridge_tf.runs.stages.given_modes import take_modes
 from bridge_tf.runs.task_graph import TRAININGS
+from bridge_tf.training.threads import check_threads
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.terminal import logger
 
@@ -45,6 +46,7 @@ def prepared(run: Run) -> Iterator[None]:
         run.files.check(run.config)
         if run.config.executor == "local" and set(run.stages) & set(TRAININGS):
             _ = run.devices  # they must be there, and several hosts meet before all else
+            check_threads(run.config.threads)
         if run.files.repair and run.files.holds_a_run:
             run.files.claim(run.config)
         for name, stage in STAGES.items():

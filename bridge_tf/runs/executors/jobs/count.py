@@ -27,6 +27,8 @@ class Count:
         self._number = None if config.jobs == AUTO else int(config.jobs)
         if self._number is None and (alone or keras.backend.backend() != "tensorflow"):
             self._number = 1
+        if self._number is None and config.threads:
+            self._number = _with_memory(cores() // config.threads)
         self._seconds: float | None = None
         self._left = sum(
             task.is_training and not task.file(run.files).exists()
@@ -76,7 +78,11 @@ def worth(busy: float, seconds: float, left: int) -> int:
     saved = seconds * left * (1 - busy / number)
     if saved < _START_SECONDS:
         return 1
-    count = min(number, math.ceil(number / busy - 0.1))
+    return _with_memory(min(number, math.ceil(number / busy - 0.1)))
+
+
+def _with_memory(count: int) -> int:
+    """So many processes, or fewer if memory is short; at least 1."""
     free, own = available_memory(), own_memory()
     if free is not None and own:  # another process takes about as much as this one
         count = min(count, free // own)

@@ -21,10 +21,10 @@ _END_SECONDS = 8.0  # as long as a process may take to save a checkpoint
 
 class Jobs:
     """Does a run's tasks: trainings in as many processes as `jobs` says, all else in this one, but
-    the evaluation beside the export.
+    the evaluation beside the export. With `threads`, no training is in this one.
 
     A context manager: at its end the processes end, after they have saved their checkpoints. The
-    files are byte for byte those of one process, since each training has its own seed, and as many
+    files are byte for byte those of `jobs=1`, since each training has its own seed, and as many
     threads as it would have alone.
     """
 
@@ -50,14 +50,16 @@ class Jobs:
     def do(self, tasks: Sequence[Task]) -> None:
         """Does the tasks of a stage; errors are those of the stage."""
         trainings = [task for task in tasks if task.is_training]
-        while trainings and self._count.of(len(trainings)) == 1:
+        apart = bool(self.run.config.threads)
+        while trainings and not apart and self._count.of(len(trainings)) == 1:
             task = trainings.pop(0)
             with self._count.training():
                 STAGES[task.stage].do(self.run, task)
         if trainings:
             self._do_side_by_side(trainings)
         for task in tasks:
-            if task.name == "evaluate" and self._workers and "export" in self.run.stages:
+            aside = self._workers and not apart  # where all cores may be used
+            if task.name == "evaluate" and aside and "export" in self.run.stages:
                 self._evaluating = self._workers[0]  # while this process exports
                 self._evaluating.begin(task)
             elif not task.is_training:

@@ -45,8 +45,11 @@ def _serve(pipe: Connection, order: Order) -> None:
     from bridge_tf.runs.context import Run
     from bridge_tf.runs.stages import STAGES
     from bridge_tf.runs.stages.evaluate.stage import measure
+    from bridge_tf.training.threads import limit_threads
 
     config = Config(**order.config)
+    if config.threads:
+        limit_threads(config.threads)
     import_modules(config.imports)
     run = Run(config, order.workdir, order.stages, repair=order.repair)
     run.files.share()

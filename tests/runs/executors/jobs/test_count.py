@@ -47,6 +47,16 @@ def test_a_number_is_taken_as_it_is(tmp_path):
     assert [count.of(n) for n in (1, 2, 3, 9)] == [1, 2, 3, 3]
 
 
+@pytest.mark.parametrize(
+    ("threads", "free", "expected"), [(1, 64, 4), (2, 64, 2), (8, 64, 1), (1, 3, 3)]
+)
+def test_threads_say_how_many_trainings_there_is_room_for(
+    tmp_path, monkeypatch, threads, free, expected
+):
+    monkeypatch.setattr(counts, "available_memory", lambda: free * GIB)
+    assert Count(Run(Config(threads=threads), tmp_path)).of(9) == expected
+
+
 def test_auto_measures_the_first_training(tmp_path, monkeypatch):
     count = Count(Run(Config(num_modes=3), tmp_path, ["modes"]))
     assert count.of(3) == 1

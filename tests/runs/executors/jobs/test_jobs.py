@@ -13,7 +13,8 @@ import pytest
 
 from bridge_tf.config import Config
 from bridge_tf.runs.executors.board import Board
-from bridge_tf.utils.errors import TrainingError
+from bridge_tf.training.threads import check_threads
+from bridge_tf.utils.errors import InputError, TrainingError
 from tests.runs.small import SMALL, TRAININGS, digests, executed
 
 STAGES = (*TRAININGS, "baselines")
@@ -112,6 +113,31 @@ def test_one_training_is_done_here(tmp_path, monkeypatch):
     executed(config, tmp_path, ["modes"])
     monkeypatch.setattr("multiprocessing.get_context", lambda kind: pytest.fail("a process"))
     executed(config, tmp_path, ["curves"], jobs="2")
+
+
+@pytest.mark.slow
+def test_trainings_have_the_threads_that_are_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "threads_seen.py").write_text(
+        "import os, pathlib, tensorflow as tf\n"
+        "number = tf.config.threading.get_intra_op_parallelism_threads()\n"
+        "(pathlib.Path(__file__).parent / f'{os.getpid()}.txt').write_text(str(number))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = Config(num_modes=2, threads=1, imports=("threads_seen",), **SMALL)
+    found = [executed(config, tmp_path / jobs, ["modes"], jobs=jobs).files.path for jobs in "12"]
+    assert digests(found[0]) == digests(found[1])
+    seen = [path.read_text() for path in tmp_path.glob("*.txt")]
+    assert seen == ["1"] * 3  # of one process, then of two, and none of this one
+
+
+def test_threads_are_refused_where_they_limit_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("bridge_tf.training.threads.has_accelerator", lambda: True)
+    with pytest.raises(InputError, match="`threads=1`: limits trainings on CPUs"):
+        executed(Config(threads=1, **SMALL), tmp_path, ["modes"])
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(InputError, match="`threads=1`: the backend jax has no such limit"):
+        check_threads(1)
+    assert not list(tmp_path.glob("*.json"))
 
 
 def _flags() -> dict:
