@@ -110,14 +110,17 @@ def _compiled_silu(shape, dtype) -> Callable:
     """SiLU and its gradient for tensors of a shape, each compiled by XLA."""
     import tensorflow as tf
 
+    # In float32: XLA would round to bfloat16 and back after every operation.
     @_xla
     def forward(x):
-        return x * tf.sigmoid(x)
+        x = tf.cast(x, "float32")
+        return tf.cast(x * tf.sigmoid(x), dtype)
 
     @_xla
     def backward(x, dy):
+        x, dy = tf.cast(x, "float32"), tf.cast(dy, "float32")
         share = tf.sigmoid(x)
-        return dy * share * (1 + x * (1 - share))
+        return tf.cast(dy * share * (1 + x * (1 - share)), dtype)
 
     return tf.custom_gradient(lambda x: (forward(x), lambda dy: backward(x, dy)))
 

@@ -64,6 +64,23 @@ def test_kernels_compute_what_keras_computes(layer, shape):
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * max(1, np.abs(a).max()))
 
 
+def test_silu_of_bfloat16_is_rounded_once():
+    layer = layers.Activation("silu", dtype="mixed_bfloat16")
+    inputs = keras.Input((8, 8, 16), dtype="bfloat16")
+    model = keras.Model(inputs, layer(inputs))
+    images, outer = np.random.default_rng(0).normal(0, 2, (2, 4, 8, 8, 16))
+    images, outer = (tf.cast(x, "bfloat16") for x in (images, outer))
+    with cpu_kernels(model), tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = tf.function(model)(images)
+    found = outputs, tape.gradient(outputs, images, outer)
+    x, dy = (np.float64(values.numpy()) for values in (images, outer))
+    share = 1 / (1 + np.exp(-x))
+    for a, b in zip(found, (x * share, dy * share * (1 + x * (1 - share))), strict=True):
+        assert a.dtype == "bfloat16"
+        np.testing.assert_allclose(np.float64(a.numpy()), b, rtol=2**-8, atol=1e-6)
+
+
 def test_a_batch_of_any_size_and_a_frozen_layer(build, images):
     model = build("batch")
     model.get_layer("stem_norm").trainable = False
