@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import importlib
 import statistics
 import subprocess
 import sys
@@ -43,6 +44,18 @@ def test_no_import_is_excepted_from_the_layers():
     assert contracts.sections()
     for section in contracts.sections():
         assert "ignore_imports" not in contracts[section]
+
+
+def test_scripts_import_what_there_is():
+    scripts = [*(REPOSITORY / "docs").rglob("*.py"), *(REPOSITORY / "benchmarks").rglob("*.py")]
+    assert len(scripts) > 10
+    for path in scripts:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = getattr(node, "module", None) or ""
+            if isinstance(node, ast.ImportFrom) and module.split(".")[0] == "bridge_tf":
+                for name in (alias.name for alias in node.names):
+                    if not hasattr(importlib.import_module(module), name):
+                        importlib.import_module(f"{module}.{name}")
 
 
 def test_every_saved_class_is_registered_before_its_module_is_imported():

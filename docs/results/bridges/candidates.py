@@ -25,8 +25,6 @@ from keras import ops
 from bridge_tf import data
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.evaluation import (
-    count_flops,
-    count_params,
     deep_ensemble_equivalent,
     ensemble_log_probs,
     fit_temperature,
@@ -35,6 +33,7 @@ from bridge_tf.evaluation import (
 )
 from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.networks.classifier import logits_copy
+from bridge_tf.networks.flops import count_flops, count_params
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.training.callbacks.progress import TrainingProgress

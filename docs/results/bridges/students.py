@@ -27,15 +27,11 @@ from bridge_tf import data
 from bridge_tf.bridges.bridge import build_bridge
 from bridge_tf.bridges.distillation import mean_kl
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
-from bridge_tf.evaluation import (
-    count_flops,
-    deep_ensemble_equivalent,
-    ensemble_log_probs,
-    score,
-)
+from bridge_tf.evaluation import deep_ensemble_equivalent, ensemble_log_probs, score
 from bridge_tf.evaluation.dee import subsets_of_modes
 from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.networks.classifier import logits_copy
+from bridge_tf.networks.flops import count_flops
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.training.callbacks.progress import TrainingProgress

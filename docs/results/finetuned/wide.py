@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from absl import app, flags
 
-from bridge_tf.evaluation import count_flops, deep_ensemble_equivalent, score
+from bridge_tf.evaluation import deep_ensemble_equivalent, score
 from bridge_tf.evaluation.scores import log_prob_predictor
+from bridge_tf.networks.flops import count_flops
 from bridge_tf.report import read_report
 
 FLAGS = flags.FLAGS
