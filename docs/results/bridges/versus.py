@@ -1,0 +1,55 @@
+"""Compares one row of several runs with each other row, over runs and images.
+
+    python docs/results/bridges/versus.py --workdirs=runs/seed0,runs/seed1,runs/seed2 --row=bridge_2
+
+Prints the difference of calibrated NLL, below 0 where the row is better: mean over runs, 95 %
+interval of the pigeonhole bootstrap over runs and images (evaluation.md), and that of each run.
+"""
+
+import numpy as np
+from absl import app, flags
+
+from bridge_tf.evaluation.bootstrap import interval
+from bridge_tf.evaluation.pooling import Pool
+from bridge_tf.report import read_report
+from bridge_tf.runs.resampled_file import read_resampled
+from bridge_tf.runs.work_dir import WorkDir
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("workdirs", None, "Work directories of finished runs.", required=True)
+flags.DEFINE_string("row", None, "Name of the row that others are compared with.", required=True)
+
+
+def main(_) -> None:
+    reports = [read_report(WorkDir(folder).report) for folder in FLAGS.workdirs]
+    resampled = [
+        read_resampled(WorkDir(folder), report)
+        for folder, report in zip(FLAGS.workdirs, reports, strict=True)
+    ]
+    pool = Pool(
+        [report["ensembles"] for report in reports],
+        [report["yardstick"] for report in reports],
+        resampled,
+    )
+    rows = {row["name"]: row for row in pool.rows}
+    print(f"| {FLAGS.row} less | FLOPs × | cal. NLL | 95 % | each run |")
+    print("| --- | ---: | ---: | ---: | --- |")
+    for name in [name for name in rows if name != FLAGS.row]:
+        values = _values(rows[FLAGS.row]) - _values(rows[name])
+        drawn = [
+            run.figures[FLAGS.row]["calibrated_nll"] - run.figures[name]["calibrated_nll"]
+            for run in resampled
+        ]
+        weights = pool.weights / pool.weights.sum(axis=1, keepdims=True)
+        low, high = interval(np.sum(weights.T * np.array(drawn), axis=0))
+        each = ", ".join(f"{value:+.4f}" for value in values)
+        print(f"| {name} | {rows[name]['relative_flops']:.2f} ", end="")
+        print(f"| {values.mean():+.4f} | {low:+.4f} … {high:+.4f} | {each} |")
+
+
+def _values(row: dict) -> np.ndarray:
+    return np.array(row["values"]["calibrated_nll"])
+
+
+if __name__ == "__main__":
+    app.run(main)
