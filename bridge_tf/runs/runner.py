@@ -9,13 +9,13 @@ from bridge_tf.config import STAGES as NAMES
 from bridge_tf.runs.artifacts import exported_files
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.executors.jobs.jobs import Jobs
+from bridge_tf.runs.executors.jobs.threads import check_threads
 from bridge_tf.runs.row_models import RECOMMENDED, recommended_row
 from bridge_tf.runs.stages import STAGES
 from bridge_tf.runs.stages.evaluate.stage import reevaluate
 from bridge_tf.runs.stages.export import export_row
 from bridge_tf.runs.stages.given_modes import take_modes
 from bridge_tf.runs.task_graph import TRAININGS
-from bridge_tf.training.threads import check_threads
 from bridge_tf.utils.errors import InputError
 from bridge_tf.utils.terminal import logger
 

@@ -31,22 +31,22 @@ def test_each_column_is_explained_in_its_order():
 
 
 def test_the_first_table_is_that_of_its_report():
-    report = json.loads((RESULTS / "fashion_mnist" / "seed0.json").read_text(encoding="utf-8"))
+    report = json.loads((RESULTS / "fashion_mnist" / "pooled.json").read_text(encoding="utf-8"))
     rows = {row["name"]: row for row in report["ensembles"]}
     table = README.partition("below one network by")[2].partition("\n\n")[0].splitlines()[2:]
-    assert len(table) == 8
+    assert len(table) == 9
     for line in table:
         row = rows[headings(line)[0]]
-        gain = ""
+        errors, gain = row["standard_errors"], ""
         if versus := row.get("versus_single"):
             low, high = versus["calibrated_nll"]
             nll = rows["single"]["calibrated_nll"] - row["calibrated_nll"]
             gain = f"{nll:.4f} ({-high:.4f} … {-low:.4f})"
         assert headings(line)[1:] == [
             f"{row['relative_flops']:.2f}",
-            f"{row.get('worst_relative_flops', row['relative_flops']):.2f}",
-            f"{100 * row['accuracy']:.2f}",
-            f"{row['calibrated_nll']:.4f}",
+            f"{row['worst_relative_flops']:.2f}",
+            f"{100 * row['accuracy']:.2f} ± {100 * errors['accuracy']:.2f}",
+            f"{row['calibrated_nll']:.4f} ± {errors['calibrated_nll']:.4f}",
             gain,
-            f"{row['dee']:.2f}",
+            f"{row['dee']:.2f} ± {errors['dee']:.2f}",
         ]

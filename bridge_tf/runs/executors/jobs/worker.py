@@ -43,9 +43,9 @@ def _serve(pipe: Connection, order: Order) -> None:
     with quiet_stderr():
         import keras  # noqa: F401
     from bridge_tf.runs.context import Run
+    from bridge_tf.runs.executors.jobs.threads import limit_threads
     from bridge_tf.runs.stages import STAGES
     from bridge_tf.runs.stages.evaluate.stage import measure
-    from bridge_tf.training.threads import limit_threads
 
     config = Config(**order.config)
     if config.threads:

@@ -13,7 +13,7 @@ import pytest
 
 from bridge_tf.config import Config
 from bridge_tf.runs.executors.board import Board
-from bridge_tf.training.threads import check_threads
+from bridge_tf.runs.executors.jobs.threads import check_threads
 from bridge_tf.utils.errors import InputError, TrainingError
 from tests.runs.small import SMALL, TRAININGS, digests, executed
 
@@ -131,7 +131,7 @@ def test_trainings_have_the_threads_that_are_asked_for(tmp_path, monkeypatch):
 
 
 def test_threads_are_refused_where_they_limit_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("bridge_tf.training.threads.has_accelerator", lambda: True)
+    monkeypatch.setattr("bridge_tf.runs.executors.jobs.threads.has_accelerator", lambda: True)
     with pytest.raises(InputError, match="`threads=1`: limits trainings on CPUs"):
         executed(Config(threads=1, **SMALL), tmp_path, ["modes"])
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")

@@ -1,4 +1,4 @@
-"""The threads that a training's computations use.
+"""The threads of a process that does trainings.
 
 Operations of small networks are over before a second thread has begun, so that trainings side by
 side with one thread each use cores better than one after the other with all of them.
