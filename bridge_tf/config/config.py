@@ -90,7 +90,7 @@ class Config(
             raise InputError(
                 f"`corruptions={text_of(self.corruptions)}`: name each corruption once"
             )
-        self.check_execution(self.batch_size)
+        self._check_execution(self.batch_size)
         if len(self.modes) > 1 and self.num_modes == type(self).num_modes:
             object.__setattr__(self, "num_modes", len(self.modes))
         if not re.fullmatch(NAME, self.export_name):

@@ -60,7 +60,7 @@ class ExecutionSettings:
     )
     process_id: int = setting(0, "Index of this process in `hosts`, from 0.", low=0)
 
-    def check_execution(self, batch_size: int) -> None:
+    def _check_execution(self, batch_size: int) -> None:
         """Refuses devices, processes and requests of Ray that are impossible on any machine."""
         if self.devices != "all" and not re.fullmatch(r"[1-9]\d{0,4}", self.devices, re.ASCII):
             raise InputError(f"`devices={self.devices}`: must be a number from 1 on, or all")

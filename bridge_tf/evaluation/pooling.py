@@ -84,7 +84,7 @@ class Pool:
         self.rows = [self._row(name) for name in self.names]
         of_images = copy.deepcopy(self.rows)
         for found, weights in ((of_images, once), (self.rows, self.weights)):
-            add_intervals(found, self._figures(weights), self._of_sizes(weights))
+            add_intervals(found, self.figures(weights), self._of_sizes(weights))
         for row, of_image in zip(self.rows, of_images, strict=True):
             row["of_images"] = {
                 key: of_image[key]
@@ -174,8 +174,12 @@ class Pool:
             )
         return found
 
-    def _figures(self, weights: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-        """By a row's name, its figures in each resample, averaged over the runs in it."""
+    def figures(self, weights: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """By a row's name, its figures in each resample, averaged over the runs in it.
+
+        Args:
+            weights: how often a resample holds each run, resamples×runs.
+        """
         return {
             name: {
                 key: _average([run.figures[name][key] for run in self._resampled], weights)

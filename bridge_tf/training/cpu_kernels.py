@@ -113,12 +113,12 @@ def _compiled_silu(shape, dtype) -> Callable:
     # In float32: XLA would round to bfloat16 and back after every operation.
     @_xla
     def forward(x):
-        x = tf.cast(x, "float32")
+        (x,) = _floats(x)
         return tf.cast(x * tf.sigmoid(x), dtype)
 
     @_xla
     def backward(x, dy):
-        x, dy = tf.cast(x, "float32"), tf.cast(dy, "float32")
+        x, dy = _floats(x, dy)
         share = tf.sigmoid(x)
         return tf.cast(dy * share * (1 + x * (1 - share)), dtype)
 
@@ -135,12 +135,9 @@ def _compiled_frn(shape, dtype, epsilon: float) -> Callable:
 
     size = math.prod(shape[1:3])
 
-    def floats(*tensors):
-        return (tf.cast(tensor, "float32") for tensor in tensors)
-
     @_xla
     def forward(x, gamma, beta, tau):
-        x, gamma, beta, tau = floats(x, gamma, beta, tau)
+        x, gamma, beta, tau = _floats(x, gamma, beta, tau)
         scale = tf.math.rsqrt(_sum(tf.square, x) / size + epsilon)
         y = x * _spread(scale * gamma) + beta
         # XLA's maximum would hide a NaN, and so a training that diverged.
@@ -148,7 +145,7 @@ def _compiled_frn(shape, dtype, epsilon: float) -> Callable:
 
     @_xla
     def backward(x, scale, gamma, beta, tau, dy):
-        x, gamma, beta, tau, dy = floats(x, gamma, beta, tau, dy)
+        x, gamma, beta, tau, dy = _floats(x, gamma, beta, tau, dy)
         factor = scale * gamma
 
         def passed(x, dy, factor):
@@ -174,6 +171,11 @@ def _xla(function: Callable) -> Callable:
     import tensorflow as tf
 
     return tf.function(function, jit_compile=True, autograph=False)
+
+
+def _floats(*tensors) -> Iterator:
+    """The tensors in float32."""
+    return (keras.ops.cast(tensor, "float32") for tensor in tensors)
 
 
 def _sum(function: Callable, *tensors):

@@ -32,16 +32,12 @@ def main(_) -> None:
         resampled,
     )
     rows = {row["name"]: row for row in pool.rows}
+    figures = pool.figures(pool.weights)
     print(f"| {FLAGS.row} less | FLOPs × | cal. NLL | 95 % | each run |")
     print("| --- | ---: | ---: | ---: | --- |")
     for name in [name for name in rows if name != FLAGS.row]:
         values = _values(rows[FLAGS.row]) - _values(rows[name])
-        drawn = [
-            run.figures[FLAGS.row]["calibrated_nll"] - run.figures[name]["calibrated_nll"]
-            for run in resampled
-        ]
-        weights = pool.weights / pool.weights.sum(axis=1, keepdims=True)
-        low, high = interval(np.sum(weights.T * np.array(drawn), axis=0))
+        low, high = interval(figures[FLAGS.row]["calibrated_nll"] - figures[name]["calibrated_nll"])
         each = ", ".join(f"{value:+.4f}" for value in values)
         print(f"| {name} | {rows[name]['relative_flops']:.2f} ", end="")
         print(f"| {values.mean():+.4f} | {low:+.4f} … {high:+.4f} | {each} |")

@@ -57,8 +57,8 @@ class Jobs:
                 STAGES[task.stage].do(self.run, task)
         if trainings:
             self._do_side_by_side(trainings)
+        aside = self._workers and not apart  # where all cores may be used
         for task in tasks:
-            aside = self._workers and not apart  # where all cores may be used
             if task.name == "evaluate" and aside and "export" in self.run.stages:
                 self._evaluating = self._workers[0]  # while this process exports
                 self._evaluating.begin(task)
