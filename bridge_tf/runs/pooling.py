@@ -38,6 +38,14 @@ def pool_report(workdirs: Sequence[str], budget: Mapping[str, float]) -> dict:
     Raises:
         InputError: these runs can't be pooled; the message says which, and why.
     """
+    runs = read_runs(workdirs, budget)
+    return _pooled(runs, dataclasses.replace(runs[0].config, **budget).budget)
+
+
+def read_runs(
+    workdirs: Sequence[str], budget: Mapping[str, float] | None = None
+) -> list[EvaluatedRun]:
+    """The runs of a pool, checked to fit together; arguments and errors as in `pool_report`."""
     if len(workdirs) < 2:
         raise InputError(
             f"`workdirs={text_of(workdirs)}`: needs two runs or more; name their folders between "
@@ -50,23 +58,27 @@ def pool_report(workdirs: Sequence[str], budget: Mapping[str, float]) -> dict:
     runs = []
     for workdir in workdirs:
         runs.append(_read(workdir))
-        _check_pair(runs[0], runs[-1], budget)
+        _check_pair(runs[0], runs[-1], budget or {})
         for other in runs[:-1]:
             if other.config.seed == runs[-1].config.seed:
                 raise InputError(
                     f"`workdirs`: {other.given} and {workdir} both have `seed={other.config.seed}`;"
                     " name runs of different seeds"
                 )
-    return _pooled(runs, dataclasses.replace(runs[0].config, **budget).budget)
+    return runs
 
 
-def _pooled(runs: Sequence[EvaluatedRun], budget: Mapping[str, float]) -> dict:
-    first = runs[0].report
-    pool = Pool(
+def pool_of(runs: Sequence[EvaluatedRun]) -> Pool:
+    """All rows of runs that fit together."""
+    return Pool(
         [run.report["ensembles"] for run in runs],
         [run.report["yardstick"] for run in runs],
         [run.resampled for run in runs],
     )
+
+
+def _pooled(runs: Sequence[EvaluatedRun], budget: Mapping[str, float]) -> dict:
+    first, pool = runs[0].report, pool_of(runs)
     names = [pathlib.Path(os.path.realpath(run.given)).name for run in runs]
     return {
         "schema": SCHEMA,

@@ -10,10 +10,7 @@ import numpy as np
 from absl import app, flags
 
 from bridge_tf.evaluation.bootstrap import interval
-from bridge_tf.evaluation.pooling import Pool
-from bridge_tf.report import read_report
-from bridge_tf.runs.resampled_file import read_resampled
-from bridge_tf.runs.work_dir import WorkDir
+from bridge_tf.runs.pooling import pool_of, read_runs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("workdirs", None, "Work directories of finished runs.", required=True)
@@ -21,16 +18,7 @@ flags.DEFINE_string("row", None, "Name of the row that others are compared with.
 
 
 def main(_) -> None:
-    reports = [read_report(WorkDir(folder).report) for folder in FLAGS.workdirs]
-    resampled = [
-        read_resampled(WorkDir(folder), report)
-        for folder, report in zip(FLAGS.workdirs, reports, strict=True)
-    ]
-    pool = Pool(
-        [report["ensembles"] for report in reports],
-        [report["yardstick"] for report in reports],
-        resampled,
-    )
+    pool = pool_of(read_runs(FLAGS.workdirs))
     rows = {row["name"]: row for row in pool.rows}
     figures = pool.figures(pool.weights)
     print(f"| {FLAGS.row} less | FLOPs × | cal. NLL | 95 % | each run |")
