@@ -46,6 +46,7 @@ flags.DEFINE_float("width", 0.5, "Of the bridges, as a share of the base's chann
 flags.DEFINE_integer("epochs", 12, "Of training.")
 flags.DEFINE_float("rate", 0, "Peak learning rate; 0 takes half of the run's.")
 flags.DEFINE_float("mixup_alpha", 0, "Of the mixing of training images; 0 for none.")
+flags.DEFINE_integer("crop_padding", None, "Of random crops. Default: the run's.")
 flags.DEFINE_integer("seed", 0, "Of weights and batches.")
 flags.DEFINE_string("out", None, "File that the row is appended to.", required=True)
 flags.DEFINE_string("predictions", None, "Folder for log-probabilities.", required=True)
@@ -90,8 +91,10 @@ def _mean(log_probs: list):
 
 def main(_) -> None:
     config = WorkDir(FLAGS.workdir).read_config()
-    if FLAGS.data_dir:
-        config = dataclasses.replace(config, data_dir=FLAGS.data_dir)
+    given = {"data_dir": FLAGS.data_dir, "crop_padding": FLAGS.crop_padding}
+    config = dataclasses.replace(
+        config, **{name: value for name, value in given.items() if value is not None}
+    )
     run = Run(config, FLAGS.workdir)
     modes = [run.load_mode(k) for k in range(config.num_modes)]
     keras.utils.set_random_seed(FLAGS.seed)
@@ -107,6 +110,7 @@ def main(_) -> None:
         "epochs": FLAGS.epochs,
         "rate": FLAGS.rate or config.learning_rate / 2,
         "mixup_alpha": FLAGS.mixup_alpha,
+        "crop_padding": config.crop_padding,
         "seed": FLAGS.seed,
         "relative_flops": count_flops(ensemble) / count_flops(modes[0]),
         "loss": history.history["loss"][-1],
@@ -163,7 +167,8 @@ def _figures(run: Run, ensemble: BridgeEnsemble, modes: list) -> dict:
     members = log_probs(ensemble)
     folder = pathlib.Path(FLAGS.predictions)
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{FLAGS.kind}.{'-'.join(FLAGS.taps)}.{FLAGS.width}.{FLAGS.epochs}.{FLAGS.mixup_alpha}"
+    inputs = f"{FLAGS.mixup_alpha}.{run.config.crop_padding}"
+    name = f"{FLAGS.kind}.{'-'.join(FLAGS.taps)}.{FLAGS.width}.{FLAGS.epochs}.{inputs}"
     np.savez_compressed(folder / name, *(x.astype("float16") for x in members))
     rows = {
         f"first_{k}": measured(*(x[:k] for x in members)) for k in range(1, len(members[0]) + 1)
