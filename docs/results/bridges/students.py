@@ -46,6 +46,7 @@ flags.DEFINE_float("width", 0.5, "Of the bridges, as a share of the base's chann
 flags.DEFINE_integer("epochs", 12, "Of training.")
 flags.DEFINE_float("rate", 0, "Peak learning rate; 0 takes half of the run's.")
 flags.DEFINE_float("mixup_alpha", 0, "Of the mixing of training images; 0 for none.")
+flags.DEFINE_float("temperature", 1, "By which all logits are divided in training.")
 flags.DEFINE_integer("crop_padding", None, "Of random crops. Default: the run's.")
 flags.DEFINE_integer("seed", 0, "Of weights and batches.")
 flags.DEFINE_string("out", None, "File that the row is appended to.", required=True)
@@ -69,7 +70,7 @@ class Students(keras.Model):
         members = self.members(images, training=training)
         members = members if isinstance(members, list) else [members]
         return {
-            name: [ops.cast(ops.log_softmax(x), "float32") for x in logits]
+            name: [ops.log_softmax(ops.cast(x, "float32") / FLAGS.temperature) for x in logits]
             for name, logits in (("modes", modes), ("members", members))
         }
 
@@ -81,7 +82,7 @@ class Students(keras.Model):
             loss += sum(mean_kl(m, b) for m, b in zip(modes[1:], bridges, strict=True))
         if self.kind == "together":
             loss += mean_kl(wanted, _mean([student, *bridges]))
-        return loss
+        return FLAGS.temperature**2 * loss  # so that gradients keep their size
 
 
 def _mean(log_probs: list):
@@ -110,6 +111,7 @@ def main(_) -> None:
         "epochs": FLAGS.epochs,
         "rate": FLAGS.rate or config.learning_rate / 2,
         "mixup_alpha": FLAGS.mixup_alpha,
+        "temperature": FLAGS.temperature,
         "crop_padding": config.crop_padding,
         "seed": FLAGS.seed,
         "relative_flops": count_flops(ensemble) / count_flops(modes[0]),
@@ -167,7 +169,7 @@ def _figures(run: Run, ensemble: BridgeEnsemble, modes: list) -> dict:
     members = log_probs(ensemble)
     folder = pathlib.Path(FLAGS.predictions)
     folder.mkdir(parents=True, exist_ok=True)
-    inputs = f"{FLAGS.mixup_alpha}.{run.config.crop_padding}"
+    inputs = f"{FLAGS.mixup_alpha}.{run.config.crop_padding}.{FLAGS.temperature}"
     name = f"{FLAGS.kind}.{'-'.join(FLAGS.taps)}.{FLAGS.width}.{FLAGS.epochs}.{inputs}"
     np.savez_compressed(folder / name, *(x.astype("float16") for x in members))
     rows = {
