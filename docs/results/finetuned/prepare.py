@@ -5,7 +5,7 @@
 
 Writes to --out: `data.npz`, the images of classes 0 to 4, split as `bin/train` splits the whole;
 `0.keras` … `2.keras`, one network pre-trained on classes 5 to 9 and fine-tuned from three seeds,
-which draw the last layer and the order of images; `wide.keras`, a network of 1.23 times the FLOPs,
+which draw the last layer and the order of images; `wide.keras`, a network of 1.25 times the FLOPs,
 pre-trained and fine-tuned likewise. Files that are there are left as they are. `bin/train
 --modes=…` then trains curves, student and bridges on these modes, and `wide.py` scores the wider
 network by that run's report.
@@ -43,10 +43,9 @@ def main(_) -> None:
     data = bridge_tf.load_dataset(f"tfds:{FLAGS.data}", FLAGS.data_dir)
     wanted, other = _halves(data.train)
     if not (out / "data.npz").exists():
-        parts = {"train": data.train, "val": data.validation, "test": data.test}
+        parts = {"train": wanted, "val": _halves(data.validation)[0], "test": _halves(data.test)[0]}
         arrays = {}
-        for name, split in parts.items():
-            images, labels = _halves(split)[0]
+        for name, (images, labels) in parts.items():
             arrays |= {f"x_{name}": images, f"y_{name}": labels}
         np.savez(out / "data.npz", **arrays)
     epochs, rate = RECIPES[FLAGS.data]

@@ -1,6 +1,6 @@
 """Scores `wide.keras` of `prepare.py` by the yardstick of a run on the same data.
 
-python docs/results/finetuned/wide.py --parts=runs/finetuned/fashion_mnist/parts \
+    python docs/results/finetuned/wide.py --parts=runs/finetuned/fashion_mnist/parts \
       --workdir=runs/finetuned/fashion_mnist/run
 """
 
@@ -15,6 +15,7 @@ from bridge_tf.evaluation import deep_ensemble_equivalent, score
 from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.report import read_report
+from bridge_tf.runs.work_dir import WorkDir
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("parts", None, "Folder that prepare.py wrote.", required=True)
@@ -23,7 +24,7 @@ flags.DEFINE_string("workdir", None, "Work directory of the run.", required=True
 
 def main(_) -> None:
     parts = pathlib.Path(FLAGS.parts)
-    report = read_report(pathlib.Path(FLAGS.workdir) / "report.json")
+    report = read_report(WorkDir(FLAGS.workdir).report)
     wide = keras.models.load_model(parts / "wide.keras")
     predict = log_prob_predictor(wide)
     with np.load(parts / "data.npz") as data:
