@@ -95,6 +95,13 @@ def distillation():
     return model, functools.partial(baselines.fit_student, model, [network(0), network(1)])
 
 
+def student_with_bridges():
+    model = network(2)
+    bridge = build_bridge(model, "relu1", 0.5)
+    trained = baselines.with_bridges(model, [bridge])
+    return trained, functools.partial(baselines.fit_student, trained, [network(0), network(1)])
+
+
 def batch_ensemble():
     model = baselines.batch_ensemble(network(0), 2)
     return model, functools.partial(baselines.fit_members, model, 2)

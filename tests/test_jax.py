@@ -83,7 +83,7 @@ BASELINES = (
     + """
 import json
 import keras, numpy as np
-from bridge_tf import Recipe, build_network, fit_mode
+from bridge_tf import Recipe, build_bridge, build_network, fit_mode
 from bridge_tf.ensembles import baselines
 
 generator = np.random.default_rng(0)
@@ -111,6 +111,10 @@ losses["fge"] = fit_mode(base, (images, labels), cycle, batch_size=8).history["l
 student = build_network("resnet8", (8, 8, 1), 5, **small)
 history = baselines.fit_student(student, [base, base], images, recipe, batch_size=8)
 losses["distillation"] = history.history["loss"]
+student = build_network("resnet8", (8, 8, 1), 5, **small)
+student = baselines.with_bridges(student, [build_bridge(student, "stage2_block1", 0.5)])
+history = baselines.fit_student(student, [base, base], images, recipe, batch_size=8)
+losses["student with bridges"] = history.history["loss"]
 answers = {}
 for name, model in members.items():
     found = [model.predict(images, batch_size=size, verbose=0)["probabilities"] for size in (24, 7)]
@@ -178,7 +182,15 @@ def test_baselines_train_on_jax():
     )
     assert result.returncode == 0, result.stderr
     losses, answers = json.loads(result.stdout)
-    assert set(losses) == {"batch_ensemble", "mc_dropout", "mimo", "swa", "fge", "distillation"}
+    assert set(losses) == {
+        "batch_ensemble",
+        "mc_dropout",
+        "mimo",
+        "swa",
+        "fge",
+        "distillation",
+        "student with bridges",
+    }
     for name, values in losses.items():
         assert values[-1] < 0.9 * values[0], (name, values)
     assert len(answers) == 3 and max(answers.values()) < 1e-5

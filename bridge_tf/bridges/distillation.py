@@ -67,7 +67,8 @@ class Distillation(keras.Model):
         self.bridge = bridge
         self.repulsion, self.label_share = float(repulsion), float(label_share)
         self.class_weight = class_weight and [
-            float(class_weight.get(k, 1)) for k in range(bridge.output_shape[-1])
+            float(class_weight.get(k, 1))
+            for k in range(keras.tree.flatten(bridge.output_shape)[-1])
         ]
         self.agreement = keras.metrics.Mean(name="agreement")
         self.built = True  # because its parts are

@@ -80,8 +80,6 @@ class Config(
             if getattr(self, name) and not self.conditioned:
                 raise InputError(f"`{name}={text_of(getattr(self, name))}`: needs `conditioned`")
         self._check_target()
-        if self.distil_base and self.bridge_type == 2:
-            raise InputError("`distil_base`: is for bridges of one base; take `bridge_type=1`")
         if len(set(self.positions)) < len(self.positions):
             raise InputError(f"`positions={text_of(self.positions)}`: name each position once")
         if self.ood_dataset == self.dataset:
@@ -93,6 +91,7 @@ class Config(
         self._check_execution(self.batch_size)
         if len(self.modes) > 1 and self.num_modes == type(self).num_modes:
             object.__setattr__(self, "num_modes", len(self.modes))
+        self._check_student()
         if not re.fullmatch(NAME, self.export_name):
             raise InputError(
                 f"`export_name={self.export_name}`: must be at most 100 letters, digits, '_', '-' "
@@ -149,6 +148,22 @@ class Config(
                     f"`{name}={text_of(value)}`: needs `bridge_target=curve`; leave it out"
                 )
 
+    def _check_student(self) -> None:
+        """Refuses a student that can't be the base, or be trained with so many bridges."""
+        if self.distil_base and self.bridge_type == 2:
+            raise InputError("`distil_base`: is for bridges of one base; take `bridge_type=1`")
+        if not self.student_bridges:
+            return
+        given, others = f"`student_bridges={self.student_bridges}`", self.num_modes - 1
+        if not self.distil_base and "student" not in self.baselines:
+            raise InputError(f"{given}: needs a student: `distil_base`, or `baselines=student`")
+        if self.student_bridges > others:
+            raise InputError(f"{given}: each learns another mode, and there are {others}")
+        if self.bridge_type == 2 or self.conditioned:
+            raise InputError(
+                f"{given}: is for bridges of one base, without `conditioned`; leave it out"
+            )
+
     def _defaults(self) -> dict:
         """Defaults that depend on other settings."""
         source = self.dataset.partition(":")[2] or self.dataset
@@ -177,6 +192,7 @@ class Config(
             mode_epochs=1,
             curve_epochs=1,
             student_epochs=min(1, self.student_epochs),
+            student_bridges=min(1, self.student_bridges),
             bridge_epochs=1,
             curve_points=3,
             batch_size=min(self.batch_size, SMOKE_IMAGES // 4),

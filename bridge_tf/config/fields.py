@@ -191,6 +191,12 @@ class BridgeSettings:
     student_epochs: int = setting(
         0, "Epochs of the student, as a base or baseline; 0: `mode_epochs`.", low=0
     )
+    student_bridges: int = setting(
+        0,
+        "Bridges that are trained together with the student, the k-th on mode k, and left out of "
+        "its file. Their gradients make its features serve several answers.",
+        low=0,
+    )
     residual: bool = setting(
         False, "Add the base's logits to a bridge's (`bridge_type=2`: the mean of both modes')."
     )

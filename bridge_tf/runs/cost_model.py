@@ -100,6 +100,8 @@ class CostModel:
         epochs = networks.long_epochs(rows) if kind == "long" else epochs_of(config, kind)
         steps = epochs * epoch
         trained, network = networks.trained(kind).flops, networks.mode.flops
+        if kind == "student":
+            trained += config.student_bridges * networks.bridge.flops
         image = flops_of_image(kind, trained, network, config.num_modes)
         flops = steps * config.batch_size * image + self.evaluation.reestimations(kind)
         if kind in ("bridge", SUB_ENSEMBLE):

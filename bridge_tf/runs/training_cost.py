@@ -104,6 +104,7 @@ class TrainingCosts:
         share = relative_flops / len(members)
         trained = dict.fromkeys(["batch_ensemble", "mc_dropout", "packed"], share)
         trained |= dict.fromkeys(["mimo", "wide"], relative_flops)
+        trained["student"] = 1 + self.config.student_bridges * count_flops(self._first) / self.flops
         # Whose sum doesn't depend on the order of a set.
         return math.fsum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks)
 

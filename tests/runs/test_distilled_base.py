@@ -21,6 +21,7 @@ CONFIG = Config(
     num_modes=2,
     distil_base=True,
     student_epochs=3,
+    student_bridges=1,
     taps=("stage2_block1",),
     baselines=("student", "sub_ensemble"),
     **SMALL,
@@ -77,9 +78,11 @@ def test_its_own_row_and_that_of_mode_0(run, rows):
 
 
 def test_costs(run, rows):
-    student = 2 + 3 / 2 * (3 + 2) / 3  # two modes; 3 epochs, where a mode has 2; two teachers
-    assert rows["student_1"]["training_cost"] == pytest.approx(student)
     base, ensemble = run.load_mode(0), row_ensemble(run, "bridge_1")
+    behind = count_flops(ensemble.bridges[0]) / count_flops(base)
+    # Two modes; 3 epochs, where a mode has 2; two teachers, and a bridge that is trained with it.
+    student = 2 + 3 / 2 * (3 * (1 + behind) + 2) / 3
+    assert rows["student_1"]["training_cost"] == pytest.approx(student)
     front = keras.Model(base.input, base.get_layer("stage2_block1").output)
     bridge = count_flops(front) + count_flops(base) + 3 * count_flops(ensemble.bridges[0])
     wanted = student + 1 + bridge / (3 * count_flops(base))
@@ -97,6 +100,25 @@ def test_a_second_run_trains_nothing(run):
     assert digests(run.files.path) == before
 
 
-def test_bridges_of_two_ends_are_refused():
-    with pytest.raises(InputError, match="`distil_base`: is for bridges of one base"):
-        Config(distil_base=True, bridge_type=2)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"distil_base": True, "bridge_type": 2}, "`distil_base`: is for bridges of one base"),
+        ({"student_bridges": 1}, "`student_bridges=1`: needs a student: `distil_base`, or"),
+        (
+            {"student_bridges": 2, "num_modes": 2, "distil_base": True},
+            "`student_bridges=2`: each learns another mode, and there are 1",
+        ),
+        (
+            {"student_bridges": 1, "baselines": ("student",), "bridge_type": 2},
+            "`student_bridges=1`: is for bridges of one base, without",
+        ),
+        (
+            {"student_bridges": 1, "distil_base": True, "conditioned": True},
+            "`student_bridges=1`: is for bridges of one base, without",
+        ),
+    ],
+)
+def test_what_a_student_cant_have_is_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        Config(**settings)

@@ -2,7 +2,11 @@
 
 from bridge_tf.ensembles.baselines.batch_ensemble import RankOne, batch_ensemble
 from bridge_tf.ensembles.baselines.cyclic import CyclicRecipe
-from bridge_tf.ensembles.baselines.knowledge_distillation import StudentTraining, fit_student
+from bridge_tf.ensembles.baselines.knowledge_distillation import (
+    StudentTraining,
+    fit_student,
+    with_bridges,
+)
 from bridge_tf.ensembles.baselines.laplace import laplace
 from bridge_tf.ensembles.baselines.mc_dropout import ChannelDropout, mc_dropout
 from bridge_tf.ensembles.baselines.members import MembersTraining, fit_members, with_members
@@ -25,5 +29,6 @@ __all__ = [
     "laplace",
     "mc_dropout",
     "mimo_members",
+    "with_bridges",
     "with_members",
 ]

@@ -3,11 +3,13 @@
 import keras
 from keras import ops
 
-from bridge_tf.bridges.distillation import Distillation
+from bridge_tf.bridges.bridge import answers_at, bridge_features, bridge_taps
+from bridge_tf.bridges.distillation import Distillation, mean_kl
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.networks.classifier import TINY
-from bridge_tf.training.distribution.devices import Devices, shared
+from bridge_tf.training.distribution.devices import Devices, part_of_mean, shared
 from bridge_tf.training.fit import fit
+from bridge_tf.utils.graph import LOGITS_INPUT, check_taps, extractor
 
 
 def mean_of(networks) -> keras.Model:
@@ -21,30 +23,70 @@ def mean_of(networks) -> keras.Model:
     return keras.Model(ensemble.input, log_probs, name="mean")
 
 
+def with_bridges(student: keras.Model, bridges) -> keras.Model:
+    """A model to the student's logits and those of each bridge behind it; shares their layers.
+
+    Args:
+        student: a Functional network that ends in logits.
+        bridges: from `build_bridge`, of Type I, with different names; may be empty.
+    """
+    taps = list(dict.fromkeys(tap for bridge in bridges for tap in bridge_taps(bridge)[1]))
+    if not taps:
+        return student
+    check_taps(student, taps)
+    *tapped, logits = extractor(student, taps, logits=True).outputs
+    features = dict(zip(taps, tapped, strict=True)) | {LOGITS_INPUT: logits}
+    answers = [
+        answer
+        for bridge in bridges
+        for answer in answers_at(
+            bridge, [features[name] for name in bridge_features(bridge)[1]], []
+        )
+    ]
+    return keras.Model(student.input, [logits, *answers], name="student")
+
+
 class StudentTraining(Distillation):
     """Trains a network on the mean prediction of several others, with `compile` and `fit`.
 
     The loss is that of a bridge: the mean over the batch of KL(mean_k softmax f_k(x) ||
     softmax student(x)), the soft targets of the paper at temperature 1, perhaps with a
-    `label_share`.
+    `label_share`. Bridges behind the student add KL(softmax f_k(x) || softmax bridge_k(x)) each,
+    for k = 1, 2, …; their gradients also reach the student.
 
     Args:
-        student: a network that ends in logits; trained in place.
-        teachers: classifiers of the same architecture; copied.
+        student: a network that ends in logits, or from `with_bridges`; trained in place.
+        teachers: classifiers of the same architecture f_0, f_1, …, more than there are bridges;
+            copied.
         label_share, class_weight: as for `bridge_tf.bridges.distillation.Distillation`.
     """
 
     def __init__(self, student, teachers, label_share: float = 0.0, class_weight=None, **kwargs):
         super().__init__(student, label_share=label_share, class_weight=class_weight, **kwargs)
-        self.teacher = mean_of(teachers)
-        self.teacher.trainable = False
+        self.teachers = BridgeEnsemble(teachers[0], [], teachers[1:])
+        self.teachers.trainable = False
 
     def call(self, inputs, training=None):
-        logits = ops.cast(self.bridge(inputs, training=training), "float32")
+        student, *bridges = keras.tree.flatten(self.bridge(inputs, training=training))
+        taught = self.teachers(inputs, training=False)
         return {
-            "bridge": ops.log_softmax(logits),
-            "member": self.teacher(inputs, training=False),
+            "bridge": _log_softmax(student),
+            "member": ops.log(ops.maximum(taught["probabilities"], TINY)),
+            "behind": [
+                (taught["log_probabilities"][:, k], _log_softmax(bridge))
+                for k, bridge in enumerate(bridges, start=1)
+            ],
         }
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        behind = [mean_kl(mode, bridge, sample_weight) for mode, bridge in y_pred["behind"]]
+        return loss + part_of_mean(sum(behind)) if behind else loss
+
+
+def _log_softmax(logits):
+    """Log-probabilities, N×classes, in float32."""
+    return ops.log_softmax(ops.cast(logits, "float32"))
 
 
 def fit_student(
@@ -59,6 +101,8 @@ def fit_student(
     **options,
 ) -> keras.callbacks.History:
     """Trains a network that ends in logits to predict the mean of `teachers`, in place.
+
+    `student` may be from `with_bridges`.
 
     `data` has batches of images; labels beside them are read only with a `label_share`. That and
     `class_weight`, a weight for each class or None, are as in `StudentTraining`, the others as in

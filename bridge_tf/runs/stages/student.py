@@ -4,7 +4,8 @@ import functools
 
 import keras
 
-from bridge_tf.ensembles.baselines import fit_student
+from bridge_tf.ensembles.baselines import fit_student, with_bridges
+from bridge_tf.runs.bridge_settings import new_bridge
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.stages.training import check_room, train
 from bridge_tf.runs.task_graph import Task
@@ -17,7 +18,7 @@ def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: s
     Args:
         kind: "distillation", with fresh weights; "mixed_distillation", on what bridges learn from:
             mixed images and a share of the labels; or "student", which begins as mode 0, for its
-            own number of epochs at half the peak learning rate.
+            own number of epochs at half the peak learning rate, perhaps with bridges behind it.
     """
     config, batches = run.config, None
     recipe = run.recipe(config.mode_epochs, seed)
@@ -29,8 +30,11 @@ def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: s
         batches = run.mixed_batches
         if config.label_share:
             loss = {"label_share": config.label_share, "class_weight": run.class_weight}
-    check_room(run, task.stage, network, missing=1)
+    count = config.student_bridges if kind == "student" else 0
+    bridges = [new_bridge(run, network, name=f"bridge{k}") for k in range(1, count + 1)]
+    trained = with_bridges(network, bridges)
+    check_room(run, task.stage, trained, missing=1)
     teachers = [run.load_mode(k) for k in range(config.num_modes)]
-    fit = functools.partial(fit_student, network, teachers, **loss)
+    fit = functools.partial(fit_student, trained, teachers, **loss)
     title = "base: student" if task.stage == "bridges" else f"baseline {task.name}"
     train(run, task, network, title, recipe, fit, batches)

@@ -14,7 +14,7 @@ from bridge_tf.runs.bridge_settings import bridge_settings
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.ensemble_file import forget_names
 from bridge_tf.runs.status import check_sources, is_done
-from bridge_tf.runs.task_graph import Task, kind_of
+from bridge_tf.runs.task_graph import BASE, Task, kind_of
 from bridge_tf.training.callbacks.checkpoints import Checkpoints
 from bridge_tf.training.callbacks.progress import TrainingProgress
 from bridge_tf.training.callbacks.tensorboard import TrainingLog
@@ -64,7 +64,8 @@ def begin(run: Run, task: Task) -> int | None:
         return None
     if task.after:
         _ = run.operation_names
-    if kind_of(task.name) in ("bridge", SUB_ENSEMBLE):
+    with_student = (BASE, "student") if run.config.student_bridges else ()
+    if kind_of(task.name) in ("bridge", SUB_ENSEMBLE, *with_student):
         bridge_settings(run)
     run.files.claim(run.config)
     run.files.bind(run.inputs)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bridge_tf import Recipe, build_network, fit_mode
+from bridge_tf import Recipe, build_bridge, build_network, fit_mode
 from bridge_tf.ensembles.baselines import (
     CyclicRecipe,
     MimoTraining,
@@ -13,9 +13,12 @@ from bridge_tf.ensembles.baselines import (
     fit_student,
     fit_swa,
     mimo_members,
+    with_bridges,
 )
 from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
+from bridge_tf.utils.keras_utils import clone
 
+TAP = "stage2_block1"
 PLAIN = {"warmup_epochs": 0, "jit_compile": False}
 
 
@@ -82,6 +85,44 @@ def test_a_student_minimises_the_divergence_from_the_teachers_mean(build, images
     entropy = -np.log(softmax(student)[np.arange(24), labels]).mean()
     loss = float(labelled.compute_loss(y=labels, y_pred=outputs))
     assert loss == pytest.approx(0.75 * kl + 0.25 * entropy, rel=1e-4)
+
+
+def test_bridges_behind_a_student_learn_a_mode_each(build, images):
+    student, teachers = build(), [build(), build(), build()]
+    bridges = [
+        build_bridge(student, TAP, 0.5, residual=residual, name=f"bridge{residual:d}")
+        for residual in (True, False)
+    ]
+    model = StudentTraining(with_bridges(student, bridges), teachers)
+
+    def log_probs(logits):
+        logits = ops.convert_to_numpy(logits).astype("float64")
+        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+    features = keras.Model(student.input, student.get_layer(TAP).output)(images)
+    answers = [bridges[0]([features, student(images)]), bridges[1](features)]
+    modes = [log_probs(teacher(images)) for teacher in teachers]
+    pairs = [(np.log(np.mean(np.exp(modes), axis=0)), log_probs(student(images)))]
+    pairs += zip(modes[1:], map(log_probs, answers), strict=True)
+    wanted = sum((np.exp(p) * (p - q)).sum(axis=1).mean() for p, q in pairs)
+    assert float(model.compute_loss(y_pred=model(images))) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_bridges_move_the_student_that_they_read(build, images):
+    """Up to the tap; behind it, one step is the same."""
+    before, teachers, moved = build(), [build(), build()], []
+    for count in (0, 1):
+        student = clone(before)
+        bridges = [build_bridge(student, TAP, name=f"bridge{k}") for k in range(count)]
+        trained = with_bridges(student, bridges)
+        fit_student(trained, teachers, images, Recipe(epochs=1, **PLAIN), batch_size=24)
+        moved.append({w.path: ops.convert_to_numpy(w) for w in student.trainable_weights})
+    alone, together = moved
+    layers = [layer.name for layer in student.layers]
+    behind = layers[layers.index(TAP) + 1 :]
+    for path, values in together.items():
+        same = np.allclose(values, alone[path], atol=1e-7)
+        assert same == any(f"/{name}/" in f"/{path}" for name in behind), path
 
 
 @pytest.mark.integration

@@ -16,7 +16,10 @@ from tests.extras import needs_jax
 # A few roundings of float32, in losses of about 2 and weights of about 1. Statistics of a half of
 # the batch, or a gradient that is twice as large, change the second digit.
 TOLERANCE = 1e-5
-BASELINES = ("swa", "fge", "distillation", "batch_ensemble", "mc_dropout", "mimo")
+BASELINES = (
+    *("swa", "fge", "distillation", "student_with_bridges"),
+    *("batch_ensemble", "mc_dropout", "mimo"),
+)
 
 
 def shared(backend: str, folder, *names: str) -> dict:
