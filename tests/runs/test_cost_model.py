@@ -55,6 +55,9 @@ def test_flops_of_trainings_are_those_of_a_hand_count(tiny):
     assert cost(model, "mode-0").flops == 30 * 14 * 64 * 3 * network
     assert cost(model, "curve-0-1").flops == 20 * 14 * 64 * 3 * network
     assert cost(model, "distillation").flops == 30 * 14 * 64 * (3 + 3) * network
+    student = {"num_modes": 3, "distil_base": True, "student_epochs": 5, "student_bridges": 2}
+    behind = cost(model_of(tiny, **student), "base").flops
+    assert behind == 5 * 14 * 64 * (3 * (network + 2 * bridge) + 3 * network)
     # Two bridges share the base's features, in a pool of two passes.
     images, own = 14 * 64, 10 * 3 * bridge
     assert cost(model, "bridge-0-1").flops == images * (own + 2 * network + 2 * tapped // 2)

@@ -2,8 +2,8 @@
 
     python docs/results/bridges/students.py --workdir=RUN --kind=each --epochs=12 --out=FILE.jsonl
 
-The student begins as mode 0, as the base of `--distil_base` does. The losses, KL divergences summed
-with equal weights:
+The student begins as mode 0, as the base of `--distil_base` does, or is wider and begins anew. The
+losses, KL divergences summed with equal weights:
 
     alone      mean of all modes || student
     each       the same, and mode k || bridge k, whose gradient also reaches the student
@@ -33,6 +33,7 @@ from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.networks.classifier import logits_copy
 from bridge_tf.networks.flops import count_flops
 from bridge_tf.runs.context import Run
+from bridge_tf.runs.counted_networks import Networks
 from bridge_tf.runs.work_dir import WorkDir
 from bridge_tf.training.callbacks.progress import TrainingProgress
 from bridge_tf.training.fit import fit
@@ -43,8 +44,9 @@ flags.DEFINE_string("data_dir", None, "Folder of TensorFlow Datasets. Default: t
 flags.DEFINE_enum("kind", "alone", ["alone", "each", "together"], "What is trained, see above.")
 flags.DEFINE_list("taps", ["group2_act2"], "Layers of the student that bridges read.")
 flags.DEFINE_float("width", 0.5, "Of the bridges, as a share of the base's channels.")
+flags.DEFINE_float("wide", 0, "Factor on a student's channels; it has fresh weights. 0: mode 0.")
 flags.DEFINE_integer("epochs", 12, "Of training.")
-flags.DEFINE_float("rate", 0, "Peak learning rate; 0 takes half of the run's.")
+flags.DEFINE_float("rate", 0, "Peak learning rate; 0: half of the run's, all of it with --wide.")
 flags.DEFINE_float("mixup_alpha", 0, "Of the mixing of training images; 0 for none.")
 flags.DEFINE_float("temperature", 1, "By which all logits are divided in training.")
 flags.DEFINE_integer("crop_padding", None, "Of random crops. Default: the run's.")
@@ -99,17 +101,21 @@ def main(_) -> None:
     run = Run(config, FLAGS.workdir)
     modes = [run.load_mode(k) for k in range(config.num_modes)]
     keras.utils.set_random_seed(FLAGS.seed)
+    student, rate = modes[0], FLAGS.rate or config.learning_rate / (1 if FLAGS.wide else 2)
+    if FLAGS.wide:
+        student = Networks(config, run.data.image_shape, run.data.num_classes).wide(FLAGS.wide)
     count = 0 if FLAGS.kind == "alone" else len(modes) - 1
-    bridges = [build_bridge(modes[0], FLAGS.taps, FLAGS.width, residual=True) for _ in range(count)]
-    ensemble = BridgeEnsemble(modes[0], bridges)
+    bridges = [build_bridge(student, FLAGS.taps, FLAGS.width, residual=True) for _ in range(count)]
+    ensemble = BridgeEnsemble(student, bridges)
     started = time.monotonic()
-    history = _train(run, Students(ensemble, modes, FLAGS.kind))
+    history = _train(run, Students(ensemble, modes, FLAGS.kind), rate)
     row = {
         "kind": FLAGS.kind,
         "taps": FLAGS.taps if count else [],
         "width": FLAGS.width if count else None,
         "epochs": FLAGS.epochs,
-        "rate": FLAGS.rate or config.learning_rate / 2,
+        "rate": rate,
+        "wide": FLAGS.wide,
         "mixup_alpha": FLAGS.mixup_alpha,
         "temperature": FLAGS.temperature,
         "crop_padding": config.crop_padding,
@@ -123,11 +129,9 @@ def main(_) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def _train(run: Run, model: Students):
+def _train(run: Run, model: Students, rate: float):
     config = run.config
-    recipe = run.recipe(
-        FLAGS.epochs, FLAGS.seed, learning_rate=FLAGS.rate or config.learning_rate / 2
-    )
+    recipe = run.recipe(FLAGS.epochs, FLAGS.seed, learning_rate=rate)
     batches = run.training_batches(FLAGS.epochs, FLAGS.seed, mixup_alpha=FLAGS.mixup_alpha)
     steps = data.steps_per_epoch(run.data.train, config.batch_size)
     with TrainingProgress(FLAGS.kind, config.batch_size, FLAGS.epochs, steps) as shown:
@@ -170,7 +174,7 @@ def _figures(run: Run, ensemble: BridgeEnsemble, modes: list) -> dict:
     folder = pathlib.Path(FLAGS.predictions)
     folder.mkdir(parents=True, exist_ok=True)
     inputs = f"{FLAGS.mixup_alpha}.{run.config.crop_padding}.{FLAGS.temperature}"
-    name = f"{FLAGS.kind}.{'-'.join(FLAGS.taps)}.{FLAGS.width}.{FLAGS.epochs}.{inputs}"
+    name = f"{FLAGS.kind}.{'-'.join(FLAGS.taps)}.{FLAGS.width}.{FLAGS.wide}.{FLAGS.epochs}.{inputs}"
     np.savez_compressed(folder / name, *(x.astype("float16") for x in members))
     rows = {
         f"first_{k}": measured(*(x[:k] for x in members)) for k in range(1, len(members[0]) + 1)
