@@ -108,6 +108,7 @@ def test_bridges_behind_a_student_learn_a_mode_each(build, images):
     assert float(model.compute_loss(y_pred=model(images))) == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.integration
 def test_bridges_move_the_student_that_they_read(build, images):
     """Up to the tap; behind it, one step is the same."""
     before, teachers, moved = build(), [build(), build()], []
