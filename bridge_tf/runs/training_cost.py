@@ -104,7 +104,6 @@ class TrainingCosts:
         share = relative_flops / len(members)
         trained = dict.fromkeys(["batch_ensemble", "mc_dropout", "packed"], share)
         trained |= dict.fromkeys(["mimo", "wide"], relative_flops)
-        trained["student"] = 1 + self.config.student_bridges * count_flops(self._first) / self.flops
         # Whose sum doesn't depend on the order of a set.
         return math.fsum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks)
 
@@ -152,6 +151,8 @@ class TrainingCosts:
             bridge = count_flops(self._first)
             epochs = long_epochs(config, self.flops, bridge, self._tapped, self._passes)
             return epochs / config.mode_epochs
+        if kind == "student":
+            trained += config.student_bridges * count_flops(self._first) / self.flops
         image = flops_of_image(kind, trained, 1.0, config.num_modes)
         return epochs_of(config, kind) / config.mode_epochs * image / _TRAINED
 

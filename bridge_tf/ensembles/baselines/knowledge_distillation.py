@@ -9,7 +9,7 @@ from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.networks.classifier import TINY
 from bridge_tf.training.distribution.devices import Devices, part_of_mean, shared
 from bridge_tf.training.fit import fit
-from bridge_tf.utils.graph import LOGITS_INPUT, check_taps, extractor
+from bridge_tf.utils.graph import check_taps, feature_of
 
 
 def mean_of(networks) -> keras.Model:
@@ -30,20 +30,14 @@ def with_bridges(student: keras.Model, bridges) -> keras.Model:
         student: a Functional network that ends in logits.
         bridges: from `build_bridge`, of Type I, with different names; may be empty.
     """
-    taps = list(dict.fromkeys(tap for bridge in bridges for tap in bridge_taps(bridge)[1]))
-    if not taps:
+    if not bridges:
         return student
-    check_taps(student, taps)
-    *tapped, logits = extractor(student, taps, logits=True).outputs
-    features = dict(zip(taps, tapped, strict=True)) | {LOGITS_INPUT: logits}
-    answers = [
-        answer
-        for bridge in bridges
-        for answer in answers_at(
-            bridge, [features[name] for name in bridge_features(bridge)[1]], []
-        )
-    ]
-    return keras.Model(student.input, [logits, *answers], name="student")
+    answers = []
+    for bridge in bridges:
+        check_taps(student, bridge_taps(bridge)[1])
+        read = [feature_of(student, name) for name in bridge_features(bridge)[1]]
+        answers += answers_at(bridge, read, [])
+    return keras.Model(student.input, [student.output, *answers], name="student")
 
 
 class StudentTraining(Distillation):
