@@ -28,7 +28,9 @@ import numpy as np
 
 from bridge_tf import Curve, Recipe, Split, build_bridge, fit_bridge, fit_curve, fit_mode
 from bridge_tf.data import training_batches
+from bridge_tf.data.stored_batches import answered_batches
 from bridge_tf.ensembles import baselines
+from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.training.callbacks.checkpoints import Checkpoints
 from bridge_tf.training.distribution.devices import Devices
 from bridge_tf.utils.errors import InputError
@@ -100,6 +102,21 @@ def student_with_bridges():
     bridge = build_bridge(model, "relu1", 0.5)
     trained = baselines.with_bridges(model, [bridge])
     return trained, functools.partial(baselines.fit_student, trained, [network(0), network(1)])
+
+
+def student_of_answers():
+    trained, fit = student_with_bridges()
+    teachers = BridgeEnsemble(fit.args[1][0], [], fit.args[1][1:])
+
+    def from_answers(data, **options):
+        images = data(0).as_numpy_iterator()
+        kept = [teachers.predict_on_batch(x)["log_probabilities"] for x, _ in images]
+        batches = functools.partial(
+            answered_batches, data, lambda step: kept[step], len(kept), steps=len(kept)
+        )
+        return baselines.fit_from_answers(trained, lambda done: batches(first_step=done), **options)
+
+    return trained, functools.partial(from_answers)  # as all others
 
 
 def batch_ensemble():

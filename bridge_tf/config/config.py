@@ -152,11 +152,15 @@ class Config(
         """Refuses a student that can't be the base, or be trained with so many bridges."""
         if self.distil_base and self.bridge_type == 2:
             raise InputError("`distil_base`: is for bridges of one base; take `bridge_type=1`")
+        student = self.distil_base or "student" in self.baselines
+        for name in ("student_bridges", "student_passes"):
+            if (value := getattr(self, name)) and not student:
+                raise InputError(
+                    f"`{name}={value}`: needs a student: `distil_base`, or `baselines=student`"
+                )
         if not self.student_bridges:
             return
         given, others = f"`student_bridges={self.student_bridges}`", self.num_modes - 1
-        if not self.distil_base and "student" not in self.baselines:
-            raise InputError(f"{given}: needs a student: `distil_base`, or `baselines=student`")
         if self.student_bridges > others:
             raise InputError(f"{given}: each learns another mode, and there are {others}")
         if self.bridge_type == 2 or self.conditioned:
@@ -193,6 +197,7 @@ class Config(
             curve_epochs=1,
             student_epochs=min(1, self.student_epochs),
             student_bridges=min(1, self.student_bridges),
+            student_passes=min(1, self.student_passes),
             bridge_epochs=1,
             curve_points=3,
             batch_size=min(self.batch_size, SMOKE_IMAGES // 4),

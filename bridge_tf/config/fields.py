@@ -197,6 +197,12 @@ class BridgeSettings:
         "its file. Their gradients make its features serve several answers.",
         low=0,
     )
+    student_passes: int = setting(
+        0,
+        "Passes over the training images for which the modes' answers are computed once and kept "
+        "on disk; the student's epochs take these passes in turn. 0: each step computes its own.",
+        low=0,
+    )
     residual: bool = setting(
         False, "Add the base's logits to a bridge's (`bridge_type=2`: the mean of both modes')."
     )

@@ -51,6 +51,36 @@ def stored_batches(
     return untuned(found.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2))
 
 
+def answered_batches(
+    batches: Callable[[int], "tf.data.Dataset"],
+    answers: Callable[[int], np.ndarray],
+    cycle: int,
+    *,
+    steps: int,
+    first_step: int = 0,
+) -> "tf.data.Dataset":
+    """A `tf.data.Dataset` of ({"images", "answers"}, labels) from step `first_step` to `steps`.
+
+    Args:
+        batches: from a step of the cycle to (images, labels) of the rest of the cycle.
+        answers: from a step of the cycle to what is stored of its images.
+        cycle: number of steps after which both begin again.
+    """
+    import tensorflow as tf
+
+    example = answers(0)
+
+    def stored(step: "tf.Tensor") -> "tf.Tensor":
+        found = tf.numpy_function(answers, [step % cycle], example.dtype, stateful=False)
+        return tf.ensure_shape(found, example.shape)
+
+    shown = batches(first_step % cycle).concatenate(batches(0).repeat())
+    kept = tf.data.Dataset.range(first_step, max(first_step, steps)).map(stored)
+    return tf.data.Dataset.zip(shown, kept).map(
+        lambda batch, found: ({"images": batch[0], "answers": found}, batch[1])
+    )
+
+
 def _tensors(example: Any) -> Any:
     import tensorflow as tf
 

@@ -102,8 +102,8 @@ class CostModel:
         trained, network = networks.trained(kind).flops, networks.mode.flops
         if kind == "student":
             trained += config.student_bridges * networks.bridge.flops
-        image = flops_of_image(kind, trained, network, config.num_modes)
-        flops = steps * config.batch_size * image + self.evaluation.reestimations(kind)
+        image = flops_of_image(config, kind, trained, network)
+        flops = int(steps * config.batch_size * image) + self.evaluation.reestimations(kind)
         if kind in ("bridge", SUB_ENSEMBLE):
             flops += self._of_teachers(rows, kind)
         return Cost(steps, flops, self._result(kind))

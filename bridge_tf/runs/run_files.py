@@ -88,6 +88,11 @@ class RunFiles:
         """Where the bridges' features and targets are kept until all bridges are trained."""
         return self.path / "checkpoints" / "pool"
 
+    @property
+    def student_pool(self) -> pathlib.Path:
+        """Where the modes' answers are kept until their student is trained."""
+        return self.path / "checkpoints" / "student_pool"
+
     def logs(self, target: pathlib.Path) -> pathlib.Path:
         """The log folder of the training whose result is `target`."""
         return self.all_logs / target.relative_to(self.path).with_suffix("")

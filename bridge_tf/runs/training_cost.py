@@ -2,6 +2,7 @@
 
 import functools
 import math
+from fractions import Fraction
 
 from bridge_tf.bridges.bridge import bridge_features
 from bridge_tf.bridges.pool import image_bytes, passes_within
@@ -46,11 +47,18 @@ def targets(config) -> int:
     return config.num_modes if config.bridge_target == "ensemble" else 1
 
 
-def flops_of_image(kind: str, trained, network, num_modes: int):
+def student_passes(config) -> int:
+    """Passes over the images that the modes answer for their student."""
+    epochs = epochs_of(config, "student")
+    return min(config.student_passes or epochs, epochs)
+
+
+def flops_of_image(config, kind: str, trained, network):
     """FLOPs that a training spends on an image, in the unit of what is given.
 
     Three forward passes of what is trained, for all members of "batch_ensemble" but one of
-    "mc_dropout", and one of each teacher of a student. Not counted: what
+    "mc_dropout", and one of each teacher of a student, on average over its epochs where the
+    teachers' answers are kept. Not counted: what
     acts on weights alone (curves, optimizers), alignment, batch-norm statistics, and what a
     bridge reads of other networks, which isn't executed in each step if there is a pool.
 
@@ -58,8 +66,11 @@ def flops_of_image(kind: str, trained, network, num_modes: int):
         trained, network: forward passes of what is trained, and of the run's network.
     """
     if kind == "batch_ensemble":
-        trained = num_modes * trained
-    return _TRAINED * trained + (num_modes * network if kind in STUDENTS else 0)
+        trained = config.num_modes * trained
+    asked = Fraction(kind in STUDENTS)
+    if kind == "student":
+        asked = Fraction(student_passes(config), epochs_of(config, kind))
+    return _TRAINED * trained + asked * config.num_modes * network
 
 
 def pool_passes(config, bridge, rows: int) -> int:
@@ -153,7 +164,7 @@ class TrainingCosts:
             return epochs / config.mode_epochs
         if kind == "student":
             trained += config.student_bridges * count_flops(self._first) / self.flops
-        image = flops_of_image(kind, trained, 1.0, config.num_modes)
+        image = flops_of_image(config, kind, trained, 1.0)
         return epochs_of(config, kind) / config.mode_epochs * image / _TRAINED
 
     def _executed(self, flops: int) -> float:

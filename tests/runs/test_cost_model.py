@@ -58,6 +58,9 @@ def test_flops_of_trainings_are_those_of_a_hand_count(tiny):
     student = {"num_modes": 3, "distil_base": True, "student_epochs": 5, "student_bridges": 2}
     behind = cost(model_of(tiny, **student), "base").flops
     assert behind == 5 * 14 * 64 * (3 * (network + 2 * bridge) + 3 * network)
+    kept = cost(model_of(tiny, **student, student_passes=2), "base").flops
+    assert behind - kept == 3 * 14 * 64 * 3 * network
+    assert cost(model_of(tiny, **student, student_passes=9), "base").flops == behind
     # Two bridges share the base's features, in a pool of two passes.
     images, own = 14 * 64, 10 * 3 * bridge
     assert cost(model, "bridge-0-1").flops == images * (own + 2 * network + 2 * tapped // 2)

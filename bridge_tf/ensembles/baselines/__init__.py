@@ -3,7 +3,9 @@
 from bridge_tf.ensembles.baselines.batch_ensemble import RankOne, batch_ensemble
 from bridge_tf.ensembles.baselines.cyclic import CyclicRecipe
 from bridge_tf.ensembles.baselines.knowledge_distillation import (
+    StudentDistillation,
     StudentTraining,
+    fit_from_answers,
     fit_student,
     with_bridges,
 )
@@ -19,9 +21,11 @@ __all__ = [
     "MembersTraining",
     "MimoTraining",
     "RankOne",
+    "StudentDistillation",
     "StudentTraining",
     "SwaRecipe",
     "batch_ensemble",
+    "fit_from_answers",
     "fit_members",
     "fit_mimo",
     "fit_student",

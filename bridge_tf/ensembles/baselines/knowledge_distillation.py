@@ -1,5 +1,7 @@
 """Knowledge distillation of a deep ensemble into one network (Hinton et al., 2015)."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -40,8 +42,8 @@ def with_bridges(student: keras.Model, bridges) -> keras.Model:
     return keras.Model(student.input, [student.output, *answers], name="student")
 
 
-class StudentTraining(Distillation):
-    """Trains a network on the mean prediction of several others, with `compile` and `fit`.
+class StudentDistillation(Distillation):
+    """Trains a network on given answers of several others, with `compile` and `fit`.
 
     The loss is that of a bridge: the mean over the batch of KL(mean_k softmax f_k(x) ||
     softmax student(x)), the soft targets of the paper at temperature 1, perhaps with a
@@ -50,25 +52,23 @@ class StudentTraining(Distillation):
 
     Args:
         student: a network that ends in logits, or from `with_bridges`; trained in place.
-        teachers: classifiers of the same architecture f_0, f_1, …, more than there are bridges;
-            copied.
         label_share, class_weight: as for `bridge_tf.bridges.distillation.Distillation`.
+
+    Input: a dict: "images", and "answers", the log-probabilities of the teachers f_0, f_1, …, more
+    than there are bridges, N×teachers×classes.
     """
 
-    def __init__(self, student, teachers, label_share: float = 0.0, class_weight=None, **kwargs):
+    def __init__(self, student, label_share: float = 0.0, class_weight=None, **kwargs):
         super().__init__(student, label_share=label_share, class_weight=class_weight, **kwargs)
-        self.teachers = BridgeEnsemble(teachers[0], [], teachers[1:])
-        self.teachers.trainable = False
 
     def call(self, inputs, training=None):
-        student, *bridges = keras.tree.flatten(self.bridge(inputs, training=training))
-        taught = self.teachers(inputs, training=False)
+        student, *bridges = keras.tree.flatten(self.bridge(inputs["images"], training=training))
+        answers = ops.cast(inputs["answers"], "float32")
         return {
             "bridge": _log_softmax(student),
-            "member": ops.log(ops.maximum(taught["probabilities"], TINY)),
+            "member": ops.logsumexp(answers, axis=1) - math.log(answers.shape[1]),
             "behind": [
-                (taught["log_probabilities"][:, k], _log_softmax(bridge))
-                for k, bridge in enumerate(bridges, start=1)
+                (answers[:, k], _log_softmax(bridge)) for k, bridge in enumerate(bridges, start=1)
             ],
         }
 
@@ -76,6 +76,24 @@ class StudentTraining(Distillation):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         behind = [mean_kl(mode, bridge, sample_weight) for mode, bridge in y_pred["behind"]]
         return loss + part_of_mean(sum(behind)) if behind else loss
+
+
+class StudentTraining(StudentDistillation):
+    """A `StudentDistillation` from images: the teachers run in each step.
+
+    Args:
+        student, label_share, class_weight: as for `StudentDistillation`.
+        teachers: classifiers of the same architecture, more than there are bridges; copied.
+    """
+
+    def __init__(self, student, teachers, label_share: float = 0.0, class_weight=None, **kwargs):
+        super().__init__(student, label_share, class_weight, **kwargs)
+        self.teachers = BridgeEnsemble(teachers[0], [], teachers[1:])
+        self.teachers.trainable = False
+
+    def call(self, inputs, training=None):
+        answers = self.teachers(inputs, training=False)["log_probabilities"]
+        return super().call({"images": inputs, "answers": answers}, training=training)
 
 
 def _log_softmax(logits):
@@ -105,3 +123,11 @@ def fit_student(
     with shared(student, devices) as student:
         model = StudentTraining(student, teachers, label_share, class_weight)
         return fit(model, data, recipe, devices=devices, **options)
+
+
+def fit_from_answers(
+    student, data, recipe, *, devices: Devices | None = None, **options
+) -> keras.callbacks.History:
+    """As `fit_student`, from batches of the inputs of `StudentDistillation`."""
+    with shared(student, devices) as student:
+        return fit(StudentDistillation(student), data, recipe, devices=devices, **options)

@@ -4,10 +4,11 @@ import functools
 
 import keras
 
-from bridge_tf.ensembles.baselines import fit_student, with_bridges
+from bridge_tf.ensembles.baselines import fit_from_answers, fit_student, with_bridges
 from bridge_tf.runs.bridge_settings import new_bridge
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.stages.training import check_room, train
+from bridge_tf.runs.student_pool import StudentPool
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.runs.training_cost import epochs_of
 
@@ -37,4 +38,18 @@ def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: s
     teachers = [run.load_mode(k) for k in range(config.num_modes)]
     fit = functools.partial(fit_student, trained, teachers, **loss)
     title = "base: student" if task.stage == "bridges" else f"baseline {task.name}"
-    train(run, task, network, title, recipe, fit, batches)
+    if kind != "student" or not config.student_passes:
+        train(run, task, network, title, recipe, fit, batches)
+        return
+    pool = StudentPool(run, task, recipe)
+    pool.fill(teachers)
+    train(
+        run,
+        task,
+        network,
+        title,
+        recipe,
+        functools.partial(fit_from_answers, trained),
+        pool.batches,
+    )
+    pool.remove()

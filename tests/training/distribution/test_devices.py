@@ -17,7 +17,7 @@ from tests.extras import needs_jax
 # the batch, or a gradient that is twice as large, change the second digit.
 TOLERANCE = 1e-5
 BASELINES = (
-    *("swa", "fge", "distillation", "student_with_bridges"),
+    *("swa", "fge", "distillation", "student_with_bridges", "student_of_answers"),
     *("batch_ensemble", "mc_dropout", "mimo"),
 )
 
