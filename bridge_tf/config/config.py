@@ -11,6 +11,7 @@ from bridge_tf.config.fields import (
     AUTO,
     DATASET_KINDS,
     IMAGENET_BLOCKS,
+    LONG_STUDENTS,
     BridgeSettings,
     CurveSettings,
     DataSettings,
@@ -152,7 +153,7 @@ class Config(
         """Refuses a student that can't be the base, or be trained with so many bridges."""
         if self.distil_base and self.bridge_type == 2:
             raise InputError("`distil_base`: is for bridges of one base; take `bridge_type=1`")
-        student = self.distil_base or "student" in self.baselines
+        student = self.distil_base or not {*LONG_STUDENTS}.isdisjoint(self.baselines)
         for name in ("student_bridges", "student_passes"):
             if (value := getattr(self, name)) and not student:
                 raise InputError(

@@ -25,14 +25,17 @@ MIXUP_ALPHA = 0.4  # Yun et al., 2023
 SUB_ENSEMBLE = "sub_ensemble"
 BASELINES = (
     *("deep_ensemble", "curve", "swa", "fge"),
-    *("distillation", "mixed_distillation", "student", "wide", "mixup", "long"),
+    *("distillation", "mixed_distillation", "student", "wide_student", "wide", "mixup", "long"),
     *(SUB_ENSEMBLE, "packed", "laplace", "batch_ensemble", "mimo", "mc_dropout"),
 )
 # The first two use the modes and curves that every run trains.
 TRAINED_BASELINES = BASELINES[2:]
-# One network that learns from all modes, and baselines of one network like a mode.
-STUDENTS = ("distillation", "mixed_distillation", "student")
-SINGLE_NETWORKS = ("swa", "mixup", "long", *STUDENTS)
+# Baselines of one network, like a mode or as wide as FLOPs allow.
+SINGLE_NETWORKS = ("swa", "mixup", "long", "distillation", "mixed_distillation", "student")
+WIDE = ("wide", "wide_student")
+# Those that learn from all modes; of these, those that may do so for longer, and with bridges.
+STUDENTS = ("distillation", "mixed_distillation", "student", "wide_student")
+LONG_STUDENTS = ("student", "wide_student")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -100,9 +100,7 @@ class CostModel:
         epochs = networks.long_epochs(rows) if kind == "long" else epochs_of(config, kind)
         steps = epochs * epoch
         trained, network = networks.trained(kind).flops, networks.mode.flops
-        if kind == "student":
-            trained += config.student_bridges * networks.bridge.flops
-        image = flops_of_image(config, kind, trained, network)
+        image = flops_of_image(config, kind, trained + networks.behind(kind), network)
         flops = int(steps * config.batch_size * image) + self.evaluation.reestimations(kind)
         if kind in ("bridge", SUB_ENSEMBLE):
             flops += self._of_teachers(rows, kind)

@@ -8,7 +8,7 @@ import keras
 
 from bridge_tf.bridges.rescale import rebuild
 from bridge_tf.config import AUTO, Config
-from bridge_tf.config.fields import SUB_ENSEMBLE
+from bridge_tf.config.fields import LONG_STUDENTS, SUB_ENSEMBLE, WIDE
 from bridge_tf.curves.batch_norm import batch_norms
 from bridge_tf.ensembles.baselines import batch_ensemble, mc_dropout
 from bridge_tf.ensembles.baselines.mimo import mimo_network
@@ -83,12 +83,16 @@ class Networks:
 
     @functools.cached_property
     def _bridge_model(self):
+        return self._bridge_on(self.model)
+
+    def _bridge_on(self, network):
+        """A bridge behind `network`, with the taps and the width that the run's bridges have."""
         config = self.config
         taps, width = [*config.taps], config.bridge_width
         if config.taps == (AUTO,):
             choice = choose_tap(config, self.model)
             taps, width = [choice.tap], choice.width
-        return configured_bridge(config, self.model, taps, width)
+        return configured_bridge(config, network, taps, width)
 
     @functools.cached_property
     def bridge(self) -> Network:
@@ -128,6 +132,14 @@ class Networks:
         """FLOPs of an image in a mode that bridges read, in their training."""
         return tapped_flops(self.model, self._bridge_model, self.config.repulsion)
 
+    def behind(self, kind: str) -> int:
+        """FLOPs of the bridges that are trained behind a student; 0 of all else."""
+        count = self.config.student_bridges
+        if not count or kind not in LONG_STUDENTS:
+            return 0
+        wide = kind in WIDE
+        return count * (count_flops(self._bridge_on(self.wide())) if wide else self.bridge.flops)
+
     def pool_passes(self, rows: int) -> int:
         """Passes of the pool that bridges train on, of so many images; 0: there is none."""
         return pool_passes(self.config, self._bridge_model, rows)
@@ -141,7 +153,7 @@ class Networks:
         """The network trained as "mode", "bridge" or a baseline; for "curve" one control point."""
         if kind in ("bridge", SUB_ENSEMBLE):
             return self.bridge
-        if kind not in ("batch_ensemble", "mc_dropout", "mimo", "packed", "wide"):
+        if kind not in ("batch_ensemble", "mc_dropout", "mimo", "packed", *WIDE):
             return self.mode
         if kind not in self._baselines:
             self._baselines[kind] = Network.of(self._baseline_model(kind))
@@ -151,7 +163,7 @@ class Networks:
         if kind == "mimo":
             name = self.config.model
             return mimo_network(name, self.image_shape, self.classes, **self._options())
-        if kind in ("packed", "wide"):
+        if kind in ("packed", *WIDE):
             return self.wide(self.packed_width if kind == "packed" else self.wide_width)
         build = batch_ensemble if kind == "batch_ensemble" else mc_dropout
         return build(self.model, self.config.num_modes)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bridge_tf.config import Config
-from bridge_tf.config.fields import SINGLE_NETWORKS, SUB_ENSEMBLE, TRAINED_BASELINES
+from bridge_tf.config.fields import SINGLE_NETWORKS, SUB_ENSEMBLE, TRAINED_BASELINES, WIDE
 from bridge_tf.data.corruptions import SEVERITIES
 from bridge_tf.runs.context import REESTIMATION_BATCHES
 from bridge_tf.runs.counted_networks import Networks
@@ -66,7 +66,7 @@ class EvaluationCost:
     def _passes(self, baseline: str) -> int:
         """Forward passes of a baseline's network for an image: one a member, as a rule."""
         modes = self.config.num_modes
-        one = dict.fromkeys([*SINGLE_NETWORKS, "wide", "laplace", "mimo"], 1)
+        one = dict.fromkeys([*SINGLE_NETWORKS, *WIDE, "laplace", "mimo"], 1)
         return {**one, "fge": modes - 1}.get(baseline, modes)
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import keras
 
 from bridge_tf.config import Config
-from bridge_tf.config.fields import SINGLE_NETWORKS, SUB_ENSEMBLE
+from bridge_tf.config.fields import SINGLE_NETWORKS, SUB_ENSEMBLE, WIDE
 from bridge_tf.ensembles.baselines.members import MembersEnsemble
 from bridge_tf.ensembles.bridge_ensemble import BridgeEnsemble
 from bridge_tf.runs.context import Run
@@ -122,7 +122,7 @@ def row_ensemble(run: Run, name: str, more: Sequence[str] = ()) -> BridgeEnsembl
             continue
         if isinstance(executed, BridgeEnsemble):
             return executed
-        if not isinstance(executed, int) and method not in ("wide", "laplace"):
+        if not isinstance(executed, int) and method not in (*WIDE, "laplace"):
             return MembersEnsemble(executed)
         networks = [_network(run, *member) for member in members]
         return BridgeEnsemble(networks[0], [], networks[1:])

@@ -32,7 +32,7 @@ class StudentPool:
         self.size = run.config.batch_size
         self.steps = data.steps_per_epoch(run.data.train, self.size)
         self.passes = student_passes(run.config)
-        self.pool = Pool(run.files.student_pool, self.passes, self.steps * self.size)
+        self.pool = Pool(run.files.student_pool / task.name, self.passes, self.steps * self.size)
 
     def fill(self, modes: list) -> None:
         """Writes what is missing; InputError if the disk hasn't room for it."""
@@ -82,7 +82,7 @@ class StudentPool:
     def remove(self) -> None:
         """Removes all that is kept."""
         shutil.rmtree(self.pool.folder, ignore_errors=True)
-        remove_empty(self.pool.folder.parent)
+        remove_empty(self.pool.folder.parent, self.pool.folder.parent.parent)
 
     def _shown(self, first_step: int):
         """Images and labels of the passes from this step on."""

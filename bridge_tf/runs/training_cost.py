@@ -4,12 +4,16 @@ import functools
 import math
 from fractions import Fraction
 
+import keras
+
 from bridge_tf.bridges.bridge import bridge_features
 from bridge_tf.bridges.pool import image_bytes, passes_within
-from bridge_tf.config.fields import STUDENTS, SUB_ENSEMBLE
+from bridge_tf.config.fields import LONG_STUDENTS, STUDENTS, SUB_ENSEMBLE, WIDE
 from bridge_tf.data.batches import steps_per_epoch
 from bridge_tf.ensembles.baselines.cyclic import cycle_epochs
 from bridge_tf.networks.flops import count_flops
+from bridge_tf.runs.bridge_settings import new_bridge
+from bridge_tf.runs.status import baseline_files
 from bridge_tf.utils.graph import extractor
 
 # Forward, and backward to activations and to weights: each about one forward pass.
@@ -22,7 +26,7 @@ def epochs_of(config, kind: str) -> int:
         return config.bridge_epochs
     if kind == "curve":
         return config.curve_epochs
-    if kind == "student":
+    if kind in LONG_STUDENTS:
         return config.student_epochs or config.mode_epochs
     return cycle_epochs(config.mode_epochs) if kind == "fge" else config.mode_epochs
 
@@ -48,7 +52,7 @@ def targets(config) -> int:
 
 
 def student_passes(config) -> int:
-    """Passes over the images that the modes answer for their student."""
+    """Passes over the images that the modes answer for each of `LONG_STUDENTS`."""
     epochs = epochs_of(config, "student")
     return min(config.student_passes or epochs, epochs)
 
@@ -68,7 +72,7 @@ def flops_of_image(config, kind: str, trained, network):
     if kind == "batch_ensemble":
         trained = config.num_modes * trained
     asked = Fraction(kind in STUDENTS)
-    if kind == "student":
+    if kind in LONG_STUDENTS:
         asked = Fraction(student_passes(config), epochs_of(config, kind))
     return _TRAINED * trained + asked * config.num_modes * network
 
@@ -97,7 +101,7 @@ class TrainingCosts:
     """
 
     def __init__(self, run, ensemble, flops: int):
-        self.config, self.ensemble, self.flops = run.config, ensemble, flops
+        self.run, self.config, self.ensemble, self.flops = run, run.config, ensemble, flops
         # All bridges read the same features.
         self._first = ensemble.bridges[0]
         rows = run.config.batch_size * steps_per_epoch(run.data.train, run.config.batch_size)
@@ -114,7 +118,7 @@ class TrainingCosts:
         # Of one member; `flops_of_image` knows that all of batch_ensemble see each image.
         share = relative_flops / len(members)
         trained = dict.fromkeys(["batch_ensemble", "mc_dropout", "packed"], share)
-        trained |= dict.fromkeys(["mimo", "wide"], relative_flops)
+        trained |= dict.fromkeys(["mimo", *WIDE], relative_flops)
         # Whose sum doesn't depend on the order of a set.
         return math.fsum(self._cost(task, trained.get(task[0], 1.0)) for task in tasks)
 
@@ -162,10 +166,17 @@ class TrainingCosts:
             bridge = count_flops(self._first)
             epochs = long_epochs(config, self.flops, bridge, self._tapped, self._passes)
             return epochs / config.mode_epochs
-        if kind == "student":
-            trained += config.student_bridges * count_flops(self._first) / self.flops
+        if kind in LONG_STUDENTS and config.student_bridges:
+            trained += config.student_bridges * count_flops(self._behind(kind)) / self.flops
         image = flops_of_image(config, kind, trained, 1.0)
         return epochs_of(config, kind) / config.mode_epochs * image / _TRAINED
+
+    def _behind(self, kind: str):
+        """A bridge as those that are trained behind a student."""
+        if kind == "student":
+            return self._first
+        (path,) = baseline_files(self.run, kind)
+        return new_bridge(self.run, self.run.load(path, keras.Model))
 
     def _executed(self, flops: int) -> float:
         """Forward passes for bridges, as many as their training makes of an image."""

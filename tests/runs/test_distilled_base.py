@@ -11,6 +11,7 @@ from bridge_tf.evaluation.calibration import apply_temperature
 from bridge_tf.evaluation.metrics import nll
 from bridge_tf.evaluation.scores import log_prob_predictor
 from bridge_tf.networks.flops import count_flops
+from bridge_tf.runs.bridge_settings import new_bridge
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.rows import row_ensemble
 from bridge_tf.runs.runner import execute
@@ -23,7 +24,8 @@ CONFIG = Config(
     student_epochs=3,
     student_bridges=1,
     taps=("stage2_block1",),
-    baselines=("student", "sub_ensemble"),
+    student_passes=2,
+    baselines=("student", "wide_student", "sub_ensemble"),
     **SMALL,
 )
 STAGES = ("modes", "curves", "bridges", "baselines", "evaluate")
@@ -77,12 +79,29 @@ def test_its_own_row_and_that_of_mode_0(run, rows):
     assert rows["single"]["nll"] != rows["student_1"]["nll"]
 
 
+def test_a_wide_student_costs_what_all_bridges_do(run, rows):
+    wide = run.load(run.files.baseline("wide_student"), keras.Model)
+    row, test = rows["wide_student_1"], run.data.test
+    # Of so few channels, one more or less is a step of some percent.
+    assert row["relative_flops"] == pytest.approx(rows["bridge_1"]["relative_flops"], rel=0.1)
+    assert row["nll"] == pytest.approx(nll(log_probs(wide, test.images), test.labels), abs=1e-5)
+    (member,) = log_probs(row_ensemble(run, "wide_student_1"), test.images)
+    np.testing.assert_allclose(member, log_probs(wide, test.images), atol=1e-5)
+
+
 def test_costs(run, rows):
     base, ensemble = run.load_mode(0), row_ensemble(run, "bridge_1")
     behind = count_flops(ensemble.bridges[0]) / count_flops(base)
-    # Two modes; 3 epochs, where a mode has 2; two teachers, and a bridge that is trained with it.
-    student = 2 + 3 / 2 * (3 * (1 + behind) + 2) / 3
+    # Two modes; 3 epochs, where a mode has 2, and a bridge that is trained with it; two teachers
+    # in 2 epochs.
+    student = 2 + 3 / 2 * (1 + behind) + 2 / 2 * 2 / 3
     assert rows["student_1"]["training_cost"] == pytest.approx(student)
+    wide = run.load(run.files.baseline("wide_student"), keras.Model)
+    behind = count_flops(new_bridge(run, wide)) / count_flops(base)
+    width = rows["wide_student_1"]["relative_flops"]
+    assert rows["wide_student_1"]["training_cost"] == pytest.approx(
+        2 + 3 / 2 * (width + behind) + 2 / 2 * 2 / 3
+    )
     front = keras.Model(base.input, base.get_layer("stage2_block1").output)
     bridge = count_flops(front) + count_flops(base) + 3 * count_flops(ensemble.bridges[0])
     wanted = student + 1 + bridge / (3 * count_flops(base))
@@ -104,6 +123,7 @@ def test_a_second_run_trains_nothing(run):
     ("settings", "message"),
     [
         ({"distil_base": True, "bridge_type": 2}, "`distil_base`: is for bridges of one base"),
+        ({"student_passes": 1}, "`student_passes=1`: needs a student: `distil_base`, or"),
         ({"student_bridges": 1}, "`student_bridges=1`: needs a student: `distil_base`, or"),
         (
             {"student_bridges": 2, "num_modes": 2, "distil_base": True},

@@ -8,7 +8,6 @@ import pytest
 from bridge_tf.config import Config
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.student_pool import StudentPool
-from bridge_tf.utils.errors import InputError
 from tests.runs.small import SMALL, check_interrupted, digests, executed
 
 CONFIG = Config(
@@ -100,8 +99,3 @@ def test_with_a_pass_an_epoch_the_student_is_the_same(tmp_path):
 @pytest.mark.integration
 def test_an_interrupted_run_ends_with_the_same_files(tmp_path, monkeypatch):
     check_interrupted(kept(student_passes=2), 4, tmp_path, monkeypatch)
-
-
-def test_it_needs_a_student():
-    with pytest.raises(InputError, match=r"`student_passes=2`: needs a student: `distil_base`, or"):
-        Config(student_passes=2)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import keras
 
-from bridge_tf.config.fields import STUDENTS, SUB_ENSEMBLE
+from bridge_tf.config.fields import STUDENTS, SUB_ENSEMBLE, WIDE
 from bridge_tf.data import steps_per_epoch
 from bridge_tf.ensembles.baselines import (
     CyclicRecipe,
@@ -133,13 +133,11 @@ def _network(run: Run, name: str, task: str = "") -> keras.Model:
         if name == "mimo":
             return _mimo_network(run)
         networks = _networks(run)
-        scaled = name in ("packed", "wide")
-        width = getattr(networks, f"{name}_width") if scaled else None
+        scaled = {"packed": "packed_width", **dict.fromkeys(WIDE, "wide_width")}.get(name)
+        width = getattr(networks, scaled) if scaled else None
         # Networks that were built to be counted drew weights too.
         keras.utils.set_random_seed(run.seed(task or name))
-        if scaled:
-            return networks.wide(width)
-        network = run.build()
+        network = networks.wide(width) if scaled else run.build()
         if name == "batch_ensemble":
             return batch_ensemble(network, config.num_modes)
         if name == "mc_dropout":

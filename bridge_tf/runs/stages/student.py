@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from bridge_tf.config.fields import LONG_STUDENTS
 from bridge_tf.ensembles.baselines import fit_from_answers, fit_student, with_bridges
 from bridge_tf.runs.bridge_settings import new_bridge
 from bridge_tf.runs.context import Run
@@ -17,28 +18,27 @@ def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: s
     """Trains a network that ends in logits, and saves it.
 
     Args:
-        kind: "distillation", with fresh weights; "mixed_distillation", on what bridges learn from:
-            mixed images and a share of the labels; or "student", which begins as mode 0, for its
-            own number of epochs at half the peak learning rate, perhaps with bridges behind it.
+        kind: "distillation"; "mixed_distillation", on what bridges learn from: mixed images and a
+            share of the labels; or "student", which begins as mode 0, at half the peak learning
+            rate, or "wide_student": both for their own number of epochs, perhaps with bridges
+            behind them, and perhaps with answers that are kept.
     """
     config, batches = run.config, None
-    recipe = run.recipe(config.mode_epochs, seed)
-    loss = {}
-    if kind == "student":
-        rate = config.learning_rate / 2
-        recipe = run.recipe(epochs_of(config, kind), seed, learning_rate=rate)
-    elif kind == "mixed_distillation":
+    rate = config.learning_rate / 2 if kind == "student" else config.learning_rate
+    recipe = run.recipe(epochs_of(config, kind), seed, learning_rate=rate)
+    loss, is_long = {}, kind in LONG_STUDENTS
+    if kind == "mixed_distillation":
         batches = run.mixed_batches
         if config.label_share:
             loss = {"label_share": config.label_share, "class_weight": run.class_weight}
-    count = config.student_bridges if kind == "student" else 0
+    count = config.student_bridges if is_long else 0
     bridges = [new_bridge(run, network, name=f"bridge{k}") for k in range(1, count + 1)]
     trained = with_bridges(network, bridges)
     check_room(run, task.stage, trained, missing=1)
     teachers = [run.load_mode(k) for k in range(config.num_modes)]
     fit = functools.partial(fit_student, trained, teachers, **loss)
     title = "base: student" if task.stage == "bridges" else f"baseline {task.name}"
-    if kind != "student" or not config.student_passes:
+    if not (is_long and config.student_passes):
         train(run, task, network, title, recipe, fit, batches)
         return
     pool = StudentPool(run, task, recipe)

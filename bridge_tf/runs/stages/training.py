@@ -8,7 +8,7 @@ import keras
 
 from bridge_tf import data
 from bridge_tf.config.estimates import check_curve
-from bridge_tf.config.fields import SUB_ENSEMBLE
+from bridge_tf.config.fields import LONG_STUDENTS, SUB_ENSEMBLE
 from bridge_tf.networks.saving import write_model
 from bridge_tf.runs.bridge_settings import bridge_settings
 from bridge_tf.runs.context import Run
@@ -64,7 +64,7 @@ def begin(run: Run, task: Task) -> int | None:
         return None
     if task.after:
         _ = run.operation_names
-    with_student = (BASE, "student") if run.config.student_bridges else ()
+    with_student = (BASE, *LONG_STUDENTS) if run.config.student_bridges else ()
     if kind_of(task.name) in ("bridge", SUB_ENSEMBLE, *with_student):
         bridge_settings(run)
     run.files.claim(run.config)

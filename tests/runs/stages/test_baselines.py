@@ -26,9 +26,9 @@ STAGES = ("modes", "curves", "bridges", "baselines", "evaluate")
 pytestmark = pytest.mark.slow
 
 FILES = {
-    *("swa", "fge-1", "fge-2", "distillation", "mixed_distillation", "student", "wide", "mixup"),
-    *("long", "sub_ensemble-1", "sub_ensemble-2", "laplace", "batch_ensemble", "mimo"),
-    *("mc_dropout", "packed-1", "packed-2", "packed-3"),
+    *("swa", "fge-1", "fge-2", "distillation", "mixed_distillation", "student", "wide_student"),
+    *("wide", "mixup", "long", "sub_ensemble-1", "sub_ensemble-2", "laplace", "batch_ensemble"),
+    *("mimo", "mc_dropout", "packed-1", "packed-2", "packed-3"),
 }
 NAMES = ("student", "distillation")
 
@@ -76,8 +76,8 @@ def test_each_baseline_has_its_files_and_rows(run, rows):
     assert [name for name in rows if "cascade" not in name] == [
         *("single", "deep_ensemble_2", "deep_ensemble_3", "curve_1", "curve_2"),
         *("swa_1", "fge_2", "fge_3", "distillation_1", "mixed_distillation_1", "student_1"),
-        *("wide_1", "mixup_1", "long_1", "sub_ensemble_1", "sub_ensemble_2", "packed_3"),
-        "laplace_1",
+        *("wide_student_1", "wide_1", "mixup_1", "long_1", "sub_ensemble_1", "sub_ensemble_2"),
+        *("packed_3", "laplace_1"),
         *("batch_ensemble_3", "mimo_2", "mc_dropout_3", "bridge_1", "bridge_2"),
     ]
     methods = {row["method"] for row in rows.values() if "cascade" not in row["method"]}
@@ -94,6 +94,7 @@ def test_costs_of_inference(rows):
     assert 1 < costs("laplace_1")[0] < 1.1
     assert costs("packed_3")[0] == pytest.approx(1, rel=0.1)
     # Of so few channels, one more or less is a step of some percent.
+    assert costs("wide_1") == costs("wide_student_1")
     assert costs("wide_1")[0] == pytest.approx(costs("bridge_2")[0], rel=0.1)
     assert costs("fge_3") == costs("deep_ensemble_3")
     # All members run, but share their kernels; MIMO has first and last layers of its own.
@@ -114,6 +115,8 @@ def test_costs_of_training(run, rows):
     assert cost["bridge_1"] <= cost["long_1"] < cost["bridge_1"] + 1 / 4
     assert cost["distillation_1"] == cost["student_1"] == 3 + (3 + 3) / 3
     assert cost["mixed_distillation_1"] == cost["distillation_1"]
+    wide = rows["wide_1"]["relative_flops"]
+    assert cost["wide_student_1"] == pytest.approx(3 + (3 * wide + 3) / 3)
     assert cost["packed_3"] == pytest.approx(rows["packed_3"]["relative_flops"])
     assert cost["laplace_1"] == 1 + 1 / (3 * 4)  # a forward pass
     # An image is seen by all members of the one, by one member of the other.
