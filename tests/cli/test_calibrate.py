@@ -65,6 +65,7 @@ def calibrated(place, model, *flags) -> dict:
     return json.loads(done(*command, cwd=place).stdout)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("model", ["e.keras", "exports/mine.tflite", "exports/mine"])
 def test_temperatures_are_those_of_the_images(place, model):
     folder, logs, labels = place
@@ -126,6 +127,7 @@ def _chosen(stages, temperatures, threshold):
     return np.where(goes_on[:, None], second, first), goes_on
 
 
+@pytest.mark.integration
 def test_a_cascade_is_calibrated(place, tmp_path):
     folder, _, labels = place
     modes = [tiny_network(k) for k in range(3)]

@@ -131,6 +131,7 @@ def test_examples_begin_with_those_on_which_base_and_ensemble_disagree(pictures)
     assert len(first) == 4 and first[0].label == "dog"
 
 
+@pytest.mark.integration
 def test_disagreement_is_of_the_files_base_and_ensemble(exported, digits, lite):
     from bridge_tf.demo.model import disagreement_of
 

@@ -85,6 +85,7 @@ def test_an_image_at_the_threshold_stops(tiny, images):
     assert goes_on.tolist() == (tops < tops[3]).tolist() and not goes_on[3]
 
 
+@pytest.mark.integration
 def test_a_saved_cascade_predicts_the_same(tiny, images, tmp_path):
     cascade = cascade_of(tiny, images, "bridges")
     cascade.save(tmp_path / "cascade.keras")

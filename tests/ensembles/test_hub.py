@@ -36,6 +36,7 @@ def hub(tmp_path, monkeypatch) -> pathlib.Path:
     return folder
 
 
+@pytest.mark.integration
 def test_an_ensemble_comes_back_from_the_hub_as_it_was(hub):
     base = bridge_tf.build_network("resnet8", (8, 8, 1), 10, width=0.25)
     bridge = bridge_tf.build_bridge(base, "stage2_block1", 0.5)

@@ -96,6 +96,7 @@ def test_artifacts_answer_as_keras_does_in_a_process_without_the_package(
         np.testing.assert_allclose(answers[name]["probabilities"], base_probabilities, atol=1e-4)
 
 
+@pytest.mark.integration
 def test_tflite_uses_builtin_ops_only_and_any_batch(exported, images):
     interpreter = Interpreter(str(exported.tflite))
     parts = {"taps", "bridges", "bridge_0", "bridge_1"}

@@ -38,6 +38,7 @@ def _check(outputs, wanted_type=bool):
     return found
 
 
+@pytest.mark.integration
 def test_files_have_the_sets_of_their_probabilities(exported, images):
     pixels = np.round(images)
     found = _check(load_predictor(exported.saved_model)(pixels))
@@ -99,6 +100,7 @@ def test_the_graph_has_the_rule_of_numpy(classes):
     assert found.numpy().all()
 
 
+@pytest.mark.integration
 def test_sets_that_differ_from_the_rule_are_no_export(ensemble, images, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "in_set", lambda p, sets: p < tf.reduce_max(p))
     message = "saved_model: prediction_set differs from the rule of `sets` on 24 of 24 inputs"

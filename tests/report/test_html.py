@@ -135,6 +135,7 @@ def test_gaps_of_a_straight_line_are_told(made, page):
     assert "no point of the plane has a finite loss" in shown
 
 
+@pytest.mark.integration
 def test_many_curves_and_classes(tmp_path):
     names = [f"a class with quite a long name, number {k}" for k in range(40)]
     report, details, _ = make(tmp_path, images=80, classes=40, names=names)

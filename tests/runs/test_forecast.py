@@ -33,6 +33,7 @@ def contents(run) -> dict:
     return {path: path.read_bytes() for path in run.files.path.rglob("*") if path.is_file()}
 
 
+@pytest.mark.integration
 def test_two_modes_suffice_and_nothing_is_written(run):
     before = contents(run)
     result = done("evaluate", f"--workdir={run.files.path}", "--forecast", "--average_cost=1.5")
@@ -43,6 +44,7 @@ def test_two_modes_suffice_and_nothing_is_written(run):
     assert result.stdout == render_forecast(expected) + "\n"
 
 
+@pytest.mark.integration
 def test_no_test_image_is_used(run):
     expected, data = forecast_of(run), run.data
     run.data = types.SimpleNamespace(
@@ -51,6 +53,7 @@ def test_no_test_image_is_used(run):
     assert forecast_of(run) == expected
 
 
+@pytest.mark.integration
 def test_what_is_refused(run):
     flags = [f"--workdir={run.files.path}", "--forecast"]
     for flag in ("--loss_plane", "--budget_flops=2", "--ood_dataset=npz:a.npz", "--wait"):
@@ -70,6 +73,7 @@ def test_what_is_refused(run):
     assert "--forecast: " in line and "1.keras is missing" in line and "--stages=modes" in line
 
 
+@pytest.mark.integration
 def test_one_validation_image_is_too_few(run):
     run.data = types.SimpleNamespace(
         validation=run.data.validation.limited(1), image_shape=(8, 8, 1), num_classes=10

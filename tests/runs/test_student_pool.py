@@ -20,6 +20,7 @@ CONFIG = Config(
     taps=("stage2_block1",),
     **SMALL,
 )
+pytestmark = pytest.mark.integration
 
 
 def kept(**settings) -> Config:
@@ -82,7 +83,6 @@ def test_what_is_damaged_or_missing_is_computed_again(modes):
     pool.remove()
 
 
-@pytest.mark.integration
 def test_with_a_pass_an_epoch_the_student_is_the_same(tmp_path):
     stages = ("modes", "bridges")
     plain = digests(executed(CONFIG, tmp_path / "plain", stages).files.path)
@@ -96,6 +96,5 @@ def test_with_a_pass_an_epoch_the_student_is_the_same(tmp_path):
     assert digests(repeated.files.path)["base.keras"] != plain["base.keras"]
 
 
-@pytest.mark.integration
 def test_an_interrupted_run_ends_with_the_same_files(tmp_path, monkeypatch):
     check_interrupted(kept(student_passes=2), 4, tmp_path, monkeypatch)

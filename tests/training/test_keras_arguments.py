@@ -63,6 +63,7 @@ def test_a_bridge_is_validated_and_stopped_early(tiny, images):
         fit_bridge(bridge, base, member, images, recipe, callbacks=[saver])
 
 
+@pytest.mark.integration
 def test_a_callback_that_stops_a_resumed_training_stops_it(tiny, data, tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -79,6 +80,7 @@ def test_a_callback_that_stops_a_resumed_training_stops_it(tiny, data, tmp_path)
     assert fit_mode(network, data, recipe, callbacks=stop, **options).epoch == [1]
 
 
+@pytest.mark.integration
 def test_each_mode_has_an_optimizer_of_its_own(tiny, data):
     given = keras.optimizers.Adam(0.01)
     first, second = fit_modes(tiny, data, 2, RECIPE, batch_size=8, optimizer=given)

@@ -47,6 +47,7 @@ def test_a_policy_of_ones_own_stays(build):
     assert own.compute_dtype == "float16"
 
 
+@pytest.mark.integration
 def test_trainings_differ_by_rounding_and_repeat(tiny, images, labels):
     start = tiny()
     found = {}
@@ -64,6 +65,7 @@ def test_trainings_differ_by_rounding_and_repeat(tiny, images, labels):
     assert 0 < np.linalg.norm(found["a"] - found["c"]) < 0.1 * moved
 
 
+@pytest.mark.integration
 def test_the_ends_of_a_curve_stay_exact_and_its_network_computes_in_bfloat16(build, images, labels):
     ends = build("batch"), build("batch")
     curve = Curve.between(*ends)
@@ -82,6 +84,7 @@ def test_the_ends_of_a_curve_stay_exact_and_its_network_computes_in_bfloat16(bui
             np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.integration
 def test_a_bridge_learns(build, images):
     base, member = build(), build()
     bridge = build_bridge(base, "stage2_block1", 0.5)

@@ -76,6 +76,7 @@ def test_training_with_xla_gives_what_tensorflow_gives(build, images, labels):
     assert any((a != b).any() for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.integration
 def test_modes_differ_by_seed_and_repeat_with_it(build, images, labels):
     from bridge_tf import build_network
 
@@ -127,6 +128,7 @@ def test_label_smoothing_mixes_labels_with_the_uniform_distribution(units, soft)
     assert float(loss(given, logits[:, -units:])) == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.integration
 def test_modes_and_curves_are_trained_with_smooth_labels(tiny, images, labels):
     recipe = Recipe(epochs=1, learning_rate=1e-4, warmup_epochs=0)
     smooth = dataclasses.replace(recipe, label_smoothing=0.9)

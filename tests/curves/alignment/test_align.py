@@ -201,6 +201,7 @@ def barrier(start, end, data) -> float:
     return half - np.mean(ends)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("method", METHODS)
 def test_the_line_between_trained_modes_loses_its_barrier(digits, trained, method):
     start, end = trained

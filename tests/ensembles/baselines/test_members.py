@@ -89,6 +89,7 @@ def test_batch_ensemble_begins_with_the_networks_weights(network):
     assert len(layers_of(ensemble, RankOne)) == len(layers_of(network, kinds))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("weighted", [False, True])
 def test_each_image_trains_all_members(build, images, labels, weighted):
     def trained(fit, repeats):

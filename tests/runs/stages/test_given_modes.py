@@ -57,6 +57,7 @@ def test_the_scale_goes_inside_and_layers_keep_their_names(scale):
     assert [layer.name for layer in inside.layers][1:3] == ["input_scale", "conv"]
 
 
+@pytest.mark.integration
 def test_another_scale_is_refused_with_the_setting_that_mends_it(modes, tmp_path):
     message = r"has accuracy .* NLL .* from 0 to 255 on 200 .* 0 to 1; set `input_scale=1`"
     with pytest.raises(InputError, match=message):
