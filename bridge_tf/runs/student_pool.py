@@ -79,11 +79,13 @@ class StudentPool:
             self._shown, answers, cycle, steps=epochs * self.steps, first_step=first_step
         )
 
-    def remove(self) -> None:
-        """Removes all that is kept."""
-        shutil.rmtree(self.pool.folder, ignore_errors=True)
-        remove_empty(self.pool.folder.parent, self.pool.folder.parent.parent)
-
     def _shown(self, first_step: int):
         """Images and labels of the passes from this step on."""
         return self.run.training_batches(self.passes, self.recipe.seed, first_step)
+
+
+def remove_answers(run: Run, task: Task | None = None) -> None:
+    """Removes what is kept for a student that is trained; default: for all of the run."""
+    pools = run.files.student_pool
+    shutil.rmtree(pools / task.name if task else pools, ignore_errors=True)
+    remove_empty(pools, pools.parent)

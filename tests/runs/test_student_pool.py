@@ -7,7 +7,7 @@ import pytest
 
 from bridge_tf.config import Config
 from bridge_tf.runs.context import Run
-from bridge_tf.runs.student_pool import StudentPool
+from bridge_tf.runs.student_pool import StudentPool, remove_answers
 from tests.runs.small import SMALL, check_interrupted, digests, executed
 
 CONFIG = Config(
@@ -63,7 +63,7 @@ def test_epochs_take_the_passes_in_turn(modes, passes):
         for (inputs, _), (wanted, _) in zip(rest, found[first:], strict=True):
             np.testing.assert_array_equal(inputs["images"], wanted["images"])
             np.testing.assert_array_equal(inputs["answers"], wanted["answers"])
-    pool.remove()
+    remove_answers(pool.run, pool.task)
     assert not pool.pool.folder.exists()
 
 
@@ -80,7 +80,8 @@ def test_what_is_damaged_or_missing_is_computed_again(modes):
     written = first.stat().st_mtime_ns
     pool.fill(networks)
     assert first.stat().st_mtime_ns == written
-    pool.remove()
+    remove_answers(pool.run)
+    assert not pool.pool.folder.exists()
 
 
 def test_with_a_pass_an_epoch_the_student_is_the_same(tmp_path):

@@ -9,7 +9,7 @@ from bridge_tf.ensembles.baselines import fit_from_answers, fit_student, with_br
 from bridge_tf.runs.bridge_settings import new_bridge
 from bridge_tf.runs.context import Run
 from bridge_tf.runs.stages.training import check_room, train
-from bridge_tf.runs.student_pool import StudentPool
+from bridge_tf.runs.student_pool import StudentPool, remove_answers
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.runs.training_cost import epochs_of
 
@@ -37,19 +37,10 @@ def train_student(run: Run, task: Task, seed: int, network: keras.Model, kind: s
     check_room(run, task.stage, trained, missing=1)
     teachers = [run.load_mode(k) for k in range(config.num_modes)]
     fit = functools.partial(fit_student, trained, teachers, **loss)
+    if is_long and config.student_passes:
+        pool = StudentPool(run, task, recipe)
+        pool.fill(teachers)
+        fit, batches = functools.partial(fit_from_answers, trained), pool.batches
     title = "base: student" if task.stage == "bridges" else f"baseline {task.name}"
-    if not (is_long and config.student_passes):
-        train(run, task, network, title, recipe, fit, batches)
-        return
-    pool = StudentPool(run, task, recipe)
-    pool.fill(teachers)
-    train(
-        run,
-        task,
-        network,
-        title,
-        recipe,
-        functools.partial(fit_from_answers, trained),
-        pool.batches,
-    )
-    pool.remove()
+    train(run, task, network, title, recipe, fit, batches)
+    remove_answers(run, task)

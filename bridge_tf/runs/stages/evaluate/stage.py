@@ -15,6 +15,7 @@ from bridge_tf.runs.stages.evaluate.loss_plane import check_plane, write_loss_pl
 from bridge_tf.runs.stages.evaluate.pages import add_artifacts, measured, show
 from bridge_tf.runs.stages.evaluate.shifted import is_measured, other_images
 from bridge_tf.runs.status import check_baselines, check_trained, measured_files
+from bridge_tf.runs.student_pool import remove_answers
 from bridge_tf.runs.task_graph import Task
 from bridge_tf.utils.files import check_space
 
@@ -37,6 +38,7 @@ class Evaluate:
     def do(self, run: Run, task: Task) -> None:
         """Writes the report and its pages; their table goes to standard output."""
         remove_pool(run)  # of a sub-ensemble; all is trained
+        remove_answers(run)
         measure(run)
         show(run)
 
