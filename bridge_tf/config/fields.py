@@ -33,9 +33,9 @@ TRAINED_BASELINES = BASELINES[2:]
 # Baselines of one network, like a mode or as wide as FLOPs allow.
 SINGLE_NETWORKS = ("swa", "mixup", "long", "distillation", "mixed_distillation", "student")
 WIDE = ("wide", "wide_student")
-# Those that learn from all modes; of these, those that may do so for longer, and with bridges.
-STUDENTS = ("distillation", "mixed_distillation", "student", "wide_student")
+# Those that learn from all modes, the last two perhaps for longer, and with bridges.
 LONG_STUDENTS = ("student", "wide_student")
+STUDENTS = ("distillation", "mixed_distillation", *LONG_STUDENTS)
 
 
 @dataclasses.dataclass(frozen=True)

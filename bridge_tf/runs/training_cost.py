@@ -61,10 +61,10 @@ def flops_of_image(config, kind: str, trained, network):
     """FLOPs that a training spends on an image, in the unit of what is given.
 
     Three forward passes of what is trained, for all members of "batch_ensemble" but one of
-    "mc_dropout", and one of each teacher of a student, on average over its epochs where the
-    teachers' answers are kept. Not counted: what
-    acts on weights alone (curves, optimizers), alignment, batch-norm statistics, and what a
-    bridge reads of other networks, which isn't executed in each step if there is a pool.
+    "mc_dropout", and one of each teacher of a student; on average over its epochs, where the
+    teachers' answers are kept. Not counted: what acts on weights alone (curves, optimizers),
+    alignment, batch-norm statistics, and what a bridge reads of other networks, which isn't
+    executed in each step if there is a pool.
 
     Args:
         trained, network: forward passes of what is trained, and of the run's network.

@@ -93,8 +93,8 @@ def test_costs_of_inference(rows):
     assert costs("sub_ensemble_2") == costs("bridge_2")
     assert 1 < costs("laplace_1")[0] < 1.1
     assert costs("packed_3")[0] == pytest.approx(1, rel=0.1)
-    # Of so few channels, one more or less is a step of some percent.
     assert costs("wide_1") == costs("wide_student_1")
+    # Of so few channels, one more or less is a step of some percent.
     assert costs("wide_1")[0] == pytest.approx(costs("bridge_2")[0], rel=0.1)
     assert costs("fge_3") == costs("deep_ensemble_3")
     # All members run, but share their kernels; MIMO has first and last layers of its own.
